@@ -1,0 +1,595 @@
+"""The command line: one short function a command, heavy imports inside it."""
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from hbr import __version__
+from hbr.errors import UserError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda token: token.replace("_", "-"),
+    },
+    help="Train and compare multilingual retrievers under different batch sampling strategies.",
+    epilog="Start with [bold]hbr train --sampler hybrid[/bold], then [bold]hbr evaluate[/bold].",
+)
+
+Files = Annotated[
+    Optional[list[Path]],
+    typer.Option("--config", "-C", help="YAML file of settings; repeatable, later ones win."),
+]
+Sets = Annotated[
+    Optional[list[str]],
+    typer.Option("--set", metavar="KEY=VALUE", help="One setting, e.g. train.warmup=0.2."),
+]
+Runs = Annotated[
+    Path,
+    typer.Option("--output-dir", "--runs", envvar="HBR_RUNS", help="Where runs are kept."),
+]
+RunDir = Annotated[
+    Optional[Path], typer.Option("--run", help="The run.  [default: the last hbr train]")
+]
+Dataset = Annotated[str, typer.Option(help="The evaluation set.")]
+Source = Annotated[
+    Optional[Path],
+    typer.Option(help="Folder with the set's files in their upstream layout."),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
+Force = Annotated[bool, typer.Option("--force", help="Do the stage again.")]
+Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON.")]
+Print = Annotated[bool, typer.Option("--print-config", help="Show the settings and stop.")]
+Samplers = Annotated[
+    Optional[str],
+    typer.Option(help="monolingual, cross-lingual, hybrid, mixed, english, untrained."),
+]
+Alpha = Annotated[
+    Optional[str], typer.Option(help="Probability of a monolingual batch, or START,END.")
+]
+Encoders = Annotated[
+    Optional[str],
+    typer.Option(help="Preset (xlm-r, labse, mbert, xlm-r-tiny, …), hub id or folder."),
+]
+Train = Annotated[
+    Optional[list[str]],
+    typer.Option("--data", help="Training data: embedded, FILE.jsonl, hf:HUB_ID; repeatable."),
+]
+Seed = Annotated[Optional[int], typer.Option(help="Seed of everything random.")]
+BatchSize = Annotated[Optional[int], typer.Option(help="Pairs in a batch.")]
+DEFAULT_RUNS = Path("runs")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"hbr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Results only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    from hbr.talk import set_volume
+
+    other_rank = os.environ.get("RANK", "0") != "0"
+    set_volume(quiet=quiet or other_rank, verbose=verbose)
+    _calm_libraries()
+
+
+def _example(*lines: str) -> str:
+    return "[dim]Examples:[/dim]\n\n" + "\n\n".join(f"  [bold]{line}[/bold]" for line in lines)
+
+
+@app.command(
+    epilog=_example(
+        "hbr prepare",
+        "hbr prepare --dataset xquad-r --source DIR",
+        "hbr prepare --data pairs.jsonl",
+    )
+)
+def prepare(
+    dataset: Annotated[Optional[str], typer.Option(help="An evaluation set.")] = None,
+    source: Source = None,
+    data: Train = None,
+    config: Files = None,
+    settings: Sets = None,
+    output_dir: Runs = DEFAULT_RUNS,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Turn data sets into memory-mapped files; without options, the embedded ones."""
+    from hbr.stages import prepare as stage
+
+    resolved = _config(config, settings, {"data.train": data})
+    done = {}
+    if dataset is not None or data is None:
+        passage = resolved.evaluate.passage
+        store, task = stage.task(output_dir, dataset or "embedded", source, passage, force=force)
+        done[task.name] = store.path
+    if data is not None or dataset is None:
+        for name in resolved.data.train:
+            store, rows = stage.rows(output_dir, name, force=force)
+            done[f"{rows.name} (training)"] = store.path
+    for label, path in done.items():
+        print(json.dumps({"data": label, "path": str(path)}) if as_json else f"{label}: {path}")
+
+
+@app.command(
+    epilog=_example(
+        "hbr train --sampler hybrid",
+        "hbr train --sampler hybrid --alpha 0.8,0.2 --data pairs.jsonl --encoder xlm-r",
+        "torchrun --nproc-per-node 2 -m hbr train --sampler cross-lingual",
+    )
+)
+def train(
+    sampler: Samplers = None,
+    alpha: Alpha = None,
+    encoder: Encoders = None,
+    data: Train = None,
+    seed: Seed = None,
+    steps: Annotated[Optional[int], typer.Option(help="Optimiser steps.")] = None,
+    batch_size: BatchSize = None,
+    lr: Annotated[Optional[float], typer.Option(help="Highest learning rate.")] = None,
+    config: Files = None,
+    settings: Sets = None,
+    output_dir: Runs = DEFAULT_RUNS,
+    device: Device = "auto",
+    force: Force = False,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Go on with what a kill left.")
+    ] = True,
+    print_config: Print = False,
+    as_json: Json = False,
+) -> None:
+    """Train an encoder; a run that was killed goes on where it stopped."""
+    from hbr.pipeline import Pipeline, complete
+
+    named = {
+        "sampler.name": sampler,
+        "sampler.alpha": _alpha(alpha),
+        "encoder.name": encoder,
+        "data.train": data,
+        "seed": seed,
+        "train.steps": steps,
+        "train.batch_size": batch_size,
+        "train.lr": lr,
+    }
+    resolved = complete(_config(config, settings, named))
+    if print_config:
+        print(resolved.to_yaml(), end="")
+        return
+    forced = frozenset({"train"} if force else ())
+    pipeline = Pipeline(resolved, output_dir, device, forced)
+    if not resume:
+        pipeline.discard_partial("train")
+    built = pipeline.train()
+    if pipeline.is_main:
+        _point_latest(output_dir, pipeline.run.path)
+        _report_training(pipeline.run, built, as_json)
+
+
+@app.command(epilog=_example("hbr encode --dataset xquad-r --source DIR"))
+def encode(
+    dataset: Dataset = "embedded",
+    source: Source = None,
+    run: RunDir = None,
+    config: Files = None,
+    settings: Sets = None,
+    output_dir: Runs = DEFAULT_RUNS,
+    device: Device = "auto",
+    force: Force = False,
+) -> None:
+    """Encode the queries and passages of an evaluation set."""
+    pipeline = _pipeline(run, output_dir, device, config, settings, {}, force and "encode")
+    built = pipeline.encode(dataset, source)
+    _tell_state(built, pipeline.run.path / "encode" / dataset)
+
+
+@app.command(
+    epilog=_example(
+        "hbr index --dataset xquad-r --kind hnsw",
+        "hbr index --kind ivf --set index.lists=256 --set index.probes=16",
+    )
+)
+def index(
+    dataset: Dataset = "embedded",
+    source: Source = None,
+    kind: Annotated[Optional[str], typer.Option(help="flat, ivf, hnsw or pq.")] = None,
+    run: RunDir = None,
+    config: Files = None,
+    settings: Sets = None,
+    output_dir: Runs = DEFAULT_RUNS,
+    device: Device = "auto",
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Build a faiss index and say how much of exact search it finds."""
+    named = {"index.kind": kind}
+    pipeline = _pipeline(run, output_dir, device, config, settings, named, force and "index")
+    built = pipeline.index(dataset, source)
+    entry = pipeline.run.entries()[f"index/{dataset}"]
+    path = pipeline.run.path / "index" / dataset
+    kind, recall = entry["settings"]["kind"], entry["recall@10_of_exact"]
+    if as_json:
+        print(json.dumps({"index": str(path), "kind": kind, "recall@10_of_exact": recall}))
+        return
+    _tell_state(built, path)
+    print(f"{kind} over {entry['passages']:,} passages finds {recall:.4f} of the exact ten nearest")
+
+
+@app.command(
+    epilog=_example(
+        "hbr evaluate",
+        "hbr evaluate --dataset xquad-r --source DIR",
+        "hbr evaluate --dataset xquad-r --run runs/RUN --trec --by-language",
+    )
+)
+def evaluate(
+    dataset: Dataset = "embedded",
+    source: Source = None,
+    run: RunDir = None,
+    index_kind: Annotated[
+        Optional[str],
+        typer.Option("--index", metavar="KIND", help="Search a faiss index, not exactly."),
+    ] = None,
+    trec: Annotated[
+        bool, typer.Option("--trec", help="Also write run.trec.gz and qrels.trec.")
+    ] = False,
+    by_language: Annotated[
+        bool, typer.Option("--by-language", help="Show every query language.")
+    ] = False,
+    config: Files = None,
+    settings: Sets = None,
+    output_dir: Runs = DEFAULT_RUNS,
+    device: Device = "auto",
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Evaluate a run in the mono, cross and multi settings, from exact ranks."""
+    named = {"index.kind": index_kind}
+    pipeline = _pipeline(run, output_dir, device, config, settings, named, force and "evaluate")
+    folder = pipeline.evaluate(dataset, source, trec=trec, indexed=index_kind is not None)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    if as_json:
+        print(json.dumps(metrics))
+        return
+    _show_metrics(metrics, by_language)
+    from hbr.talk import say
+
+    say(f"results: {folder}")
+    say(f"next:    hbr compare {pipeline.run.path} OTHER_RUN --dataset {dataset}")
+
+
+@app.command(
+    epilog=_example(
+        "hbr compare runs/RUN runs/OTHER_RUN --dataset xquad-r",
+        "hbr compare --study experiments/embedded.yaml --format markdown",
+    )
+)
+def compare(
+    runs: Annotated[Optional[list[Path]], typer.Argument(help="Runs to compare.")] = None,
+    study: Annotated[Optional[Path], typer.Option(help="Compare the cells of a study.")] = None,
+    dataset: Annotated[
+        Optional[str], typer.Option(help="The evaluation set.  [default: the study's, embedded]")
+    ] = None,
+    metrics: Annotated[
+        Optional[str], typer.Option(help="Metrics to show, e.g. map,recall@10,rank_distance.")
+    ] = None,
+    by_language: Annotated[
+        bool, typer.Option("--by-language", help="Add a row for every query language.")
+    ] = False,
+    format: Annotated[str, typer.Option(help="table, markdown or csv.")] = "table",
+    settings: Sets = None,
+    output_dir: Runs = DEFAULT_RUNS,
+) -> None:
+    """Compare runs, or the cells of a study: means and deviations over seeds."""
+    from hbr.config import parse_set
+    from hbr.stages import compare as stage
+
+    wanted = metrics.split(",") if metrics else None
+    if study is not None:
+        _show_study(
+            study, output_dir, parse_set(settings or []), dataset, wanted, by_language, format
+        )
+        return
+    if not runs:
+        raise UserError("name the runs to compare, or a study with --study FILE")
+    from hbr.pipeline import open_run
+
+    name = dataset or "embedded"
+    found = [stage.read_result(run, open_run(run)[1], name) for run in runs]
+    _show_table(stage.compare(found, wanted, by_language=by_language, title=name), format)
+
+
+@app.command(
+    epilog=_example(
+        "hbr sweep experiments/embedded.yaml --jobs 2",
+        "hbr sweep experiments/embedded.yaml --dry-run",
+    )
+)
+def sweep(
+    study: Annotated[Path, typer.Argument(help="The study file.")] = Path(
+        "experiments/embedded.yaml"
+    ),
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 1,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the cells and what is up to date.")
+    ] = False,
+    settings: Sets = None,
+    output_dir: Runs = DEFAULT_RUNS,
+    device: Device = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Train and evaluate all again.")] = False,
+) -> None:
+    """Do every run of a study, evaluate and compare them."""
+    from hbr import sweep as sweeping
+    from hbr.config import parse_set
+    from hbr.pipeline import slug
+    from hbr.talk import say
+
+    plan = sweeping.read_study(study)
+    overrides = parse_set(settings or [])
+    forced = frozenset({"train", "encode", "evaluate"} if force else ())
+    every, stale = sweeping.plan_sweep(plan, output_dir, overrides, device, forced)
+    say(f"{plan.name}: {len(every)} cells, {len(every) - len(stale)} up to date")
+    if dry_run:
+        for cell in every:
+            print(f"{'to do     ' if cell in stale else 'up to date'}  {slug(cell.config)}")
+        return
+    logs = output_dir / "studies" / plan.name / "logs"
+    failed = sweeping.sweep(stale, logs, jobs) if stale else {}
+    _show_study(study, output_dir, overrides, None, None, False, "table")
+    if failed:
+        for name, error in failed.items():
+            print(f"failed: {name}: {error} (log: {logs / name}.log)", file=sys.stderr)
+        raise typer.Exit(3)
+
+
+@app.command(
+    epilog=_example(
+        "hbr plan --sampler hybrid",
+        "hbr plan --sampler hybrid --alpha 0.3 --data pairs.jsonl --batches 1000",
+        "hbr plan --sampler hybrid --step 1234",
+    )
+)
+def plan(
+    sampler: Samplers = None,
+    alpha: Alpha = None,
+    data: Train = None,
+    seed: Seed = None,
+    batch_size: BatchSize = None,
+    batches: Annotated[
+        Optional[int], typer.Option(min=1, help="Batches to look at.  [default: all of the run]")
+    ] = None,
+    step: Annotated[
+        Optional[int], typer.Option(min=0, help="Show the batch of this step, from 0.")
+    ] = None,
+    config: Files = None,
+    settings: Sets = None,
+    output_dir: Runs = DEFAULT_RUNS,
+    as_json: Json = False,
+) -> None:
+    """Show what the batches will hold, without a GPU and without loading torch."""
+    from hbr.pipeline import complete, make_plan
+    from hbr.report.plan import show_batch, show_summary
+    from hbr.sampling import summarise
+    from hbr.stages import prepare as stage
+
+    named = {
+        "sampler.name": sampler,
+        "sampler.alpha": _alpha(alpha),
+        "data.train": data,
+        "seed": seed,
+        "train.batch_size": batch_size,
+    }
+    resolved = complete(_config(config, settings, named))
+    if resolved.sampler.name == "untrained":
+        raise UserError("an untrained encoder sees no batches; name another --sampler")
+    rows = [stage.rows(output_dir, name)[1] for name in resolved.data.train]
+    made = make_plan(resolved, rows)
+    if step is not None:
+        show_batch(made.batch(step), rows, as_json)
+    else:
+        show_summary(summarise(made, batches or made.steps), as_json)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line and exit code 2."""
+    debug = "--debug" in sys.argv
+    if debug:  # accepted anywhere on the line
+        sys.argv = [sys.argv[0], "--debug", *(a for a in sys.argv[1:] if a != "--debug")]
+    try:
+        app(prog_name="hbr")
+    except UserError as error:
+        if debug:
+            raise
+        print(f"hbr: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("hbr: interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        print(f"hbr: {_reason(error)}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        place = f" ({error.filename})" if error.filename else ""
+        return f"{error.strerror.lower()}{place}; nothing that was finished is lost"
+    command = shlex.join(["hbr", *sys.argv[1:]])
+    return f"{type(error).__name__}: {error} (a bug? `{command} --debug` shows where)"
+
+
+def _config(files: list[Path] | None, sets: list[str] | None, named: Mapping[str, Any]) -> Any:
+    """Layer defaults, files, --set and the flags that were given."""
+    from hbr.config import parse_set, read_yaml, resolve_config
+
+    flags = {key: value for key, value in named.items() if value is not None}
+    layers = [read_yaml(path) for path in files or []]
+    return resolve_config(*layers, parse_set(sets or []), flags)
+
+
+def _alpha(text: str | None) -> Any:
+    if text is None:
+        return None
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UserError(f"--alpha {text!r}: give a number, or START,END") from None
+    return values[0] if len(values) == 1 else values
+
+
+def _pipeline(
+    run: Path | None,
+    runs: Path,
+    device: str,
+    files: list[Path] | None,
+    sets: list[str] | None,
+    named: Mapping[str, Any],
+    forced: str | bool,
+) -> Any:
+    """Open a run, with settings for what comes after training laid over its own."""
+    from hbr.config import merge, nested, parse_set, read_yaml, resolve_config
+    from hbr.pipeline import Pipeline, open_run
+    from hbr.talk import say
+
+    path = run or _latest(runs)
+    if run is None:
+        say(f"run: {path}")
+    _, own = open_run(path)
+    flags = {key: value for key, value in named.items() if value is not None}
+    layers = [read_yaml(file) for file in files or []] + [parse_set(sets or []), flags]
+    above: dict[str, Any] = {}
+    for layer in layers:
+        above = merge(above, nested(layer))
+    if wrong := sorted(set(above) & {"seed", "sampler", "encoder", "data", "train"}):
+        raise UserError(
+            f"{', '.join(wrong)}: a trained run keeps these settings; change them with `hbr train`"
+        )
+    resolved = resolve_config(own.model_dump(mode="json"), above)
+    return Pipeline(resolved, runs, device, frozenset({str(forced)} if forced else ()), path=path)
+
+
+def _latest(runs: Path) -> Path:
+    latest = runs / "latest"
+    if not latest.exists():
+        raise UserError(f"{runs} has no run yet; `hbr train` makes one, or name one with --run")
+    return runs / latest.resolve().name
+
+
+def _point_latest(runs: Path, run: Path) -> None:
+    link = runs / f".latest.{os.getpid()}"
+    link.symlink_to(run.name)
+    link.replace(runs / "latest")
+
+
+def _report_training(run: Any, built: bool, as_json: bool) -> None:
+    from hbr.talk import say
+
+    entry = run.entries()["train"]
+    if as_json:
+        print(json.dumps({"run": str(run.path), "built": built, **entry}))
+        return
+    if not built:
+        say("up to date; --force trains again")
+    elif entry["steps"]:
+        loss = entry["validation_loss"]
+        best = f", validation loss {loss:.4f} at step {entry['best_step']:,}" if loss else ""
+        say(f"trained on {entry['pairs']:,} pairs in {entry['seconds']:.0f} s{best}")
+    say("next: hbr evaluate")
+    print(run.path)
+
+
+def _tell_state(built: bool, path: Path) -> None:
+    from hbr.talk import say
+
+    if not built:
+        say("up to date; --force does it again")
+    print(path)
+
+
+def _show_metrics(metrics: Mapping[str, Any], by_language: bool) -> None:
+    from hbr.report.metrics import to_rich
+
+    _print(to_rich(metrics, by_language))
+
+
+def _show_study(
+    path: Path,
+    runs: Path,
+    overrides: Mapping[str, Any],
+    dataset: str | None,
+    metrics: list[str] | None,
+    by_language: bool,
+    format: str,
+) -> None:
+    """Show one table per data set of a study, and keep each as Markdown and CSV."""
+    from hbr import sweep as sweeping
+    from hbr.report.table import to_csv, to_markdown
+    from hbr.stages.compare import compare as compare_results
+    from hbr.talk import say
+
+    study = sweeping.read_study(path)
+    every, _ = sweeping.plan_sweep(study, runs, overrides, "auto", frozenset({"all"}))
+    folder = runs / "studies" / study.name
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in [dataset] if dataset else [item.dataset for item in study.evaluate]:
+        found, missing = sweeping.results(every, name)
+        if missing:
+            say(f"{name}: no results yet of {', '.join(missing)}")
+        if not found:
+            continue
+        title = f"{study.title or study.name}: {name}"
+        table = compare_results(found, metrics, by_language=by_language, title=title)
+        (folder / f"{name}.md").write_text(to_markdown(table))
+        (folder / f"{name}.csv").write_text(to_csv(table))
+        _show_table(table, format)
+        say(f"table: {folder / name}.md, .csv")
+
+
+def _show_table(table: Any, format: str) -> None:
+    from hbr.report.table import to_csv, to_markdown, to_rich
+
+    if format == "table":
+        _print(to_rich(table))
+    elif format in ("markdown", "csv"):
+        print(to_markdown(table) if format == "markdown" else to_csv(table), end="")
+    else:
+        raise UserError(f"there is no --format {format}; known: table, markdown, csv")
+
+
+def _print(table: Any) -> None:
+    from rich.console import Console
+
+    console = Console()
+    wide = console.is_terminal or "COLUMNS" in os.environ
+    (console if wide else Console(width=160)).print(table)
+
+
+def _calm_libraries() -> None:
+    """Keep libraries' own bars and warnings off the screen, unless their variables are set."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

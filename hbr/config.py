@@ -1,0 +1,280 @@
+"""What a run is made of: small frozen sections, layered from defaults, files, and flags."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from hbr.errors import UserError
+from hbr.names import NAMES, canonical, near
+
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Precision = Literal["fp32", "bf16"]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Sampler(Section):
+    """How a batch chooses its languages."""
+
+    name: Annotated[str, AfterValidator(partial(canonical, "sampler"))] = "hybrid"
+    alpha: Share | tuple[Share, Share] = 0.5  # probability of a monolingual batch, or [start, end]
+
+
+class Encoder(Section):
+    """Backbone, pooling and text lengths; the weights are shared by queries and passages."""
+
+    name: Annotated[str, AfterValidator(partial(canonical, "encoder"))] = "xlm-r-tiny"
+    # a preset, a hub id, or a folder
+    revision: str | None = None
+    pooling: Literal["mean", "cls", "dense"] | None = None  # null: as the encoder's files say
+    normalize: bool = True
+    query_prefix: str = "Query: "
+    passage_prefix: str = "Passage: "
+    query_length: Positive = 64  # tokens, the prefix and special tokens included
+    passage_length: Positive = 256
+
+
+class Data(Section):
+    """What is trained on."""
+
+    train: tuple[str, ...] = ("embedded",)
+    languages: tuple[str, ...] | None = None  # null: all that the data have
+    temperature: Share = 1.0  # data sets are drawn in proportion to size ** temperature
+    validation: str | None = "auto"  # auto: what comes with the training data; null: none
+    validation_languages: tuple[str, ...] | None = None  # null: the pivot, English for real data
+
+
+class Train(Section):
+    """Optimisation."""
+
+    objective: str = "infonce"
+    temperature: Annotated[float, Field(gt=0)] = 0.05
+    mask: Literal["group", "none"] = "group"
+    negatives: Annotated[int, Field(ge=0)] = 1  # given negatives used per row, where there are any
+    steps: Positive = 600
+    batch_size: Annotated[int, Field(ge=2)] = 64  # pairs in the global batch
+    accumulate: Positive = 1  # batches per step, each with negatives of its own
+    chunk_size: Positive | None = None  # gradient cache: pairs encoded at a time
+    lr: Annotated[float, Field(gt=0)] | None = None  # null: the encoder's own (3e-5, tiny: 1e-3)
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    warmup: Share = 0.1  # share of the steps
+    clip: Annotated[float, Field(gt=0)] = 1.0  # norm of the gradient
+    precision: Precision = "fp32"
+    compile: bool = False
+    log_every: Positive = 10  # steps
+    validate_every: Positive = 100
+    patience: Positive | None = None  # stop after so many validations without a better one
+    checkpoint_every: Positive = 200
+    tensorboard: bool = True
+
+
+class Encode(Section):
+    """Vectors of an evaluation set."""
+
+    precision: Precision = "fp32"
+    dtype: Literal["float32", "float16"] = "float32"  # on disk
+    token_budget: Positive = 4096  # tokens in one forward pass, padding included
+    shard_size: Positive = 16384  # vectors
+
+
+class Index(Section):
+    """A faiss index and its parameters."""
+
+    kind: Literal["flat", "ivf", "hnsw", "pq"] = "flat"
+    lists: Positive | None = None  # ivf; null: the square root of the corpus size
+    probes: Positive = 8  # ivf
+    links: Positive = 32  # hnsw
+    breadth: Positive = 64  # hnsw, while searching
+    bytes: Positive = 32  # pq, a vector
+    depth: Positive = 1000  # passages retrieved for a query
+
+
+def _known_metrics(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        base, _, cutoff = name.partition("@")
+        if base not in NAMES["metric"] and ":" not in base:
+            raise ValueError(f"there is no metric {base!r}{near(base, NAMES['metric'])}")
+        if "@" in name and not (cutoff.isdigit() and int(cutoff) > 0):
+            raise ValueError(f"the cut-off of {name!r} is no positive number")
+    return names
+
+
+class Evaluate(Section):
+    """What is measured."""
+
+    metrics: Annotated[tuple[str, ...], AfterValidator(_known_metrics)] = (
+        "map",
+        "map@20",
+        "ndcg@10",
+        "recall@1",
+        "recall@5",
+        "recall@10",
+        "recall@100",
+        "mrr",
+        "rank_distance",
+    )
+    passage: Literal["sentence", "sentence+context"] = "sentence"
+    block_mb: Positive = 256  # memory of one block of scores
+
+
+class Config(Section):
+    """Everything a run depends on. `hbr train -C config.yaml` makes the same run again."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    sampler: Sampler = Sampler()
+    encoder: Encoder = Encoder()
+    data: Data = Data()
+    train: Train = Train()
+    encode: Encode = Encode()
+    index: Index = Index()
+    evaluate: Evaluate = Evaluate()
+
+    def to_yaml(self) -> str:
+        """Write the whole config; reading it back gives an equal one."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+    def identity(self) -> dict[str, Any]:
+        """Give the part that decides the trained weights, as plain values."""
+        chosen = self.model_dump(mode="json", include={"seed", "sampler", "encoder", "data"})
+        if self.sampler.name == "untrained":
+            return {"encoder": chosen["encoder"], "sampler": "untrained"}
+        if self.sampler.name != "hybrid":  # alpha says nothing to the other samplers
+            chosen["sampler"].pop("alpha")
+        unseen = {
+            "log_every",
+            "checkpoint_every",
+            "tensorboard",
+        }  # they change the log, not the weights
+        return chosen | {"train": self.train.model_dump(mode="json", exclude=unseen)}
+
+
+SECTIONS: dict[str, Any] = {name: field.annotation for name, field in Config.model_fields.items()}
+SHORT = {"sampler": "sampler.name", "encoder": "encoder.name"}  # a bare value is the name
+
+
+def short_name(encoder: str) -> str:
+    """Give the last telling word of an encoder's name: a folder called `model` tells nothing."""
+    parts = [part for part in Path(encoder).parts if part != "model"]
+    return parts[-1] if parts else encoder
+
+
+def leaves() -> Iterator[str]:
+    """Yield the path of every setting, such as `train.lr`."""
+    for name, section in SECTIONS.items():
+        if isinstance(section, type) and issubclass(section, Section):
+            yield from (f"{name}.{leaf}" for leaf in section.model_fields)
+        else:
+            yield name
+
+
+def full_path(key: str) -> str:
+    """Give the path of a setting from its path or, where only one section has it, its last word."""
+    key = key.replace("-", "_")
+    paths = list(leaves())
+    if key in SHORT:
+        return SHORT[key]
+    if key in paths or key in SECTIONS:
+        return key
+    ending = [path for path in paths if path.endswith(f".{key}")]
+    if len(ending) == 1:
+        return ending[0]
+    if ending:
+        raise UserError(f"setting {key!r} is ambiguous: {' or '.join(ending)}")
+    words = paths + [path.rpartition(".")[2] for path in paths]
+    raise UserError(f"there is no setting {key!r}{near(key, set(words))}")
+
+
+def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn `{"train.lr": 1}` or `{"lr": 1}` or `{"train": {"lr": 1}}` into the last of these.
+
+    Every unknown key is reported, all of them in one UserError.
+    """
+    tree: dict[str, Any] = {}
+    mistakes = []
+    for key, value in settings.items():
+        name = str(key).replace("-", "_")
+        if isinstance(value, Mapping) and name in SECTIONS:
+            section = {str(leaf).replace("-", "_"): item for leaf, item in value.items()}
+            tree = merge(tree, {name: section})
+            continue
+        try:
+            section_name, _, leaf = full_path(name).partition(".")
+        except UserError as error:
+            mistakes.append(str(error))
+            continue
+        tree = merge(tree, {section_name: {leaf: value} if leaf else value})
+    if mistakes:
+        raise UserError("\n".join(mistakes))
+    return tree
+
+
+def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one nested mapping over another; the higher one wins leaf by leaf."""
+    merged = dict(low)
+    for key, value in high.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def parse_set(assignments: Iterable[str]) -> dict[str, Any]:
+    """Read `key=value` assignments; the value is YAML (`alpha=[0.8, 0.2]`)."""
+    settings: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise UserError(f"--set {assignment!r}: write it as key=value, such as train.steps=100")
+        try:
+            settings[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UserError(f"--set {assignment!r}: the value is not YAML: {error}") from error
+    return settings
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping; a missing or broken file is a UserError that names file and line."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: there is no such file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise UserError(f"{where}: not YAML: {getattr(error, 'problem', error)}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: must hold settings as `key: value`")
+    return content
+
+
+def resolve_config(*layers: Mapping[str, Any]) -> Config:
+    """Lay settings over the defaults, later layers winning, and check them.
+
+    Raises one UserError that lists every mistake, unknown keys with near matches.
+    """
+    tree: dict[str, Any] = {}
+    for layer in layers:
+        tree = merge(tree, nested(layer))
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise UserError("\n".join(_mistake(item) for item in error.errors())) from error
+
+
+def _mistake(item: Any) -> str:
+    path = ".".join(str(part) for part in item["loc"][:2])
+    if item["type"] == "extra_forbidden":
+        section = SECTIONS[item["loc"][0]]
+        return f"there is no setting {path!r}{near(item['loc'][-1], section.model_fields)}"
+    told = item["msg"].removeprefix("Value error, ").lower()
+    return f"{path} = {item['input']!r}: {told}"

@@ -1,0 +1,42 @@
+"""Parallel rows from a Hugging Face data set, by hub id or local folder: `hf:NAME[@REVISION]`.
+
+Its split `train` has the columns of the JSON lines: `id`, `group`, `query`, `passage`,
+`negatives`, the texts as structs by language.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from hbr.data.readers import RowsReader
+from hbr.data.readers.jsonl import checked
+from hbr.errors import UserError
+
+PREFIX = "hf:"
+
+
+def reader(name: str) -> RowsReader:
+    """Give the reader of one data set, named `hf:NAME` or `hf:NAME@REVISION`."""
+    return RowsReader(lambda _source: _read(name))
+
+
+def _read(name: str) -> Iterator[dict[str, Any]]:
+    from datasets import load_dataset
+
+    path, _, revision = name.removeprefix(PREFIX).partition("@")
+    try:
+        data = load_dataset(path, split="train", revision=revision or None)
+    except Exception as error:  # the library raises many kinds; all mean that it is not there
+        raise UserError(f"{name} cannot be loaded: {str(error).splitlines()[0]}") from error
+    for number, row in enumerate(data, start=1):
+        yield checked(_without_missing(row), f"{name} row {number}", number)
+
+
+def _without_missing(row: dict[str, Any]) -> dict[str, Any]:
+    """Drop what a column format had to fill in: languages without a text."""
+    return {
+        key: {lang: text for lang, text in value.items() if text}
+        if isinstance(value, dict)
+        else value
+        for key, value in row.items()
+        if value is not None
+    }

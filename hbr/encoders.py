@@ -1,0 +1,254 @@
+"""Dual encoders: one set of weights that turns queries and passages into unit vectors.
+
+An encoder's folder is at once a `transformers` and a `sentence-transformers` model: backbone and
+tokenizer at the top, `modules.json` naming pooling, dense layer and normalisation.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from hbr.errors import UserError
+
+LIBRARY = "sentence_transformers.models"
+DENSE_TANH = "torch.nn.modules.activation.Tanh"
+WEIGHTS = "model.safetensors"
+WANTED = ["*.json", "*.txt", "*.model", WEIGHTS, f"*/{WEIGHTS}", "model-*.safetensors"]
+
+
+class Pooling(NamedTuple):
+    """What stands behind the backbone: `mean` or `cls`, and perhaps a dense layer with tanh."""
+
+    tokens: str
+    dense: nn.Linear | None = None
+
+
+class Encoder(nn.Module):
+    """A backbone with pooling; `forward` gives unit vectors, similarity is their dot product."""
+
+    def __init__(
+        self, backbone: Any, tokenizer: Any, pooling: Pooling, *, normalize: bool = True
+    ) -> None:
+        super().__init__()
+        self.backbone: Any
+        self.backbone, self.dense = backbone, pooling.dense
+        self.tokens, self.normalize = pooling.tokens, normalize
+        self.tokenizer = tokenizer
+        if getattr(backbone, "pooler", None) is not None:
+            backbone.pooler = None  # unused, and random where a checkpoint has none
+
+    @property
+    def width(self) -> int:
+        """Length of a vector."""
+        return self.dense.out_features if self.dense else self.backbone.config.hidden_size
+
+    @property
+    def longest(self) -> int:
+        """Most tokens that the backbone can take."""
+        config = self.backbone.config
+        places = getattr(config, "max_position_embeddings", None) or 512
+        if "roberta" in config.model_type:  # its positions start behind the padding id
+            places -= config.pad_token_id + 1
+        return int(min(places, self.tokenizer.model_max_length))
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Encode texts: token ids and attention mask (texts, tokens) to vectors (texts, width)."""
+        hidden = self.backbone(input_ids=ids, attention_mask=mask).last_hidden_state
+        vectors = hidden[:, 0] if self.tokens == "cls" else _mean(hidden, mask)
+        if self.dense is not None:
+            vectors = torch.tanh(self.dense(vectors.to(self.dense.weight.dtype)))
+        vectors = vectors.float()
+        return nn.functional.normalize(vectors, dim=-1) if self.normalize else vectors
+
+    def tokenize(self, texts: Sequence[str], length: int) -> list[list[int]]:
+        """Give the token ids of texts, special tokens included, cut to `length`."""
+        most = min(length, self.longest)
+        found = self.tokenizer(
+            list(texts),
+            truncation=True,
+            max_length=most,
+            padding=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )
+        return found["input_ids"]
+
+    def batch(self, texts: Sequence[Any], device: torch.device | str = "cpu") -> tuple[Tensor, ...]:
+        """Pad token ids to their own longest: ids and mask, both (texts, tokens)."""
+        lengths = torch.tensor([len(text) for text in texts])
+        mask = torch.arange(int(lengths.max()))[None] < lengths[:, None]
+        ids = torch.full(mask.shape, self.tokenizer.pad_token_id)
+        ids[mask] = torch.from_numpy(np.concatenate(texts).astype(np.int64))
+        return ids.to(device, non_blocking=True), mask.long().to(device, non_blocking=True)
+
+
+def _mean(hidden: Tensor, mask: Tensor) -> Tensor:
+    weights = mask[..., None].to(hidden.dtype)
+    return (hidden * weights).sum(1) / weights.sum(1)
+
+
+def locate(source: str, revision: str | None = None) -> Path:
+    """Give the local folder of an encoder: the folder itself, or a hub id's snapshot.
+
+    Only JSON, vocabularies and safetensors are downloaded. Raises UserError where there is none.
+    """
+    if Path(source).is_dir():
+        return Path(source)
+    if source.startswith((".", "/", "~")) or source.count("/") != 1:
+        raise UserError(
+            f"there is no encoder folder {source}; name a folder, a hub id such as "
+            "FacebookAI/xlm-roberta-base, or a preset"
+        )
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(source, revision=revision, allow_patterns=WANTED))
+    except Exception as error:  # the hub's many kinds of "not there" and "no network"
+        raise UserError(
+            f"encoder {source} cannot be downloaded ({type(error).__name__}); fetch it where there "
+            f"is network (`hf download {source}`) and give its folder with --encoder FOLDER",
+            exit_code=1,
+        ) from error
+
+
+def load(
+    folder: Path, *, pooling: str | None = None, fallback: str = "mean", normalize: bool = True
+) -> Encoder:
+    """Load an encoder from a folder in the transformers or sentence-transformers layout.
+
+    `pooling` (mean, cls, dense) overrides what `modules.json` says, `fallback` where it says
+    nothing. A
+    dense layer that the files do not hold is made anew, its weights from a fixed seed. Loads
+    safetensors only. Raises UserError for anything else.
+    """
+    from transformers import AutoModel, AutoTokenizer
+
+    modules = _read_modules(folder)
+    where = folder / modules.get("Transformer", "")
+    if not (where / "config.json").exists():
+        raise UserError(f"{folder} is no encoder: it holds no config.json")
+    if not list(where.glob("*.safetensors")):
+        raise UserError(
+            f"{where} holds no {WEIGHTS}; hbr loads no pickles: save the model again with "
+            "save_pretrained(…, safe_serialization=True)"
+        )
+    try:
+        backbone = AutoModel.from_pretrained(
+            where, use_safetensors=True, local_files_only=True, dtype=torch.float32
+        )
+        tokenizer = AutoTokenizer.from_pretrained(where, local_files_only=True)
+    except Exception as error:
+        raise UserError(f"{where} cannot be loaded: {str(error).splitlines()[0]}") from error
+    found = _read_pooling(folder, modules)
+    return Encoder(
+        backbone,
+        tokenizer,
+        _choose(found, pooling or (None if found else fallback), backbone.config.hidden_size),
+        normalize=normalize,
+    ).eval()
+
+
+def _choose(found: Pooling | None, asked: str | None, width: int) -> Pooling:
+    if asked is None:
+        assert found is not None
+        return found
+    if asked != "dense":
+        return Pooling(asked)
+    if found and found.dense:
+        return found
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Pooling("cls", nn.Linear(width, width))
+
+
+def _read_modules(folder: Path) -> dict[str, str]:
+    """Give the folder of each module by its kind, as sentence-transformers' modules.json says."""
+    try:
+        listed = json.loads((folder / "modules.json").read_text())
+    except FileNotFoundError:
+        return {}
+    modules = {module["type"].rpartition(".")[2]: module["path"] for module in listed}
+    if unknown := sorted(set(modules) - {"Transformer", "Pooling", "Dense", "Normalize"}):
+        raise UserError(f"{folder / 'modules.json'}: hbr has no module {', '.join(unknown)}")
+    return modules
+
+
+def _read_pooling(folder: Path, modules: dict[str, str]) -> Pooling | None:
+    if "Pooling" not in modules:
+        return None
+    path = folder / modules["Pooling"] / "config.json"
+    config = json.loads(path.read_text())
+    old = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}
+    modes = [config["pooling_mode"]] if "pooling_mode" in config else []
+    modes += [mode for key, mode in old.items() if config.get(key)]
+    modes += [key for key, on in config.items() if key.startswith("pooling_mode_") and on is True]
+    modes = [mode for mode in modes if mode not in old]
+    if len(modes) != 1 or modes[0] not in ("cls", "mean"):
+        raise UserError(f"{path}: hbr pools by mean or cls, not by {modes}")
+    return Pooling(modes[0], _read_dense(folder / modules["Dense"]) if "Dense" in modules else None)
+
+
+def _read_dense(folder: Path) -> nn.Linear:
+    config = json.loads((folder / "config.json").read_text())
+    if config.get("activation_function") != DENSE_TANH:
+        raise UserError(f"{folder / 'config.json'}: hbr's dense layer is followed by tanh only")
+    if not (folder / WEIGHTS).exists():
+        raise UserError(f"{folder} holds no {WEIGHTS}; hbr loads no pickles")
+    layer = nn.Linear(config["in_features"], config["out_features"], bias=config["bias"])
+    weights = load_file(folder / WEIGHTS)
+    layer.load_state_dict({name.removeprefix("linear."): value for name, value in weights.items()})
+    return layer
+
+
+def save(encoder: Encoder, folder: Path, prefixes: dict[str, str], length: int) -> None:
+    """Write an encoder so that transformers and sentence-transformers load it.
+
+    `prefixes` become its prompts by name; `length` is the longest text it should be given.
+    """
+    encoder.backbone.save_pretrained(folder)
+    encoder.tokenizer.save_pretrained(folder)
+    modules = [("Transformer", ""), ("Pooling", "1_Pooling")]
+    pooling = {
+        "word_embedding_dimension": encoder.backbone.config.hidden_size,
+        "pooling_mode_cls_token": encoder.tokens == "cls",
+        "pooling_mode_mean_tokens": encoder.tokens == "mean",
+    }
+    _write(folder / "1_Pooling" / "config.json", pooling)
+    if encoder.dense is not None:
+        modules.append(("Dense", "2_Dense"))
+        _write_dense(folder / "2_Dense", encoder.dense)
+    if encoder.normalize:
+        modules.append(("Normalize", f"{len(modules)}_Normalize"))
+        (folder / modules[-1][1]).mkdir(exist_ok=True)
+    listed = [
+        {"idx": i, "name": str(i), "path": path, "type": f"{LIBRARY}.{kind}"}
+        for i, (kind, path) in enumerate(modules)
+    ]
+    _write(folder / "modules.json", listed)
+    length = min(length, encoder.longest)
+    _write(folder / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False})
+    prompts = {"prompts": prefixes, "default_prompt_name": None, "similarity_fn_name": "cosine"}
+    _write(folder / "config_sentence_transformers.json", prompts)
+
+
+def _write_dense(folder: Path, dense: nn.Linear) -> None:
+    config = {
+        "in_features": dense.in_features,
+        "out_features": dense.out_features,
+        "bias": dense.bias is not None,
+        "activation_function": DENSE_TANH,
+    }
+    _write(folder / "config.json", config)
+    weights = {f"linear.{name}": value.contiguous() for name, value in dense.state_dict().items()}
+    save_file(weights, folder / WEIGHTS)
+
+
+def _write(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n")

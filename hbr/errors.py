@@ -1,0 +1,13 @@
+"""What a person is told when something goes wrong."""
+
+
+class UserError(Exception):
+    """A message to show without a traceback: what is wrong, where, and what to do about it.
+
+    `exit_code` is 2 where the person who typed the command can mend it and 1 where it is not
+    their fault (training diverged, a disk is full).
+    """
+
+    def __init__(self, message: str, exit_code: int = 2) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

@@ -1,0 +1,43 @@
+"""One backward pass through a loss over the whole batch, whatever part fits into memory."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+Chunk = Callable[[], Tensor]  # encodes some texts, the same way each time it is called
+
+
+def backward(
+    chunks: Mapping[str, Sequence[Chunk]],
+    loss: Callable[[Mapping[str, Tensor]], Tensor],
+    gather: Callable[[Tensor], tuple[Tensor, slice]] = lambda own: (own, slice(0, len(own))),
+) -> float:
+    """Add the gradients of `loss` to the encoder's weights and give its value.
+
+    `chunks` are the pieces of each role (queries, passages, …). With one chunk a role this is
+    plain back-propagation; with more it is the gradient cache (Gao et al., arXiv 2101.06983):
+    encode without a graph, differentiate the loss by the vectors, then encode each chunk again
+    and push its part of these gradients through. Both are exact as long as a chunk repeats
+    itself, dropout included. `gather` puts other ranks' vectors around one's own and says where
+    these stand: every rank computes the loss of the global batch and back-propagates its part,
+    so the sum of the ranks' gradients is the gradient of one process.
+    """
+    whole = all(len(pieces) <= 1 for pieces in chunks.values())
+    own: dict[str, list[Tensor]] = {}
+    with torch.set_grad_enabled(whole):
+        for role, pieces in chunks.items():
+            own[role] = [piece() for piece in pieces]
+    leaves, places = {}, {}
+    for role, vectors in own.items():
+        joined, places[role] = gather(torch.cat(vectors).detach())
+        leaves[role] = joined.requires_grad_()
+    value = loss(leaves)
+    value.backward()
+    for role, pieces in chunks.items():
+        gradient = leaves[role].grad
+        assert gradient is not None, f"the loss does not depend on the {role}"
+        parts = gradient[places[role]].split([len(vectors) for vectors in own[role]])
+        for piece, encoded, part in zip(pieces, own[role], parts, strict=True):
+            (encoded if whole else piece()).backward(part)
+    return float(value.detach())

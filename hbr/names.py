@@ -1,0 +1,79 @@
+"""Every name a config may say, as `"module:attribute"`, imported when asked for."""
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from typing import Any
+
+from hbr.errors import UserError
+
+NAMES: dict[str, dict[str, str]] = {
+    "sampler": {
+        "monolingual": "hbr.sampling:monolingual_sampler",
+        "cross-lingual": "hbr.sampling:cross_lingual_sampler",
+        "hybrid": "hbr.sampling:hybrid_sampler",
+        "mixed": "hbr.sampling:mixed_sampler",
+        "english": "hbr.sampling:english_sampler",
+        "untrained": "hbr.sampling:untrained_sampler",
+    },
+    "encoder": {
+        "xlm-r": "hbr.presets:XLM_R",
+        "xlm-r-large": "hbr.presets:XLM_R_LARGE",
+        "labse": "hbr.presets:LABSE",
+        "mbert": "hbr.presets:MBERT",
+        "xlm-r-tiny": "hbr.presets:XLM_R_TINY",
+        "labse-tiny": "hbr.presets:LABSE_TINY",
+        "mbert-tiny": "hbr.presets:MBERT_TINY",
+    },
+    "rows": {
+        "embedded": "hbr.data.readers.embedded:TRAIN",
+        "embedded-validation": "hbr.data.readers.embedded:VALIDATION",
+    },
+    "task": {
+        "embedded": "hbr.data.readers.embedded:TASK",
+        "xquad-r": "hbr.data.readers.lareqa:XQUAD_R",
+        "lareqa": "hbr.data.readers.lareqa:LAREQA",
+    },
+    "objective": {"infonce": "hbr.objectives:info_nce"},
+    "metric": {
+        "map": "hbr.metrics:average_precision",
+        "ndcg": "hbr.metrics:ndcg",
+        "recall": "hbr.metrics:recall",
+        "mrr": "hbr.metrics:reciprocal_rank",
+        "rank_distance": "hbr.bias:rank_distance",
+    },
+}
+
+
+def resolve(kind: str, name: str) -> Any:
+    """Give the object that `name` stands for.
+
+    A name that is not in the table may be `package.module:attribute`: that is how a sampler,
+    encoder, data set, objective or metric of one's own is used. Raises UserError for others.
+    """
+    name = canonical(kind, name)
+    target = NAMES[kind].get(name, name)
+    if ":" not in target:
+        raise UserError(f"there is no {kind} {name!r}{near(name, NAMES[kind])}")
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        if name in NAMES[kind]:
+            raise
+        raise UserError(f"{kind} {name!r} cannot be imported: {error}") from error
+
+
+def canonical(kind: str, name: str) -> str:
+    """Give a name as the table spells it: `_` and `-` are the same."""
+    spelled = {known.replace("_", "-"): known for known in NAMES[kind]}
+    return spelled.get(name.replace("_", "-"), name)
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """Say which known names are like `word`, or list them all where none is."""
+    known = sorted(known)
+    likely = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
+    if likely:
+        return f"; did you mean {' or '.join(likely)}?"
+    return f"; known: {', '.join(known)}"

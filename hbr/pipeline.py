@@ -1,0 +1,359 @@
+"""The path of one run: which stage needs which, and when one is up to date.
+
+Stages fill folders and know nothing of one another; here their settings and inputs become keys.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hbr import ranks
+from hbr.config import Config, read_yaml, resolve_config, short_name
+from hbr.data.rows import Rows
+from hbr.data.tasks import Task
+from hbr.errors import UserError
+from hbr.names import NAMES, near, resolve
+from hbr.runs import Store, fingerprint, tree_digest, write_atomic
+from hbr.sampling import Plan
+from hbr.stages import prepare
+
+if TYPE_CHECKING:
+    import torch
+
+OWN_LR = 3e-5  # of an encoder that is no preset
+
+
+class StaleError(Exception):
+    """Something is not up to date, found by a pipeline that may not do it."""
+
+
+def complete(config: Config) -> Config:
+    """Fill in what depends on other settings: the learning rate and the validation set."""
+    name = config.encoder.name
+    own = resolve("encoder", name).lr if name in NAMES["encoder"] else OWN_LR
+    validation = config.data.validation
+    if validation == "auto":
+        validation = prepare.validation_name(config.data.train)
+    return config.model_copy(
+        update={
+            "train": config.train.model_copy(update={"lr": config.train.lr or own}),
+            "data": config.data.model_copy(update={"validation": validation}),
+        }
+    )
+
+
+def slug(config: Config) -> str:
+    """Give the readable name of a run's directory; its end tells runs of one name apart."""
+    sampler, encoder = config.sampler, config.encoder
+    words = [sampler.name.rpartition(":")[2]]
+    if sampler.name == "hybrid" and sampler.alpha != type(sampler)().alpha:
+        alpha = sampler.alpha if isinstance(sampler.alpha, tuple) else (sampler.alpha,)
+        words.append("a" + "to".join(f"{a:g}" for a in alpha))
+    words.append(short_name(encoder.name))
+    if sampler.name != "untrained":
+        words.append(f"s{config.seed}")
+    return "-".join([*words, fingerprint(config.identity(), 6)])
+
+
+def make_plan(config: Config, rows: list[Rows]) -> Plan:
+    """Give the batch plan of a config over its prepared rows."""
+    if config.data.languages:
+        for data in rows:
+            _check_languages(config.data.languages, data, "data.languages")
+        rows = [data.only(config.data.languages) for data in rows]
+    return Plan(
+        rows,
+        resolve("sampler", config.sampler.name)(config.sampler.alpha),
+        batch_size=config.train.batch_size,
+        seed=config.seed,
+        steps=config.train.steps * config.train.accumulate,
+        temperature=config.data.temperature,
+    )
+
+
+def open_run(path: Path) -> tuple[Store, Config]:
+    """Open a run that exists, with its config. Raises UserError where it is none."""
+    if not (path / "config.yaml").exists():
+        raise UserError(f"{path} is no run: it holds no config.yaml; `hbr train` makes one")
+    return Store(path), resolve_config(read_yaml(path / "config.yaml"))
+
+
+@dataclass
+class Pipeline:
+    """One run's stages, each done unless it is up to date; `force` names stages to do again.
+
+    `config` must be complete. With `dry`, nothing is done and StaleError is raised instead.
+    """
+
+    config: Config
+    runs: Path
+    device: str = "auto"
+    force: frozenset[str] = frozenset()
+    dry: bool = False
+    path: Path | None = None  # of an existing run; else it follows from the config
+    done: list[str] = field(default_factory=list)  # stages that this pipeline did
+    tasks: dict[str, tuple[Store, Task]] = field(default_factory=dict)
+
+    @cached_property
+    def run(self) -> Store:
+        """The run's directory."""
+        return Store(self.path or self.runs / slug(self.config))
+
+    def train(self) -> bool:
+        """Train the encoder, and publish `train/` and `model/`; say whether it was done."""
+        if self.dry and "train" not in self.run.entries():
+            raise StaleError
+        ranks.start()
+        sources = self._sources()
+        validation = self._validation()
+        folder = prepare.encoder_folder(
+            self.runs, self.config.encoder.name, self.config.encoder.revision
+        )
+        inputs = {f"rows {data.name}": store.completion("rows") for store, data in sources}
+        if validation:
+            inputs[f"validation {validation[1].name}"] = validation[0].completion("rows")
+        inputs["encoder"] = tree_digest(folder)
+
+        def make(partial: Path) -> Mapping[str, Any]:
+            return self._fit(partial, folder, sources, validation)
+
+        if ranks.ranks() > 1:
+            built = self._train_on_ranks(make, inputs)
+        else:
+            settings = self.config.identity()
+            built = self._build("train", make, settings, inputs, products=("model",))
+        if built and ranks.rank() == 0:  # the best weights stand in model/ now
+            (self.run.path / "train" / "best.safetensors").unlink(missing_ok=True)
+        return built
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process speaks for the run: rank 0 does."""
+        return ranks.rank() == 0
+
+    def discard_partial(self, stage: str) -> None:
+        """Forget what a killed attempt at a stage left."""
+        if self.is_main:
+            shutil.rmtree(self.run.partial(stage), ignore_errors=True)
+
+    def task(self, dataset: str, source: Path | None = None) -> tuple[Store, Task]:
+        """Prepare an evaluation task."""
+        if dataset not in self.tasks:
+            passage = self.config.evaluate.passage
+            force = "prepare" in self.force
+            self.tasks[dataset] = prepare.task(self.runs, dataset, source, passage, force=force)
+        return self.tasks[dataset]
+
+    def encode(self, dataset: str, source: Path | None = None) -> bool:
+        """Bring the vectors of a task up to date; say whether that took anything."""
+        store, task = self.task(dataset, source)
+        self._need("train")
+
+        def make(folder: Path) -> Mapping[str, Any]:
+            from hbr.stages.encode import encode
+
+            return encode(folder, self.run.path / "model", self.config, task, self._device())
+
+        settings = {
+            **self.config.encode.model_dump(mode="json"),
+            "encoder": self.config.identity()["encoder"],
+        }
+        inputs = {"task": store.completion("task"), "train": self.run.completion("train")}
+        return self._build(f"encode/{dataset}", make, settings, inputs)
+
+    def index(self, dataset: str, source: Path | None = None) -> bool:
+        """Bring the faiss indexes of a task up to date; say whether that took anything."""
+        self.encode(dataset, source)
+        _, task = self.task(dataset, source)
+
+        def make(folder: Path) -> Mapping[str, Any]:
+            from hbr.stages.index import index
+
+            return index(folder, self.config, task, *self._vectors(dataset))
+
+        settings = self.config.index.model_dump(mode="json")
+        inputs = {"encode": self.run.completion(f"encode/{dataset}")}
+        return self._build(f"index/{dataset}", make, settings, inputs)
+
+    def evaluate(
+        self,
+        dataset: str,
+        source: Path | None = None,
+        *,
+        trec: bool = False,
+        indexed: bool = False,
+    ) -> Path:
+        """Bring the metrics of a task up to date, exact or by index; give their folder."""
+        store, task = self.task(dataset, source)
+        needed = "index" if indexed else "encode"
+        getattr(self, needed)(dataset, source)
+        stage = f"evaluate/{dataset}" + (f"@{self.config.index.kind}" if indexed else "")
+
+        def make(folder: Path) -> None:
+            from hbr.stages import evaluate
+
+            vectors = self._vectors(dataset)
+            if indexed:
+                indexes = self._indexes(dataset, task)
+                evaluate.evaluate_index(folder, self.config, task, vectors, indexes)
+            else:
+                device = self._device()
+                evaluate.evaluate(folder, self.config, task, vectors, device=device, trec=trec)
+
+        settings = {**self.config.evaluate.model_dump(mode="json"), "trec": trec}
+        inputs = {
+            "task": store.completion("task"),
+            needed: self.run.completion(f"{needed}/{dataset}"),
+        }
+        self._build(stage, make, settings, inputs)
+        return self.run.path / stage
+
+    def is_current(self, tasks: Mapping[str, Path | None]) -> bool:
+        """Say whether the run is trained and these tasks are evaluated, without doing anything."""
+        look = Pipeline(self.config, self.runs, dry=True, path=self.path)
+        try:
+            look.train()
+            for dataset, source in tasks.items():
+                look.evaluate(dataset, source)
+        except StaleError:
+            return False
+        return True
+
+    def _build(
+        self,
+        stage: str,
+        make: Callable[[Path], Mapping[str, Any] | None],
+        settings: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        products: tuple[str, ...] = (),
+    ) -> bool:
+        if self.dry:
+            if not self.run.is_current(stage, settings, inputs):
+                raise StaleError(stage)
+            return False
+        built = self.run.build(
+            stage,
+            make,
+            settings=settings,
+            inputs=inputs,
+            products=products,
+            force=stage.partition("/")[0] in self.force and stage not in self.done,
+        )
+        if built:
+            self.done.append(stage)
+        return built
+
+    def _need(self, stage: str) -> None:
+        if stage not in self.run.entries():
+            if self.dry:
+                raise StaleError(stage)
+            raise UserError(
+                f"{self.run.path} is not trained yet; go on with "
+                f"`hbr train -C {self.run.path / 'config.yaml'}`"
+            )
+
+    def _sources(self) -> list[tuple[Store, Rows]]:
+        if self.config.sampler.name == "untrained":
+            return []
+        force = "prepare" in self.force and ranks.rank() == 0
+        return [prepare.rows(self.runs, name, force=force) for name in self.config.data.train]
+
+    def _validation(self) -> tuple[Store, Rows] | None:
+        if self.config.sampler.name == "untrained" or self.config.data.validation is None:
+            return None
+        return prepare.rows(self.runs, self.config.data.validation)
+
+    def _fit(
+        self,
+        partial: Path,
+        folder: Path,
+        sources: list[tuple[Store, Rows]],
+        validation: tuple[Store, Rows] | None,
+    ) -> dict[str, Any]:
+        from hbr import encoders
+        from hbr.stages import train
+
+        config = self.config
+        if ranks.rank() == 0:  # first, so that a killed run can be gone on with from its config
+            write_atomic(self.run.path / "config.yaml", config.to_yaml())
+        preset = resolve("encoder", config.encoder.name) if _is_preset(config) else None
+        encoder = encoders.load(
+            folder,
+            pooling=config.encoder.pooling,
+            fallback=preset.pooling if preset else "mean",
+            normalize=config.encoder.normalize,
+        )
+        plan = make_plan(config, [rows for _, rows in sources]) if sources else None
+        fed = [
+            train.Source(rows, prepare.tokens(store, rows, encoder, config.encoder))
+            for store, rows in sources
+        ]
+        checked = None
+        if validation:
+            store, rows = validation
+            tokens = prepare.tokens(store, rows, encoder, config.encoder)
+            checked = train.Validation(rows, tokens, _validation_languages(config, rows))
+        return train.train(partial, config, encoder, plan, fed, checked, self._device())
+
+    def _train_on_ranks(
+        self, make: Callable[[Path], Mapping[str, Any]], inputs: Mapping[str, str]
+    ) -> bool:
+        settings = self.config.identity()
+        todo = "train" in self.force or not self.run.is_current("train", settings, inputs)
+        if not ranks.broadcast(todo):
+            return False
+        if ranks.rank() == 0:
+            self._build("train", make, settings, inputs, products=("model",))
+        else:
+            make(self.run.partial("train"))
+        return True
+
+    def _vectors(self, dataset: str) -> tuple[Any, Any]:
+        from hbr.stages.encode import load_vectors
+
+        folder = self.run.path / "encode" / dataset
+        return load_vectors(folder, "queries"), load_vectors(folder, "passages")
+
+    def _indexes(self, dataset: str, task: Task) -> dict[str, Any]:
+        from hbr.stages.index import POOL, load_index
+
+        folder = self.run.path / "index" / dataset
+        return {name: load_index(folder, name) for name in (*task.languages, POOL)}
+
+    def _device(self) -> "torch.device":
+        import os
+
+        import torch
+
+        if self.device == "auto":
+            cuda = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+            return torch.device(cuda if torch.cuda.is_available() else "cpu")
+        try:
+            device = torch.device(self.device)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise UserError(f"--device {self.device}: {str(error).splitlines()[0]}") from error
+        return device
+
+
+def _is_preset(config: Config) -> bool:
+    return config.encoder.name in NAMES["encoder"]
+
+
+def _validation_languages(config: Config, rows: Rows) -> tuple[str, ...]:
+    if config.data.validation_languages:
+        _check_languages(config.data.validation_languages, rows, "data.validation_languages")
+        return config.data.validation_languages
+    return (rows.pivot,) if rows.pivot else rows.languages
+
+
+def _check_languages(languages: tuple[str, ...], rows: Rows, setting: str) -> None:
+    for language in languages:
+        if language not in rows.languages:
+            raise UserError(
+                f"{setting}: {rows.name} has no language {language!r}"
+                f"{near(language, rows.languages)}"
+            )

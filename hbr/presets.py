@@ -1,0 +1,24 @@
+"""The named encoders: where they are and what suits them. Imports nothing heavy."""
+
+from typing import NamedTuple
+
+
+class Preset(NamedTuple):
+    """A named encoder.
+
+    `source` is a hub id, or `tiny:NAME` for one that hbr makes itself; `pooling` stands in where
+    the encoder's files say nothing; `lr` is the learning rate that suits it.
+    """
+
+    source: str
+    pooling: str = "mean"
+    lr: float = 3e-5  # arXiv 2408.10536
+
+
+XLM_R = Preset("FacebookAI/xlm-roberta-base")
+XLM_R_LARGE = Preset("FacebookAI/xlm-roberta-large")
+LABSE = Preset("sentence-transformers/LaBSE", "dense")  # arXiv 2007.01852
+MBERT = Preset("google-bert/bert-base-multilingual-cased")
+XLM_R_TINY = Preset("tiny:xlm-r-tiny", lr=1e-3)
+LABSE_TINY = Preset("tiny:labse-tiny", "dense", lr=1e-3)
+MBERT_TINY = Preset("tiny:mbert-tiny", lr=1e-3)

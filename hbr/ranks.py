@@ -1,0 +1,84 @@
+"""The ranks of a `torchrun`; one process is rank 0 of 1 and none of this does anything."""
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+def rank() -> int:
+    """Number of this process."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def ranks() -> int:
+    """How many processes train together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def start() -> None:
+    """Join the others."""
+    if ranks() == 1:
+        return
+    import torch
+    import torch.distributed as dist
+
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+
+
+def stop() -> None:
+    """Leave the others."""
+    if ranks() == 1:
+        return
+    import torch.distributed as dist
+
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def broadcast(value: Any) -> Any:
+    """Give rank 0's value to all."""
+    if ranks() == 1:
+        return value
+    import torch.distributed as dist
+
+    box = [value]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def gather(own: "Tensor") -> "tuple[Tensor, slice]":
+    """Join the ranks' vectors, in rank order, and say where one's own stand; sizes may differ."""
+    if ranks() == 1:
+        return own, slice(0, len(own))
+    import torch
+    import torch.distributed as dist
+
+    sizes = [torch.zeros(1, dtype=torch.int64, device=own.device) for _ in range(ranks())]
+    dist.all_gather(sizes, torch.tensor([len(own)], device=own.device))
+    counts = [int(size) for size in sizes]
+    padded = own.new_zeros(max(counts), *own.shape[1:])
+    padded[: len(own)] = own
+    parts = [torch.empty_like(padded) for _ in counts]
+    dist.all_gather(parts, padded)
+    start = sum(counts[: rank()])
+    joined = torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+    return joined, slice(start, start + len(own))
+
+
+def sum_gradients(parameters: "Iterable[torch.nn.Parameter]") -> None:
+    """Replace each rank's gradients by their sum."""
+    if ranks() == 1:
+        return
+    import torch
+    import torch.distributed as dist
+
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))

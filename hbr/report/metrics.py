@@ -1,0 +1,35 @@
+"""How one evaluation looks."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+from hbr.report.table import Cell, name
+
+
+def to_rich(metrics: Mapping[str, Any], by_language: bool) -> Table:
+    """Give a table of settings by metrics, with a line for every query language on request."""
+    settings = metrics["settings"]
+    names = list(dict.fromkeys(key for values in settings.values() for key in values))
+    title = (
+        f"{metrics['dataset']}: {metrics['queries']:,} queries, {metrics['passages']:,} passages, "
+        f"{len(metrics['languages'])} languages"
+    )
+    table = Table(title=title, title_justify="left", header_style="bold", caption_justify="left")
+    table.caption = f"{metrics['protocol']}; search: {metrics['search']}"
+    table.add_column("setting")
+    for metric in names:
+        table.add_column(name(metric), justify="right")
+    for setting, values in settings.items():
+        table.add_row(setting, *(_text(values, metric) for metric in names), style="bold")
+        for language, own in metrics["by_query_language"][setting].items() if by_language else ():
+            table.add_row(f"  {language}", *(_text(own, metric) for metric in names))
+    return table
+
+
+def _text(values: Mapping[str, float | None], metric: str) -> str:
+    if metric not in values:
+        return ""
+    value = values[metric]
+    return Cell(float("nan") if value is None else value).text(metric)

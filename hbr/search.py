@@ -1,0 +1,164 @@
+"""Exact ranks without sorting, and faiss for those who want an index.
+
+The rank of a passage is its place in the order (score descending, then position in the corpus),
+counted from 1: one more than the passages that score higher, or the same and stand before it.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    import faiss
+
+
+class Ranks(NamedTuple):
+    """The rank of every relevant passage of every query: arrays (pairs,), query by query.
+
+    `own` is the rank among the passages of the passage's own block (language), `pool` among all.
+    Infinite where an index did not find the passage.
+    """
+
+    query: np.ndarray
+    passage: np.ndarray
+    own: np.ndarray
+    pool: np.ndarray
+
+
+def pairs_of(
+    concept: np.ndarray, indptr: np.ndarray, relevant: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give every (query, relevant passage) pair, query by query: two arrays (pairs,).
+
+    The passages of concept c are `relevant[indptr[c]:indptr[c + 1]]`; `concept` (queries,).
+    """
+    first, counts = indptr[concept], np.diff(indptr)[concept]
+    query = np.repeat(np.arange(len(concept)), counts)
+    within = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return query, relevant[np.repeat(first, counts) + within]
+
+
+def exact_ranks(
+    queries: np.ndarray,
+    passages: np.ndarray,
+    pairs: tuple[np.ndarray, np.ndarray],
+    blocks: Sequence[slice],
+    *,
+    block_mb: int = 256,
+    device: torch.device | str = "cpu",
+) -> Iterator[Ranks]:
+    """Yield the exact ranks of the relevant passages, some queries at a time.
+
+    One product of queries (q, d) and passages (p, d) in float32, in pieces of at most `block_mb`
+    MiB of scores; every score is computed once and compared with itself only, so that ties are
+    ties. Equal to a stable argsort of each line of scores.
+    """
+    query, passage = pairs
+    corpus = _tensor(passages).to(device)
+    size = max(1, block_mb * 2**20 // (4 * len(passages)))
+    block_of = np.zeros(len(passages), dtype=np.int64)
+    for number, block in enumerate(blocks):
+        block_of[block] = number
+    for at in range(0, len(queries), size):
+        some = _tensor(queries[at : at + size]).to(device)
+        first, end = np.searchsorted(query, [at, at + len(some)])
+        lines, places = query[first:end] - at, passage[first:end]
+        counts = _count_before(some @ corpus.T, lines, places, blocks)
+        own = counts[np.arange(len(places)), block_of[places]]
+        yield Ranks(lines + at, places, own + 1, counts.sum(1) + 1)
+
+
+def _count_before(
+    scores: Tensor, lines: np.ndarray, relevant: np.ndarray, blocks: Sequence[slice]
+) -> np.ndarray:
+    """Count, for each pair and block, the passages ranked before the pair's: (pairs, blocks)."""
+    counts = np.zeros((len(lines), len(blocks)), dtype=np.int64)
+    for slot in _slots(lines):  # at most one pair per line
+        on, at = torch.from_numpy(lines[slot]), torch.from_numpy(relevant[slot])
+        part = scores if len(on) == len(scores) else scores[on.to(scores.device)]
+        own = part.gather(1, at[:, None].to(part.device))
+        higher = (part > own).view(torch.uint8)
+        counts[slot] = _sums(higher, blocks)
+        ties = (part >= own).view(torch.uint8).sum(1, dtype=torch.int32) - higher.sum(
+            1, dtype=torch.int32
+        )
+        if (tied := torch.nonzero(ties > 1).flatten()).numel():
+            before = (
+                torch.arange(part.shape[1], device=part.device) < at.to(part.device)[tied, None]
+            )
+            equal = (part[tied] == own[tied]) & before
+            counts[slot[tied.cpu().numpy()]] += _sums(equal.view(torch.uint8), blocks)
+    return counts
+
+
+def _tensor(vectors: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.array(vectors, dtype=np.float32))  # a copy: maps are read-only
+
+
+def _slots(lines: np.ndarray) -> Iterator[np.ndarray]:
+    """Split sorted line numbers into sets in which none occurs twice."""
+    starts = np.searchsorted(lines, lines)  # first pair of the same line
+    nth = np.arange(len(lines)) - starts
+    for n in range(int(nth.max(initial=-1)) + 1):
+        yield np.flatnonzero(nth == n)
+
+
+def _sums(flags: Tensor, blocks: Sequence[slice]) -> np.ndarray:
+    parts = [flags[:, block].sum(1, dtype=torch.int32) for block in blocks]
+    return torch.stack(parts, dim=1).cpu().numpy()
+
+
+def top_k(
+    queries: np.ndarray, passages: np.ndarray, k: int, *, block_mb: int = 256
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield scores and positions of the k best passages, both (some queries, k), best first."""
+    corpus = _tensor(passages)
+    size = max(1, block_mb * 2**20 // (4 * len(passages)))
+    for at in range(0, len(queries), size):
+        some = _tensor(queries[at : at + size])
+        scores, places = (some @ corpus.T).topk(min(k, len(passages)), dim=1)
+        yield scores.numpy(), places.numpy()
+
+
+def build_index(
+    passages: np.ndarray,
+    kind: str,
+    *,
+    lists: int | None = None,
+    probes: int = 8,
+    links: int = 32,
+    breadth: int = 64,
+    bytes: int = 32,
+) -> "faiss.Index":
+    """Build a faiss index over unit vectors (p, d), ordered by inner product.
+
+    `flat`; `ivf` with `lists` cells, `probes` of them searched; `hnsw` with `links` a node and
+    `breadth` while searching; `pq` with `bytes` a vector. A corpus too small to train a
+    quantiser of the size asked for gets a smaller one.
+    """
+    import faiss
+
+    count, width = passages.shape
+    index: faiss.Index
+    inner = faiss.METRIC_INNER_PRODUCT
+    if kind == "flat":
+        index = faiss.IndexFlatIP(width)
+    elif kind == "ivf":
+        cells = min(lists or max(1, round(count**0.5)), count)
+        index = faiss.IndexIVFFlat(faiss.IndexFlatIP(width), width, cells, inner)
+        index.nprobe = min(probes, cells)
+    elif kind == "hnsw":
+        index = faiss.IndexHNSWFlat(width, links, inner)
+        index.hnsw.efSearch = breadth
+    else:
+        bits = max(1, min(8, count.bit_length() - 1))  # 2**bits centroids need as many vectors
+        parts = max(n for n in range(1, bytes + 1) if width % n == 0)
+        index = faiss.IndexPQ(width, parts, bits, inner)
+    vectors = np.ascontiguousarray(passages, dtype=np.float32)
+    if not index.is_trained:
+        index.train(vectors)
+    index.add(vectors)
+    return index

@@ -1,0 +1,193 @@
+"""Prepare: upstream files to memory-mapped rows and tasks, texts to tokens, tiny encoders."""
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hbr.config import Encoder as EncoderConfig
+from hbr.data.fetch import fetch
+from hbr.data.readers import RowsReader, TaskReader, hub, jsonl
+from hbr.data.rows import Rows, Tokens, open_rows, open_tokens, write_rows, write_tokens
+from hbr.data.tasks import Task, open_task, write_task
+from hbr.errors import UserError
+from hbr.names import NAMES, near, resolve
+from hbr.runs import Store, fingerprint
+from hbr.talk import say
+
+if TYPE_CHECKING:
+    from hbr.encoders import Encoder
+
+TINY_VERSION = 1  # raise it when the tiny encoders change
+
+
+def rows(runs: Path, name: str, *, force: bool = False) -> tuple[Store, Rows]:
+    """Prepare training rows named in the table of names, or a path, or `hf:` and a hub id."""
+    reader, source = _rows_reader(name)
+    store = _store(runs, source.stem if source else name, _signature(reader.version, name, source))
+    label = source.stem if source else name
+    built = store.build(
+        "rows",
+        lambda folder: write_rows(folder, label, reader.read(source), reader.pivot),
+        settings={"data": name, "version": reader.version},
+        force=force,
+        wait=True,
+    )
+    if built:
+        _tell(label, store.entries()["rows"])
+    return store, open_rows(store.path / "rows")
+
+
+def validation_name(train: tuple[str, ...]) -> str | None:
+    """Give the validation set that comes with the first of some training sets, if one does."""
+    reader, _ = _rows_reader(train[0])
+    return reader.validation
+
+
+def task(
+    runs: Path, name: str, source: Path | None, passage: str, *, force: bool = False
+) -> tuple[Store, Task]:
+    """Prepare an evaluation task from `source`, `$HBR_DATA`, what is prepared, or a download."""
+    reader: TaskReader = resolve("task", name)
+    place = source or _from_environment(name)
+    if reader.needs_source and place is None:
+        prepared = sorted(
+            (store for store in _stores(runs, name) if _made(store, passage)),
+            key=lambda store: store.entries()["task"]["finished"],
+        )
+        if prepared and not force:
+            return prepared[-1], open_task(prepared[-1].path / "task")
+        if not reader.remote:
+            raise UserError(f"--dataset {name} needs --source DIR, the folder with its files")
+        place = fetch(name, reader.remote, runs / "downloads" / name)
+    if place is not None and not place.exists():
+        raise UserError(f"--source {place}: there is no such file or folder")
+    store = _store(runs, name, _signature(reader.version, f"{name} {passage}", place))
+    built = store.build(
+        "task",
+        lambda folder: write_task(folder, name, reader.read(place, passage)),
+        settings={"data": name, "passage": passage, "version": reader.version},
+        force=force,
+        wait=True,
+    )
+    if built:
+        _tell(name, store.entries()["task"])
+    return store, open_task(store.path / "task")
+
+
+def tokens(store: Store, data: Rows, encoder: "Encoder", settings: EncoderConfig) -> Tokens:
+    """Tokenise rows once for an encoder's tokenizer, prefixes and lengths."""
+
+    def tokenize(role: str, texts: list[str]) -> list[list[int]]:
+        if not texts:
+            return []
+        if role == "query":
+            prefixed = [settings.query_prefix + text for text in texts]
+            return encoder.tokenize(prefixed, settings.query_length)
+        prefixed = [settings.passage_prefix + text for text in texts]
+        return encoder.tokenize(prefixed, settings.passage_length)
+
+    wanted = {"query_prefix", "passage_prefix", "query_length", "passage_length"}
+    chosen = settings.model_dump(mode="json", include=wanted) | {
+        "tokenizer": fingerprint(encoder.tokenizer.backend_tokenizer.to_str()),
+        "longest": encoder.longest,
+    }
+    stage = f"tokens-{fingerprint(chosen, 8)}"
+    store.build(
+        stage,
+        lambda folder: write_tokens(folder, data, tokenize),
+        settings=chosen,
+        inputs={"rows": store.completion("rows")},
+        wait=True,
+    )
+    return open_tokens(store.path / stage)
+
+
+def encoder_folder(runs: Path, name: str, revision: str | None) -> Path:
+    """Give the folder of an encoder: a preset's, a hub id's or a local one.
+
+    A tiny preset is made on the spot, once, under `runs/encoders`.
+    """
+    source = name
+    if name in NAMES["encoder"]:
+        source = resolve("encoder", name).source
+    elif not Path(name).exists() and "/" not in name:
+        raise UserError(f"there is no encoder {name!r}{near(name, NAMES['encoder'])}")
+    if Path(source).is_dir():
+        return Path(source)
+    if not source.startswith("tiny:"):
+        from hbr.encoders import locate
+
+        return locate(source, revision)
+
+    def make(folder: Path) -> None:
+        from hbr import encoders, tiny
+
+        made = tiny.build(source.removeprefix("tiny:"))
+        pooling = encoders.Pooling("cls" if made.dense else made.pooling, made.dense)
+        encoder = encoders.Encoder(made.model, made.tokenizer, pooling)
+        encoders.save(encoder, folder, {}, encoder.longest)
+
+    store = Store(runs / "encoders" / f"{name}-{fingerprint([name, TINY_VERSION], 6)}")
+    if store.build("model", make, settings={"encoder": name, "version": TINY_VERSION}, wait=True):
+        say(f"made {name}: tiny, synthetic, for the embedded data")
+    return store.path / "model"
+
+
+def _rows_reader(name: str) -> tuple[RowsReader, Path | None]:
+    if name.startswith(hub.PREFIX):
+        return hub.reader(name), None
+    if name.endswith((".jsonl", ".json")) or Path(name).is_file():
+        path = Path(name)
+        if not path.is_file():
+            raise UserError(f"--data {name}: there is no such file")
+        return jsonl.JSONL, path
+    try:
+        return resolve("rows", name), None
+    except UserError as error:
+        raise UserError(f"{error}, or the path of a .jsonl file, or hf:HUB_ID") from None
+
+
+def _from_environment(name: str) -> Path | None:
+    root = os.environ.get("HBR_DATA")
+    place = Path(root) / name if root else None
+    return place if place and place.exists() else None
+
+
+def _signature(version: int, name: str, source: Path | None) -> Any:
+    """Know a source again without reading it: paths, sizes and times of its files."""
+    if source is None:
+        return [version, name]
+    files = sorted(source.rglob("*")) if source.is_dir() else [source]
+    stats = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    return [version, name, stats]
+
+
+def _store(runs: Path, label: str, signature: Any) -> Store:
+    return Store(runs / "data" / f"{label}-{fingerprint(signature, 6)}")
+
+
+def _stores(runs: Path, name: str) -> list[Store]:
+    wanted = re.compile(re.escape(name) + "-[0-9a-f]{6}")
+    folder = runs / "data"
+    found = sorted(folder.iterdir()) if folder.exists() else []
+    return [Store(path) for path in found if wanted.fullmatch(path.name)]
+
+
+def _made(store: Store, passage: str) -> bool:
+    entry = store.entries().get("task")
+    return entry is not None and entry["settings"]["passage"] == passage
+
+
+def _tell(label: str, entry: dict[str, Any]) -> None:
+    if "rows" in entry:
+        languages = ", ".join(f"{lang} {n:,}" for lang, n in entry["rows_by_language"].items())
+        say(f"prepared {label}: {entry['rows']:,} rows, {entry['groups']:,} groups ({languages})")
+        return
+    counts = ", ".join(f"{lang} {n:,}" for lang, n in entry["passages_by_language"].items())
+    say(
+        f"prepared {label}: {entry['queries']:,} queries, {entry['passages']:,} passages in "
+        f"{len(entry['languages'])} languages ({counts})"
+    )
+    for note, count in entry["notes"].items():
+        say(f"  {count:,} {note}")

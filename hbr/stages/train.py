@@ -1,0 +1,446 @@
+"""Train: fit an encoder to rows under a batch plan; resumable at any step, on any number of ranks.
+
+Everything random is a function of the seed and the step: batches come from the plan, dropout is
+seeded for each chunk. A checkpoint therefore holds weights, optimiser state and counters, and a
+run that was killed and started again ends in the same bytes as one that was not.
+"""
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from hbr import ranks
+from hbr.config import Config
+from hbr.config import Train as TrainConfig
+from hbr.data.rows import Rows, Tokens
+from hbr.encoders import Encoder, save
+from hbr.errors import UserError
+from hbr.gradcache import Chunk, backward
+from hbr.names import resolve
+from hbr.sampling import Batch, Plan, plan_hash, same_group
+from hbr.talk import Progress, say
+
+HASHED = 1000  # batches whose hash the manifest keeps
+
+
+class Source(NamedTuple):
+    """Training rows with their tokens."""
+
+    rows: Rows
+    tokens: Tokens
+
+
+class Validation(NamedTuple):
+    """Validation rows with their tokens, and the languages to validate in."""
+
+    rows: Rows
+    tokens: Tokens
+    languages: tuple[str, ...]
+
+
+@dataclass
+class Counters:
+    """What a checkpoint remembers besides tensors."""
+
+    step: int = 0
+    best: float = math.inf
+    best_step: int = 0
+    since_best: int = 0
+    log_bytes: int = 0
+
+
+def train(
+    folder: Path,
+    config: Config,
+    encoder: Encoder,
+    plan: Plan | None,
+    sources: list[Source],
+    validation: Validation | None,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Fill a folder with a log, checkpoints and `model/`, going on from where it stands.
+
+    With several ranks all of them call this on one folder, and rank 0 alone writes. Without
+    a plan the encoder is saved as it is. Raises UserError (exit code 1) where training diverges.
+    """
+    if plan is None:
+        save_model(encoder, config, folder / "model")
+        return {"steps": 0, "pairs": 0}
+    return Fit(folder, config, encoder, plan, sources, validation, device).run()
+
+
+def save_model(encoder: Encoder, config: Config, folder: Path) -> None:
+    """Write an encoder with the prefixes and lengths of a config."""
+    prefixes = {"query": config.encoder.query_prefix, "passage": config.encoder.passage_prefix}
+    save(encoder, folder, prefixes, config.encoder.passage_length)
+
+
+class Fit:
+    """One training run in a folder; `run()` takes it from wherever it stands to its end."""
+
+    def __init__(
+        self,
+        folder: Path,
+        config: Config,
+        encoder: Encoder,
+        plan: Plan,
+        sources: list[Source],
+        validation: Validation | None,
+        device: torch.device,
+    ) -> None:
+        self.folder, self.config, self.device, self.plan = folder, config, device, plan
+        self.settings: TrainConfig = config.train
+        self.sources, self.validation = sources, validation
+        self.encoder = encoder.to(device).train()
+        self.objective = resolve("objective", config.train.objective)
+        self.optimizer = _optimizer(encoder, config.train)
+        self.counters = Counters()
+        self.saved_at = 0  # step of the last checkpoint
+        self.writes = ranks.rank() == 0
+        if config.train.compile:
+            encoder.backbone.compile(dynamic=True)
+
+    def run(self) -> dict[str, Any]:
+        """Train to the last step, or until validation stops improving; write the best encoder."""
+        ranks.broadcast(None)  # rank 0 has made the folder
+        self._resume()
+        counters, settings = self.counters, self.settings
+        with self._open_log() as log, self._progress() as progress:
+            while counters.step < settings.steps and not self._is_patience_over():
+                record = self._step(counters.step)
+                counters.step += 1
+                if counters.step % settings.log_every == 0 or counters.step == settings.steps:
+                    log.write(record)
+                progress.advance(settings.batch_size, f"loss {record['loss']:.3f}")
+                if self._is_time_for(settings.validate_every):
+                    self._validate(log)
+                if self._is_time_for(settings.checkpoint_every):
+                    counters.log_bytes = log.size
+                    self._checkpoint()
+        self._load_best()
+        if self.writes:
+            save_model(self.encoder, self.config, self.folder / "model")
+        hashed = min(HASHED, self.plan.steps)
+        return {
+            "steps": counters.step,
+            "pairs": counters.step * settings.accumulate * settings.batch_size,
+            "best_step": counters.best_step if self.validation else counters.step,
+            "validation_loss": counters.best if self.validation else None,
+            "plan": {
+                "batches": hashed,
+                "hash": plan_hash(self.plan.batch(step) for step in range(hashed)),
+            },
+            "device": str(self.device),
+            "threads": torch.get_num_threads(),
+            "ranks": ranks.ranks(),
+        }
+
+    def _is_time_for(self, every: int) -> bool:
+        return self.counters.step % every == 0 or self.counters.step == self.settings.steps
+
+    def _is_patience_over(self) -> bool:
+        patience = self.settings.patience
+        return patience is not None and self.counters.since_best >= patience
+
+    def _step(self, step: int) -> dict[str, Any]:
+        """One optimiser step; gives what the log says of it."""
+        settings, started = self.settings, time.monotonic()
+        batches = [
+            self.plan.batch(step * settings.accumulate + i) for i in range(settings.accumulate)
+        ]
+        self.optimizer.zero_grad(set_to_none=True)
+        results = [self._backward(batch) for batch in batches]
+        ranks.sum_gradients(self.encoder.parameters())
+        norm = float(torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), settings.clip))
+        loss = sum(loss for loss, _ in results) / len(results)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            self._diverged(step, batches)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(settings, step)
+        self.optimizer.step()
+        return {
+            "step": step + 1,
+            "loss": loss,
+            "lr": learning_rate(settings, step),
+            "norm": norm,
+            "mode": "+".join(sorted({batch.mode for batch in batches})),
+            "masked": sum(masked for _, masked in results) / len(results),
+            "pairs_per_s": settings.batch_size * len(batches) / (time.monotonic() - started),
+        }
+
+    def _backward(self, batch: Batch) -> tuple[float, float]:
+        """Add the gradients of one global batch; gives its loss and the masked share."""
+        group = np.asarray(self.sources[batch.dataset].rows.group)[batch.rows]
+        mask = same_group(group) if self.settings.mask == "group" else None
+        on_device = None if mask is None else torch.from_numpy(mask).to(self.device)
+        share = 1 / self.settings.accumulate
+
+        def loss(vectors: Mapping[str, Tensor]) -> Tensor:
+            return share * self.objective(
+                vectors["query"],
+                vectors["passage"],
+                vectors.get("negatives"),
+                mask=on_device,
+                temperature=self.settings.temperature,
+            )
+
+        value = backward(self._chunks(batch), loss, ranks.gather) / share
+        pairs = len(group) * (len(group) - 1)
+        return value, 0.0 if mask is None else float(mask.sum()) / pairs
+
+    def _chunks(self, batch: Batch) -> dict[str, list[Chunk]]:
+        """The pieces of this rank's part of a batch, each encoding the same way every time."""
+        texts = self._texts(batch.part(ranks.rank(), ranks.ranks()))
+        before = sum(len(batch.part(other, ranks.ranks()).rows) for other in range(ranks.rank()))
+        chunks: dict[str, list[Chunk]] = {}
+        for number, (role, tokens) in enumerate(texts.items()):
+            size = self.settings.chunk_size or max(len(tokens), 1)
+            chunks[role] = [
+                self._chunk(tokens[at : at + size], (batch.step, number, before + at))
+                for at in range(0, max(len(tokens), 1), size)
+            ]
+        return chunks
+
+    def _chunk(self, tokens: list[np.ndarray], place: tuple[int, int, int]) -> Chunk:
+        seed = int(np.random.SeedSequence([self.config.seed, *place]).generate_state(1)[0])
+
+        def encode() -> Tensor:
+            if not tokens:  # no row of this rank has a given negative
+                return torch.zeros(0, self.encoder.width, device=self.device, requires_grad=True)
+            torch.manual_seed(seed)  # dropout
+            ids, mask = self.encoder.batch(tokens, self.device)
+            with autocast(self.device, self.settings.precision):
+                return self.encoder(ids, mask)
+
+        return encode
+
+    def _texts(self, batch: Batch) -> dict[str, list[np.ndarray]]:
+        rows, tokens = self.sources[batch.dataset]
+        queries = rows.cells(batch.rows, batch.query_language)
+        passages = rows.cells(batch.rows, batch.passage_language)
+        texts = {
+            "query": tokens.texts("query", queries),
+            "passage": tokens.texts("passage", passages),
+        }
+        if self.settings.negatives and tokens.negatives_of[-1]:
+            given = tokens.negatives(passages, self.settings.negatives)
+            texts["negatives"] = tokens.texts("negatives", given)
+        return texts
+
+    @torch.no_grad()
+    def _validate(self, log: "Log") -> None:
+        if self.validation is None:
+            return
+        value = self._validation_loss() if self.writes else 0.0
+        value = ranks.broadcast(value)
+        counters = self.counters
+        better = value < counters.best
+        if better:
+            counters.best, counters.best_step, counters.since_best = value, counters.step, 0
+            if self.writes:
+                self._write({"model": self.encoder.state_dict()}, "best.safetensors")
+        else:
+            counters.since_best += 1
+        log.write({"step": counters.step, "validation_loss": value, "best": better})
+
+    def _validation_loss(self) -> float:
+        """Mean InfoNCE over the validation rows in fixed batches, language by language."""
+        assert self.validation is not None
+        rows, tokens, languages = self.validation
+        self.encoder.eval()
+        total, count = 0.0, 0
+        for language in languages:
+            code = rows.languages.index(language)
+            having = np.flatnonzero(rows.has[:, code])
+            for at in range(0, len(having), self.settings.batch_size):
+                some = having[at : at + self.settings.batch_size]
+                cells = rows.cells(some, np.full(len(some), code))
+                mask = torch.from_numpy(same_group(np.asarray(rows.group)[some])).to(self.device)
+                with autocast(self.device, self.settings.precision):
+                    queries, passages = (
+                        self.encoder(*self.encoder.batch(tokens.texts(role, cells), self.device))
+                        for role in ("query", "passage")
+                    )
+                temperature = self.settings.temperature
+                loss = self.objective(queries, passages, mask=mask, temperature=temperature)
+                total, count = total + float(loss) * len(some), count + len(some)
+        self.encoder.train()
+        return total / count
+
+    def _diverged(self, step: int, batches: list[Batch]) -> None:
+        ids = [
+            str(self.sources[batch.dataset].rows.ids[int(row)])
+            for batch in batches
+            for row in batch.rows
+        ]
+        shown = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
+        kept = self.folder / "checkpoint-last"
+        state = (
+            f"the checkpoint of step {self.saved_at} is kept in {kept}"
+            if self.saved_at
+            else "there was no checkpoint yet"
+        )
+        raise UserError(
+            f"the loss or its gradient is not finite at step {step + 1}, in rows {shown}; {state}; "
+            "try a lower --lr, or --set train.precision=fp32",
+            exit_code=1,
+        )
+
+    def _checkpoint(self) -> None:
+        """Write weights, optimiser state and counters in one file that replaces the last."""
+        self.saved_at = self.counters.step
+        if not self.writes:
+            return
+        names = {id(p): name for name, p in self.encoder.named_parameters()}
+        state = {
+            f"{names[id(p)]}|{key}": value
+            for p, values in self.optimizer.state.items()
+            for key, value in values.items()
+        }
+        (self.folder / "checkpoint-last").mkdir(exist_ok=True)
+        tensors = {"model": self.encoder.state_dict(), "optimizer": state}
+        self._write(tensors, "checkpoint-last/state.safetensors")
+
+    def _write(self, tensors: Mapping[str, Mapping[str, Tensor]], name: str) -> None:
+        flat = {
+            f"{kind}/{key}": value.detach().cpu().contiguous()
+            for kind, named in tensors.items()
+            for key, value in named.items()
+        }
+        path = self.folder / name
+        partial = path.with_name(f".{path.name}.partial")
+        save_file(flat, partial, {"counters": json.dumps(asdict(self.counters))})
+        partial.replace(path)
+
+    def _resume(self) -> None:
+        path = self.folder / "checkpoint-last" / "state.safetensors"
+        if not path.exists():
+            return
+        tensors, counters = _read(path)
+        self.counters = Counters(**counters)
+        self.saved_at = self.counters.step
+        _load_weights(self.encoder, tensors["model"], path)
+        parameters = dict(self.encoder.named_parameters())
+        for key, value in tensors["optimizer"].items():
+            name, _, field = key.partition("|")
+            place = parameters[name]
+            moved = value if field == "step" else value.to(self.device)
+            self.optimizer.state[place][field] = moved
+        if self.writes:
+            say(f"goes on from step {self.counters.step:,}")
+
+    def _load_best(self) -> None:
+        ranks.broadcast(None)
+        path = self.folder / "best.safetensors"
+        if self.validation and path.exists():
+            _load_weights(self.encoder, _read(path)[0]["model"], path)
+
+    def _open_log(self) -> "Log":
+        return Log(self.folder, self.counters, self.settings.tensorboard, enabled=self.writes)
+
+    def _progress(self) -> Progress:
+        settings = self.settings
+        total, done = settings.steps * settings.batch_size, self.counters.step * settings.batch_size
+        return Progress("training", total, "pairs", done)
+
+
+class Log:
+    """`log.jsonl` and TensorBoard events of a run; a resumed run cuts off what it will redo."""
+
+    def __init__(self, folder: Path, counters: Counters, tensorboard: bool, enabled: bool) -> None:
+        self.file, self.events = None, None
+        if not enabled:
+            return
+        self.file = (folder / "log.jsonl").open("ab")
+        self.file.truncate(counters.log_bytes)
+        self.file.seek(0, 2)
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            place = str(folder / "tensorboard")
+            self.events = SummaryWriter(place, purge_step=counters.step + 1)
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.file:
+            self.file.close()
+        if self.events:
+            self.events.close()
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        return self.file.tell() if self.file else 0
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Add a record; numbers also become TensorBoard scalars."""
+        if not self.file:
+            return
+        self.file.write(json.dumps(record).encode() + b"\n")
+        self.file.flush()
+        if self.events:
+            for name, value in record.items():
+                if name != "step" and isinstance(value, float):
+                    self.events.add_scalar(name, value, record["step"])
+            if "mode" in record:
+                share = float(record["mode"] == "monolingual")
+                self.events.add_scalar("monolingual", share, record["step"])
+
+
+def learning_rate(settings: TrainConfig, step: int) -> float:
+    """Rise linearly over the warm-up, then fall linearly to zero after the last step."""
+    assert settings.lr is not None
+    warmup = round(settings.warmup * settings.steps)
+    if step < warmup:
+        return settings.lr * (step + 1) / warmup
+    return settings.lr * (settings.steps - step) / max(settings.steps - warmup, 1)
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Compute in bfloat16 where that is asked for."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def _optimizer(encoder: Encoder, settings: TrainConfig) -> torch.optim.AdamW:
+    """AdamW without decay on biases and norms."""
+    assert settings.lr is not None
+    parameters = [p for p in encoder.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.lr, fused=True)
+
+
+def _read(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    """Give the tensors of a checkpoint by kind and name, and its counters."""
+    tensors: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}}
+    try:
+        with safe_open(path, framework="pt") as file:
+            for key in file.keys():  # noqa: SIM118 (not a dict)
+                kind, _, name = key.partition("/")
+                tensors[kind][name] = file.get_tensor(key)
+            return tensors, json.loads(file.metadata()["counters"])
+    except (SafetensorError, OSError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({error}); start again with --force") from error
+
+
+def _load_weights(encoder: Encoder, weights: dict[str, Tensor], path: Path) -> None:
+    try:
+        encoder.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(
+            f"{path} is the checkpoint of another encoder; start again with --force"
+        ) from error

@@ -1,0 +1,100 @@
+"""The talk on stderr: short lines, and progress for long work. Results go to stdout elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TextIO, TypeVar
+
+T = TypeVar("T")
+
+PLAIN_EVERY = 10.0  # seconds between progress lines where there is no terminal
+
+_quiet = False
+_verbose = False
+
+
+def set_volume(*, quiet: bool = False, verbose: bool = False) -> None:
+    """Choose how much is said for the rest of the process."""
+    global _quiet, _verbose
+    _quiet, _verbose = quiet, verbose
+
+
+def say(line: str) -> None:
+    """Write one line to stderr, unless the command was asked to be quiet."""
+    if not _quiet:
+        print(line, file=sys.stderr, flush=True)
+
+
+def detail(line: str) -> None:
+    """Write one line to stderr when the command was asked to be verbose."""
+    if _verbose:
+        say(line)
+
+
+class Progress:
+    """Shows how far some work is: a bar on a terminal, a plain line now and then elsewhere.
+
+    Use it as a context manager and call `advance(n, note)` as work is done.
+    """
+
+    def __init__(self, title: str, total: int, unit: str, done: int = 0) -> None:
+        self.title, self.total, self.unit = title, total, unit
+        self.done = self.before = done
+        self.started = self.spoken = time.monotonic()
+        self.bar = _bar(title, total, unit, done) if _wants_bar(sys.stderr) else None
+
+    def __enter__(self) -> "Progress":
+        if self.bar:
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """Count `n` more units as done; `note` stands behind the rate."""
+        self.done += n
+        now = time.monotonic()
+        rate = (self.done - self.before) / max(now - self.started, 1e-9)
+        if self.bar:
+            task = self.bar.task_ids[0]
+            self.bar.update(task, completed=self.done, rate=f"{rate:,.0f} {self.unit}/s", note=note)
+        elif now - self.spoken >= PLAIN_EVERY:
+            self.spoken = now
+            left = (self.total - self.done) / max(rate, 1e-9)
+            say(
+                f"{self.title}: {self.done:,} of {self.total:,} {self.unit}, "
+                f"{rate:,.0f}/s, {left:,.0f} s left {note}".rstrip()
+            )
+
+
+def track(items: Iterable[T], title: str, total: int, unit: str) -> Iterator[T]:
+    """Yield the items, showing progress."""
+    with Progress(title, total, unit) as progress:
+        for item in items:
+            yield item
+            progress.advance()
+
+
+def _wants_bar(stream: TextIO) -> bool:
+    return stream.isatty() and not _quiet
+
+
+def _bar(title: str, total: int, unit: str, done: int):  # type: ignore[no-untyped-def]
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    bar = Bar(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("[dim]{task.fields[note]}"),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    bar.add_task(title, total=total, completed=done, rate=unit, note="")
+    return bar
