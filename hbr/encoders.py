@@ -6,6 +6,7 @@ tokenizer at the top, `modules.json` naming pooling, dense layer and normalisati
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from hbr.errors import UserError
 LIBRARY = "sentence_transformers.models"
 DENSE_TANH = "torch.nn.modules.activation.Tanh"
 WEIGHTS = "model.safetensors"
+SMALLEST = 12  # texts worth a forward pass of their own
 WANTED = ["*.json", "*.txt", "*.model", WEIGHTS, f"*/{WEIGHTS}", "model-*.safetensors"]
 
 
@@ -79,6 +81,13 @@ class Encoder(nn.Module):
         )
         return found["input_ids"]
 
+    def vectors(self, texts: Sequence[np.ndarray], device: torch.device | str = "cpu") -> Tensor:
+        """Encode token ids, texts of like length together: (texts, width), in the order given."""
+        order = np.argsort([-len(text) for text in texts], kind="stable")
+        pieces = by_length([len(texts[i]) for i in order])
+        parts = [self(*self.batch([texts[order[i]] for i in some], device)) for some in pieces]
+        return torch.cat(parts)[torch.from_numpy(np.argsort(order)).to(device)]
+
     def batch(self, texts: Sequence[Any], device: torch.device | str = "cpu") -> tuple[Tensor, ...]:
         """Pad token ids to their own longest: ids and mask, both (texts, tokens)."""
         lengths = torch.tensor([len(text) for text in texts])
@@ -91,6 +100,21 @@ class Encoder(nn.Module):
 def _mean(hidden: Tensor, mask: Tensor) -> Tensor:
     weights = mask[..., None].to(hidden.dtype)
     return (hidden * weights).sum(1) / weights.sum(1)
+
+
+def by_length(lengths: Sequence[int]) -> list[range]:
+    """Cut texts, longest first, where the padding would grow past a quarter of the longest."""
+    cuts = [0]
+    for i, length in enumerate(lengths):
+        if length < 0.75 * lengths[cuts[-1]] and i - cuts[-1] >= SMALLEST:
+            cuts.append(i)
+    return [range(a, b) for a, b in pairwise([*cuts, len(lengths)])]
+
+
+def forget_truncation(tokenizer: Any) -> None:
+    """Drop what earlier calls left in a tokenizer, so that its files depend on nothing else."""
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
 
 
 def locate(source: str, revision: str | None = None) -> Path:
@@ -143,6 +167,7 @@ def load(
             where, use_safetensors=True, local_files_only=True, dtype=torch.float32
         )
         tokenizer = AutoTokenizer.from_pretrained(where, local_files_only=True)
+        forget_truncation(tokenizer)
     except Exception as error:
         raise UserError(f"{where} cannot be loaded: {str(error).splitlines()[0]}") from error
     found = _read_pooling(folder, modules)
@@ -211,6 +236,7 @@ def save(encoder: Encoder, folder: Path, prefixes: dict[str, str], length: int) 
 
     `prefixes` become its prompts by name; `length` is the longest text it should be given.
     """
+    forget_truncation(encoder.tokenizer)
     encoder.backbone.save_pretrained(folder)
     encoder.tokenizer.save_pretrained(folder)
     modules = [("Transformer", ""), ("Pooling", "1_Pooling")]

@@ -107,11 +107,15 @@ class Pipeline:
         if self.dry and "train" not in self.run.entries():
             raise StaleError
         ranks.start()
+        if not self.is_main:
+            ranks.broadcast(None)  # rank 0 prepares, and then the others find it done
         sources = self._sources()
         validation = self._validation()
         folder = prepare.encoder_folder(
             self.runs, self.config.encoder.name, self.config.encoder.revision
         )
+        if self.is_main:
+            ranks.broadcast(None)
         inputs = {f"rows {data.name}": store.completion("rows") for store, data in sources}
         if validation:
             inputs[f"validation {validation[1].name}"] = validation[0].completion("rows")
@@ -125,7 +129,7 @@ class Pipeline:
         else:
             settings = self.config.identity()
             built = self._build("train", make, settings, inputs, products=("model",))
-        if built and ranks.rank() == 0:  # the best weights stand in model/ now
+        if built and self.is_main:  # the best weights stand in model/ now
             (self.run.path / "train" / "best.safetensors").unlink(missing_ok=True)
         return built
 
@@ -258,7 +262,7 @@ class Pipeline:
     def _sources(self) -> list[tuple[Store, Rows]]:
         if self.config.sampler.name == "untrained":
             return []
-        force = "prepare" in self.force and ranks.rank() == 0
+        force = "prepare" in self.force and self.is_main
         return [prepare.rows(self.runs, name, force=force) for name in self.config.data.train]
 
     def _validation(self) -> tuple[Store, Rows] | None:
@@ -277,7 +281,7 @@ class Pipeline:
         from hbr.stages import train
 
         config = self.config
-        if ranks.rank() == 0:  # first, so that a killed run can be gone on with from its config
+        if self.is_main:  # first, so that a killed run can be gone on with from its config
             write_atomic(self.run.path / "config.yaml", config.to_yaml())
         preset = resolve("encoder", config.encoder.name) if _is_preset(config) else None
         encoder = encoders.load(
@@ -305,7 +309,7 @@ class Pipeline:
         todo = "train" in self.force or not self.run.is_current("train", settings, inputs)
         if not ranks.broadcast(todo):
             return False
-        if ranks.rank() == 0:
+        if self.is_main:
             self._build("train", make, settings, inputs, products=("model",))
         else:
             make(self.run.partial("train"))

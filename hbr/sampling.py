@@ -68,9 +68,9 @@ def monolingual(has: np.ndarray, languages: tuple[str, ...], _: str | None) -> l
 
 def cross_lingual(has: np.ndarray, languages: tuple[str, ...], _: str | None) -> list[Choice]:
     """X-Y: for every row an ordered pair of different languages, uniformly among the row's."""
-    return (
-        [Choice("pairs", (has.sum(1) > 1).reshape(-1), _ordered_pair)] if len(languages) > 1 else []
-    )
+    if len(languages) < 2:
+        return []
+    return [Choice("pairs", np.greater(has.sum(1), 1), _ordered_pair)]
 
 
 def mixed(has: np.ndarray, _languages: tuple[str, ...], _: str | None) -> list[Choice]:

@@ -218,9 +218,8 @@ class Fit:
             if not tokens:  # no row of this rank has a given negative
                 return torch.zeros(0, self.encoder.width, device=self.device, requires_grad=True)
             torch.manual_seed(seed)  # dropout
-            ids, mask = self.encoder.batch(tokens, self.device)
             with autocast(self.device, self.settings.precision):
-                return self.encoder(ids, mask)
+                return self.encoder.vectors(tokens, self.device)
 
         return encode
 
@@ -268,7 +267,7 @@ class Fit:
                 mask = torch.from_numpy(same_group(np.asarray(rows.group)[some])).to(self.device)
                 with autocast(self.device, self.settings.precision):
                     queries, passages = (
-                        self.encoder(*self.encoder.batch(tokens.texts(role, cells), self.device))
+                        self.encoder.vectors(tokens.texts(role, cells), self.device)
                         for role in ("query", "passage")
                     )
                 temperature = self.settings.temperature

@@ -1,0 +1,184 @@
+"""Training: resumed to the byte, the same on two ranks, stopped before it does harm."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from tests.support import Said, beside, hbr, log_of, only_run
+
+SMALL = [
+    *("train", "--sampler", "hybrid", "--steps", "60", "--batch-size", "32", "--device", "cpu"),
+    *("--set", "checkpoint_every=7", "--set", "validate_every=10", "--set", "log_every=1"),
+]
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def train(world: Path, folder: Path, *words: object) -> Said:
+    return hbr(*SMALL, "--output-dir", beside(world, folder), *words)
+
+
+def killed_at(step: int, command: list[str], folder: Path) -> int:
+    """Start a command, kill it with SIGKILL once its log has so many lines; give its exit code."""
+    with subprocess.Popen(command, env=ONE_THREAD, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            for log in folder.glob("*/.train.partial/log.jsonl"):
+                if len(log.read_bytes().splitlines()) >= step:
+                    process.kill()
+            time.sleep(0.002)
+    return process.returncode
+
+
+@pytest.mark.slow
+def test_killed_at_any_step_a_run_ends_in_the_same_bytes(world: Path, tmp_path: Path) -> None:
+    whole, broken = beside(world, tmp_path / "whole"), beside(world, tmp_path / "broken")
+    command = [sys.executable, "-m", "hbr", *SMALL, "--output-dir"]
+    subprocess.run([*command, str(whole)], env=ONE_THREAD, check=True, capture_output=True)
+    seed = random.randrange(1000)
+    print("steps from seed", seed)
+    for step in sorted(random.Random(seed).sample(range(1, 60), 3)):
+        assert killed_at(step, [*command, str(broken)], broken) == -9
+    done = subprocess.run(
+        [*command, str(broken)], env=ONE_THREAD, check=True, capture_output=True, text=True
+    )
+    assert "taking over from process" in done.stderr
+    one, other = only_run(whole), only_run(broken)
+    files = sorted(path.relative_to(one) for path in (one / "model").rglob("*") if path.is_file())
+    assert Path("model/model.safetensors") in files
+    for file in files:
+        assert (one / file).read_bytes() == (other / file).read_bytes(), file
+    assert log_of(one) == log_of(other)
+    assert [line["step"] for line in log_of(one) if "loss" in line] == list(range(1, 61))
+
+
+@pytest.mark.slow
+def test_two_ranks_train_what_one_process_trains(world: Path, tmp_path: Path) -> None:
+    """At a small learning rate: Adam blows rounding up where a gradient is all but zero."""
+    words = ["--encoder", "mbert-tiny", "--lr", "1e-4", "--steps", "50", "--seed", "3"]
+    assert train(world, tmp_path / "one", *words).code == 0
+    two = beside(world, tmp_path / "two")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "hbr"]
+    command = [*launch, *SMALL, *words, "--output-dir", str(two)]
+    subprocess.run(command, env=ONE_THREAD, check=True, capture_output=True, timeout=240)
+    runs = [only_run(tmp_path / name) for name in ("one", "two")]
+    weights = [load_file(run / "model" / "model.safetensors") for run in runs]
+    assert weights[0].keys() == weights[1].keys()
+    far = max(float((weights[0][name] - weights[1][name]).abs().max()) for name in weights[0])
+    assert far < 1e-5
+    manifests = [json.loads((run / "manifest.json").read_text())["stages"]["train"] for run in runs]
+    assert [manifest["ranks"] for manifest in manifests] == [1, 2]
+    assert manifests[0]["plan"] == manifests[1]["plan"]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
+    world: Path, tmp_path: Path
+) -> None:
+    said = train(world, tmp_path, "--lr", "1e30")
+    assert said.code == 1
+    assert "the loss or its gradient is not finite at step" in said.err
+    assert "in rows train-" in said.err
+    assert "Traceback" not in said.err
+    assert not (only_run(tmp_path) / "model").exists()
+
+
+def test_the_checkpoint_of_another_encoder_is_refused(world: Path, tmp_path: Path) -> None:
+    said = train(world, tmp_path, "--lr", "1e30")
+    assert said.code == 1
+    checkpoint = only_run(tmp_path) / ".train.partial" / "checkpoint-last"
+    checkpoint.mkdir(exist_ok=True)
+    path = checkpoint / "state.safetensors"
+    import torch
+
+    other = {"model/backbone.other.weight": torch.zeros(2, 2)}
+    counters = {"step": 1, "best": 1.0, "best_step": 0, "since_best": 0, "log_bytes": 0}
+    save_file(other, path, {"counters": json.dumps(counters)})
+    said = train(world, tmp_path, "--lr", "1e30")
+    assert (said.code, "is the checkpoint of another encoder" in said.err) == (2, True)
+    path.write_bytes(b"cut short")
+    said = train(world, tmp_path, "--lr", "1e30")
+    assert (said.code, "state.safetensors is damaged" in said.err) == (2, True)
+
+
+def test_gradient_cache_and_accumulation_train(world: Path, tmp_path: Path) -> None:
+    plain = train(world, tmp_path / "plain", "--steps", "5")
+    cached = train(world, tmp_path / "cached", "--steps", "5", "--set", "chunk_size=5")
+    assert plain.code == cached.code == 0
+    losses = [
+        [line["loss"] for line in log_of(only_run(tmp_path / name)) if "loss" in line]
+        for name in ("plain", "cached")
+    ]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-3)
+    more = train(world, tmp_path / "more", "--steps", "3", "--set", "accumulate=2")
+    assert more.code == 0
+    assert json.loads((only_run(tmp_path / "more") / "manifest.json").read_text())["stages"][
+        "train"
+    ]["pairs"] == (3 * 2 * 32)
+
+
+def test_patience_ends_a_run_early_and_keeps_the_best_encoder(world: Path, tmp_path: Path) -> None:
+    words = ["--lr", "0.5", "--set", "validate_every=2", "--set", "patience=2", "--set", "clip=1e9"]
+    said = train(world, tmp_path, *words, "--json")
+    assert said.code == 0
+    entry = json.loads(said.out)
+    assert entry["steps"] == entry["best_step"] + 4 < 60
+    kept = [line for line in log_of(only_run(tmp_path)) if line.get("best")]
+    assert kept[-1]["step"] == entry["best_step"]
+
+
+def test_bfloat16_trains_close_to_float32(world: Path, tmp_path: Path) -> None:
+    losses = []
+    for precision in ("fp32", "bf16"):
+        words = ["--steps", "5", "--set", f"train.precision={precision}"]
+        assert train(world, tmp_path / precision, *words).code == 0
+        losses.append([line["loss"] for line in log_of(only_run(tmp_path / precision)) if "loss" in line])
+    assert losses[0] == pytest.approx(losses[1], rel=0.1)
+    assert losses[0] != losses[1]
+
+
+def test_given_negatives_are_used_and_make_the_task_harder(world: Path, tmp_path: Path) -> None:
+    from hbr.data import invitro
+
+    rows = list(invitro.rows("validation"))
+    file = tmp_path / "pairs.jsonl"
+    with file.open("w", encoding="utf-8") as lines:
+        for row, other in zip(rows, rows[5:] + rows[:5], strict=True):
+            negatives = {lang: [text] for lang, text in other["passage"].items()}
+            lines.write(json.dumps({**row, "negatives": negatives}, ensure_ascii=False) + "\n")
+    first = {}
+    for used in (0, 1):
+        words = ["--data", file, "--steps", "1", "--set", f"negatives={used}"]
+        assert train(world, tmp_path / str(used), *words).code == 0
+        first[used] = log_of(only_run(tmp_path / str(used)))[0]["loss"]
+    assert first[1] > first[0]
+
+
+def test_the_log_tells_loss_rate_mode_and_masked_share_and_tensorboard_too(
+    world: Path, tmp_path: Path
+) -> None:
+    assert train(world, tmp_path, "--steps", "4").code == 0
+    run = only_run(tmp_path)
+    record = json.loads((run / "train" / "log.jsonl").read_text().splitlines()[0])
+    assert set(record) == {"step", "loss", "lr", "norm", "mode", "masked", "pairs_per_s"}
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run / "train" / "tensorboard")).Reload()
+    assert {"loss", "lr", "masked", "pairs_per_s", "monolingual", "validation_loss"} <= set(
+        events.Tags()["scalars"]
+    )
+
+
+@pytest.mark.slow
+def test_a_compiled_run_trains_close_to_a_plain_one(world: Path, tmp_path: Path) -> None:
+    losses = []
+    for on in ("false", "true"):
+        words = ["--steps", "3", "--set", f"compile={on}", "--set", "validation=null"]
+        said = train(world, tmp_path / on, *words)
+        assert said.code == 0, said.err
+        losses.append([line["loss"] for line in log_of(only_run(tmp_path / on))])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-3)
