@@ -14,4 +14,5 @@ def rank_distance(
     relevant passage was not found. Source: arXiv 2408.10536, section 4.3.
     """
     last = ranks[np.arange(len(ranks)), relevant - 1]
-    return np.where(np.isfinite(last), last - ranks[:, 0], np.nan)
+    found = np.isfinite(last)
+    return np.where(found, last - np.where(found, ranks[:, 0], 0), np.nan)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from hbr.errors import UserError
 from hbr.names import NAMES, canonical, near
@@ -20,10 +20,24 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
+def _known(kind: str, name: str) -> str:
+    name = canonical(kind, name)
+    if name not in NAMES[kind] and ":" not in name:
+        raise ValueError(f"there is no {kind} {name!r}{near(name, NAMES[kind])}")
+    return name
+
+
+def _several(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_several)]
+
+
 class Sampler(Section):
     """How a batch chooses its languages."""
 
-    name: Annotated[str, AfterValidator(partial(canonical, "sampler"))] = "hybrid"
+    name: Annotated[str, AfterValidator(partial(_known, "sampler"))] = "hybrid"
     alpha: Share | tuple[Share, Share] = 0.5  # probability of a monolingual batch, or [start, end]
 
 
@@ -44,25 +58,25 @@ class Encoder(Section):
 class Data(Section):
     """What is trained on."""
 
-    train: tuple[str, ...] = ("embedded",)
-    languages: tuple[str, ...] | None = None  # null: all that the data have
+    train: Names = ("embedded",)
+    languages: Names | None = None  # null: all that the data have
     temperature: Share = 1.0  # data sets are drawn in proportion to size ** temperature
     validation: str | None = "auto"  # auto: what comes with the training data; null: none
-    validation_languages: tuple[str, ...] | None = None  # null: the pivot, English for real data
+    validation_languages: Names | None = None  # null: the pivot, English for real data
 
 
 class Train(Section):
     """Optimisation."""
 
-    objective: str = "infonce"
+    objective: Annotated[str, AfterValidator(partial(_known, "objective"))] = "infonce"
     temperature: Annotated[float, Field(gt=0)] = 0.05
     mask: Literal["group", "none"] = "group"
     negatives: Annotated[int, Field(ge=0)] = 1  # given negatives used per row, where there are any
-    steps: Positive = 600
+    steps: Positive = 300
     batch_size: Annotated[int, Field(ge=2)] = 64  # pairs in the global batch
     accumulate: Positive = 1  # batches per step, each with negatives of its own
     chunk_size: Positive | None = None  # gradient cache: pairs encoded at a time
-    lr: Annotated[float, Field(gt=0)] | None = None  # null: the encoder's own (3e-5, tiny: 1e-3)
+    lr: Annotated[float, Field(gt=0)] | None = None  # null: the encoder's own (3e-5, tiny: 3e-3)
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     warmup: Share = 0.1  # share of the steps
     clip: Annotated[float, Field(gt=0)] = 1.0  # norm of the gradient
@@ -97,12 +111,15 @@ class Index(Section):
 
 
 def _known_metrics(names: tuple[str, ...]) -> tuple[str, ...]:
+    wrong = []
     for name in names:
         base, _, cutoff = name.partition("@")
         if base not in NAMES["metric"] and ":" not in base:
-            raise ValueError(f"there is no metric {base!r}{near(base, NAMES['metric'])}")
+            wrong.append(f"there is no metric {base!r}{near(base, NAMES['metric'])}")
         if "@" in name and not (cutoff.isdigit() and int(cutoff) > 0):
-            raise ValueError(f"the cut-off of {name!r} is no positive number")
+            wrong.append(f"the cut-off of {name!r} is no positive number")
+    if wrong:
+        raise ValueError("; ".join(wrong))
     return names
 
 
@@ -196,12 +213,19 @@ def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     Every unknown key is reported, all of them in one UserError.
     """
+    tree, mistakes = _nested(settings)
+    if mistakes:
+        raise UserError("\n".join(mistakes))
+    return tree
+
+
+def _nested(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     tree: dict[str, Any] = {}
     mistakes = []
     for key, value in settings.items():
         name = str(key).replace("-", "_")
-        if isinstance(value, Mapping) and name in SECTIONS:
-            section = {str(leaf).replace("-", "_"): item for leaf, item in value.items()}
+        if name in SECTIONS and name != "seed" and (value is None or isinstance(value, Mapping)):
+            section = {str(leaf).replace("-", "_"): item for leaf, item in (value or {}).items()}
             tree = merge(tree, {name: section})
             continue
         try:
@@ -210,9 +234,7 @@ def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
             mistakes.append(str(error))
             continue
         tree = merge(tree, {section_name: {leaf: value} if leaf else value})
-    if mistakes:
-        raise UserError("\n".join(mistakes))
-    return tree
+    return tree, mistakes
 
 
 def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
@@ -263,12 +285,19 @@ def resolve_config(*layers: Mapping[str, Any]) -> Config:
     Raises one UserError that lists every mistake, unknown keys with near matches.
     """
     tree: dict[str, Any] = {}
+    mistakes: list[str] = []
     for layer in layers:
-        tree = merge(tree, nested(layer))
+        found, unknown = _nested(layer)
+        tree = merge(tree, found)
+        mistakes += unknown
     try:
-        return Config.model_validate(tree)
+        config = Config.model_validate(tree)
     except ValidationError as error:
-        raise UserError("\n".join(_mistake(item) for item in error.errors())) from error
+        places = {item["loc"][:2]: item for item in reversed(error.errors())}  # one a setting
+        mistakes += [_mistake(item) for item in reversed(places.values())]
+    if mistakes:
+        raise UserError("\n".join(mistakes))
+    return config
 
 
 def _mistake(item: Any) -> str:

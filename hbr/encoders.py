@@ -6,7 +6,6 @@ tokenizer at the top, `modules.json` naming pooling, dense layer and normalisati
 
 import json
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,12 +14,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from hbr.errors import UserError
+from hbr.errors import UserError, first_line
 
 LIBRARY = "sentence_transformers.models"
 DENSE_TANH = "torch.nn.modules.activation.Tanh"
 WEIGHTS = "model.safetensors"
-SMALLEST = 12  # texts worth a forward pass of their own
 WANTED = ["*.json", "*.txt", "*.model", WEIGHTS, f"*/{WEIGHTS}", "model-*.safetensors"]
 
 
@@ -81,13 +79,6 @@ class Encoder(nn.Module):
         )
         return found["input_ids"]
 
-    def vectors(self, texts: Sequence[np.ndarray], device: torch.device | str = "cpu") -> Tensor:
-        """Encode token ids, texts of like length together: (texts, width), in the order given."""
-        order = np.argsort([-len(text) for text in texts], kind="stable")
-        pieces = by_length([len(texts[i]) for i in order])
-        parts = [self(*self.batch([texts[order[i]] for i in some], device)) for some in pieces]
-        return torch.cat(parts)[torch.from_numpy(np.argsort(order)).to(device)]
-
     def batch(self, texts: Sequence[Any], device: torch.device | str = "cpu") -> tuple[Tensor, ...]:
         """Pad token ids to their own longest: ids and mask, both (texts, tokens)."""
         lengths = torch.tensor([len(text) for text in texts])
@@ -100,15 +91,6 @@ class Encoder(nn.Module):
 def _mean(hidden: Tensor, mask: Tensor) -> Tensor:
     weights = mask[..., None].to(hidden.dtype)
     return (hidden * weights).sum(1) / weights.sum(1)
-
-
-def by_length(lengths: Sequence[int]) -> list[range]:
-    """Cut texts, longest first, where the padding would grow past a quarter of the longest."""
-    cuts = [0]
-    for i, length in enumerate(lengths):
-        if length < 0.75 * lengths[cuts[-1]] and i - cuts[-1] >= SMALLEST:
-            cuts.append(i)
-    return [range(a, b) for a, b in pairwise([*cuts, len(lengths)])]
 
 
 def forget_truncation(tokenizer: Any) -> None:
@@ -169,7 +151,7 @@ def load(
         tokenizer = AutoTokenizer.from_pretrained(where, local_files_only=True)
         forget_truncation(tokenizer)
     except Exception as error:
-        raise UserError(f"{where} cannot be loaded: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{where} cannot be loaded: {first_line(error)}") from error
     found = _read_pooling(folder, modules)
     return Encoder(
         backbone,

@@ -11,3 +11,8 @@ class UserError(Exception):
     def __init__(self, message: str, exit_code: int = 2) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def first_line(error: BaseException) -> str:
+    """Give the first line of a library's error message, or its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].strip()

@@ -58,7 +58,7 @@ def resolve(kind: str, name: str) -> Any:
     module, _, attribute = target.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         if name in NAMES[kind]:
             raise
         raise UserError(f"{kind} {name!r} cannot be imported: {error}") from error

@@ -14,7 +14,7 @@ from hbr import ranks
 from hbr.config import Config, read_yaml, resolve_config, short_name
 from hbr.data.rows import Rows
 from hbr.data.tasks import Task
-from hbr.errors import UserError
+from hbr.errors import UserError, first_line
 from hbr.names import NAMES, near, resolve
 from hbr.runs import Store, fingerprint, tree_digest, write_atomic
 from hbr.sampling import Plan
@@ -339,7 +339,7 @@ class Pipeline:
             device = torch.device(self.device)
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:
-            raise UserError(f"--device {self.device}: {str(error).splitlines()[0]}") from error
+            raise UserError(f"--device {self.device}: {first_line(error)}") from error
         return device
 
 

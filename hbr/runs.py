@@ -102,7 +102,7 @@ class Store:
             return json.loads((self.path / "manifest.json").read_text())["stages"]
         except FileNotFoundError:
             return {}
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{self.path / 'manifest.json'} is damaged; delete it to do the stages again"
             ) from error
@@ -118,8 +118,7 @@ class Store:
         self, stage: str, settings: Mapping[str, Any], inputs: Mapping[str, str]
     ) -> bool:
         """Say whether a stage was finished with these settings and from these inputs."""
-        entry = self.entries().get(stage)
-        return entry is not None and entry["key"] == fingerprint([settings, inputs])
+        return self._is_done(stage, fingerprint([settings, inputs]))
 
     def partial(self, stage: str) -> Path:
         """Give the folder that a stage is made in."""
@@ -170,7 +169,8 @@ class Store:
         return True
 
     def _is_done(self, stage: str, key: str) -> bool:
-        return self.entries().get(stage, {}).get("key") == key
+        entry = self.entries().get(stage, {})
+        return entry.get("key") == key and (self.path / stage).is_dir()
 
     def _open_partial(self, stage: str, key: str) -> Path:
         partial = self.partial(stage)
@@ -179,9 +179,11 @@ class Store:
         except FileNotFoundError:
             resumable = False
         if not resumable:
+            for mark in (ENTRY, KEY):  # first, lest a half-removed folder is taken for whole
+                (partial / mark).unlink(missing_ok=True)
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
-            (partial / KEY).write_text(key)
+            write_atomic(partial / KEY, key)
         return partial
 
     def _recover(self, stage: str, key: str, products: tuple[str, ...]) -> bool:
@@ -192,20 +194,26 @@ class Store:
             except (FileNotFoundError, ValueError):
                 continue
             if entry["key"] == key and not self._is_done(stage, key):
-                self._publish(stage, entry, products)
+                self._publish(stage, entry, products, moved=folder == self.path / stage)
                 return True
         return False
 
-    def _publish(self, stage: str, entry: dict[str, Any], products: tuple[str, ...]) -> None:
+    def _publish(
+        self, stage: str, entry: dict[str, Any], products: tuple[str, ...], *, moved: bool = False
+    ) -> None:
+        """Rename products and stage into place, unless they are, and write the manifest."""
         partial, final = self.partial(stage), self.path / stage
         stages = self.entries()
         if stages.pop(stage, None):
             self._write_manifest(stages)
-        if partial.exists():
+        if not moved:
+            (final / ENTRY).unlink(missing_ok=True)  # what it says of the products ends here
             for product in products:
                 if (partial / product).exists():
                     _replace_folder(partial / product, self.path / product)
             _replace_folder(partial, final)
+        for name in (*products, stage):
+            shutil.rmtree(_old(self.path / name), ignore_errors=True)
         self._write_manifest(self.entries() | {stage: entry})
 
     def _write_manifest(self, stages: dict[str, Any]) -> None:
@@ -214,13 +222,16 @@ class Store:
 
 
 def _replace_folder(source: Path, target: Path) -> None:
-    old = target.with_name(f".{target.name}.old")
+    old = _old(target)
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
         target.rename(old)
     source.rename(target)
     _sync(target.parent)
-    shutil.rmtree(old, ignore_errors=True)
+
+
+def _old(target: Path) -> Path:
+    return target.with_name(f".{target.name}.old")
 
 
 def _sync(path: Path) -> None:

@@ -66,11 +66,10 @@ def monolingual(has: np.ndarray, languages: tuple[str, ...], _: str | None) -> l
     ]
 
 
-def cross_lingual(has: np.ndarray, languages: tuple[str, ...], _: str | None) -> list[Choice]:
+def cross_lingual(has: np.ndarray, _languages: tuple[str, ...], _: str | None) -> list[Choice]:
     """X-Y: for every row an ordered pair of different languages, uniformly among the row's."""
-    if len(languages) < 2:
-        return []
-    return [Choice("pairs", np.greater(has.sum(1), 1), _ordered_pair)]
+    several = np.greater(has.sum(1), 1)
+    return [Choice("pairs", several, _ordered_pair)] if several.any() else []
 
 
 def mixed(has: np.ndarray, _languages: tuple[str, ...], _: str | None) -> list[Choice]:
@@ -229,6 +228,8 @@ class Plan:
         temperature: float = 1.0,
     ) -> None:
         self.datasets, self.batch_size, self.seed, self.steps = datasets, batch_size, seed, steps
+        if not sampler:
+            raise UserError("this sampler makes no batches")
         self.modes = list(sampler)
         weights = [w if isinstance(w, tuple) else (w, w) for w in sampler.values()]
         self.weights = np.array(weights, dtype=float)  # (modes, first and last step)

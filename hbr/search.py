@@ -53,22 +53,38 @@ def exact_ranks(
     """Yield the exact ranks of the relevant passages, some queries at a time.
 
     One product of queries (q, d) and passages (p, d) in float32, in pieces of at most `block_mb`
-    MiB of scores; every score is computed once and compared with itself only, so that ties are
-    ties. Equal to a stable argsort of each line of scores.
+    MiB of scores; equal passages get equal scores, so that ties are ties. Equal to a stable
+    argsort of each line of scores.
     """
     query, passage = pairs
     corpus = _tensor(passages).to(device)
+    again, first = _repeated(passages)
     size = max(1, block_mb * 2**20 // (4 * len(passages)))
     block_of = np.zeros(len(passages), dtype=np.int64)
     for number, block in enumerate(blocks):
         block_of[block] = number
     for at in range(0, len(queries), size):
         some = _tensor(queries[at : at + size]).to(device)
-        first, end = np.searchsorted(query, [at, at + len(some)])
-        lines, places = query[first:end] - at, passage[first:end]
-        counts = _count_before(some @ corpus.T, lines, places, blocks)
+        scores = some @ corpus.T
+        scores[:, again] = scores[:, first]
+        begin, end = np.searchsorted(query, [at, at + len(some)])
+        lines, places = query[begin:end] - at, passage[begin:end]
+        counts = _count_before(scores, lines, places, blocks)
         own = counts[np.arange(len(places)), block_of[places]]
         yield Ranks(lines + at, places, own + 1, counts.sum(1) + 1)
+
+
+def _repeated(passages: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give the passages that repeat an earlier vector, and the first that each repeats.
+
+    A matrix product may round the same sum in two columns differently, and a tie must be one.
+    """
+    lines = np.ascontiguousarray(passages)
+    keys = lines.view(np.dtype((np.void, lines.dtype.itemsize * lines.shape[1]))).ravel()
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    first_of = first[which]
+    again = np.flatnonzero(first_of != np.arange(len(passages)))
+    return again, first_of[again]
 
 
 def _count_before(
@@ -137,14 +153,14 @@ def build_index(
 
     `flat`; `ivf` with `lists` cells, `probes` of them searched; `hnsw` with `links` a node and
     `breadth` while searching; `pq` with `bytes` a vector. A corpus too small to train a
-    quantiser of the size asked for gets a smaller one.
+    quantiser of the size asked for gets a smaller one, one passage or none a flat index.
     """
     import faiss
 
     count, width = passages.shape
     index: faiss.Index
     inner = faiss.METRIC_INNER_PRODUCT
-    if kind == "flat":
+    if kind == "flat" or count < 2:
         index = faiss.IndexFlatIP(width)
     elif kind == "ivf":
         cells = min(lists or max(1, round(count**0.5)), count)

@@ -15,10 +15,14 @@ def test_one_relevant_passage_has_no_distance():
 
 
 def test_the_distance_is_undefined_where_a_relevant_passage_was_not_found():
-    ranks = np.array([[2, np.inf], [np.inf, np.inf], [2, 5]])
-    found = rank_distance(ranks, np.array([2, 1, 2]))
-    assert np.isnan(found).tolist() == [True, True, False]
-    assert found[2] == 3
+    found = rank_distance(np.array([[2, np.inf], [2, 5]]), np.array([2, 2]))
+    assert np.isnan(found[0])
+    assert found[1] == 3
+
+
+def test_the_distance_is_undefined_where_no_relevant_passage_was_found():
+    found = rank_distance(np.full((2, 3), np.inf), np.array([1, 3]))
+    assert np.isnan(found).all()
 
 
 def test_equal_treatment_of_n_languages_gives_n_minus_1():

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -186,9 +185,7 @@ def test_every_mistake_in_a_config_is_told_at_once(tmp_path: Path) -> None:
     assert "train.lr = 'fast'" in said.err
 
 
-def test_a_broken_line_of_training_data_is_named(
-    world: Path, tmp_path: Path, rows_file: Callable[..., Path]
-) -> None:
+def test_a_broken_line_of_training_data_is_named(world: Path, tmp_path: Path) -> None:
     file = tmp_path / "pairs.jsonl"
     row = {"id": "a", "query": {"en": "q", "de": "f"}, "passage": {"en": "p", "de": "a"}}
     runs = beside(world, tmp_path / "runs")

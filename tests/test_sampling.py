@@ -117,12 +117,15 @@ def test_a_batch_is_the_same_whatever_was_asked_for_before(world, name, order):
     assert all(equal(shuffled.batch(step), in_order[step]) for step in order)
 
 
-@pytest.mark.parametrize("step", [0, 99, 100, 4096, 9000])
-def test_a_fresh_plan_gives_the_same_batch_also_behind_the_last_step(step):
+@pytest.mark.parametrize("alpha", [0.5, (1.0, 0.0)])
+def test_a_fresh_plan_gives_the_same_batches_also_behind_the_last_step(alpha):
     data = [parallel(50), Data(np.random.default_rng(0).random((90, 4)) < 0.7, name="ragged")]
-    walked = make(data, SAMPLERS["hybrid"], 8)
+    walked = make(data, sampling.hybrid_sampler(alpha), 8, steps=6000)
     draw(walked, 200)
-    assert equal(make(data, SAMPLERS["hybrid"], 8).batch(step), walked.batch(step))
+    walked.batch(20_000)
+    for step in (0, 99, 3000, 4096, 5999, 6000, 9000):
+        fresh = make(data, sampling.hybrid_sampler(alpha), 8, steps=6000)
+        assert equal(fresh.batch(step), walked.batch(step))
 
 
 @FAST
@@ -137,7 +140,9 @@ def test_every_row_is_seen_once_per_epoch_before_any_is_seen_twice(rows, data):
 
 @pytest.mark.parametrize(("rows", "size"), [(20, 5), (23, 5), (20, 10)])
 def test_every_epoch_has_another_order(rows, size):
-    seen = np.concatenate([b.rows for b in draw(make([parallel(rows)], SAMPLERS["mixed"], size), rows)])
+    seen = np.concatenate(
+        [b.rows for b in draw(make([parallel(rows)], SAMPLERS["mixed"], size), rows)]
+    )
     epochs = {tuple(epoch) for epoch in seen[: len(seen) // rows * rows].reshape(-1, rows)}
     assert len(epochs) == size
 
@@ -213,6 +218,13 @@ def test_alpha_may_fall_from_the_first_step_to_the_last():
     plan = make([parallel(8)], sampling.hybrid_sampler((0.8, 0.2)), 2, steps=4000)
     alone = np.array([batch.mode == "monolingual" for batch in draw(plan, 4000)])
     assert alone.reshape(4, 1000).mean(1) == pytest.approx([0.725, 0.575, 0.425, 0.275], abs=0.05)
+
+
+def test_an_alpha_from_1_to_0_begins_monolingual_and_ends_cross_lingual():
+    for seed in range(20):
+        plan = make([parallel(8)], sampling.hybrid_sampler((1.0, 0.0)), 2, seed, steps=10)
+        modes = [plan.batch(step).mode for step in (0, 9, 10, 50)]
+        assert modes == ["monolingual"] + ["cross-lingual"] * 3
 
 
 def test_english_takes_the_pivot_for_queries_and_passages():

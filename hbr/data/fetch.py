@@ -1,13 +1,15 @@
 """Downloads with checksums: a file is there whole and as expected, or not at all."""
 
+import errno
 import hashlib
+import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from hbr.errors import UserError
+from hbr.errors import UserError, first_line
 from hbr.talk import track
 
 TIMEOUT = 30  # seconds without a byte
@@ -31,8 +33,12 @@ def fetch(name: str, files: Mapping[str, Remote], folder: Path) -> Path:
         partial = folder / f".{file}.partial"
         try:
             digest = _download(remote.url, partial)
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-            reason = getattr(error, "reason", error)
+        except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+            partial.unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise
+            told = getattr(error, "reason", error)
+            reason = first_line(told) if isinstance(told, BaseException) else told
             raise UserError(
                 f"{name} cannot be downloaded ({reason}): put {_listing(files)} into a folder and "
                 f"say --source FOLDER, or set HBR_DATA to the folder above one named {name}",
@@ -52,9 +58,12 @@ def fetch(name: str, files: Mapping[str, Remote], folder: Path) -> Path:
 def _download(url: str, path: Path) -> str:
     digest = hashlib.sha256()
     with urllib.request.urlopen(url, timeout=TIMEOUT) as response, path.open("wb") as file:
+        expected, got = response.headers.get("Content-Length"), 0
         while block := response.read(1 << 20):
             digest.update(block)
-            file.write(block)
+            got += file.write(block)
+    if expected is not None and got != int(expected):
+        raise http.client.IncompleteRead(b"", int(expected) - got)
     return digest.hexdigest()
 
 

@@ -90,14 +90,24 @@ def read_arrow(path: Path) -> pa.Table:
         return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(
-            f"{path} is missing or damaged; prepare it again with `hbr prepare --force`"
+            f"{path} is missing or damaged; delete {path.parent} and run the command again"
+        ) from error
+
+
+def load_array(path: Path) -> np.ndarray:
+    """Memory-map a NumPy file. A missing or damaged one is a UserError that says what to do."""
+    try:
+        return np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(
+            f"{path} is missing or damaged; delete {path.parent} and run the command again"
         ) from error
 
 
 def open_rows(folder: Path) -> Rows:
     """Open what `write_rows` wrote."""
     about = json.loads((folder / "rows.json").read_text())
-    has = np.load(folder / "has.npy", mmap_mode="r")
+    has = load_array(folder / "has.npy")
     return Rows(
         name=about["name"],
         folder=folder,
@@ -105,7 +115,7 @@ def open_rows(folder: Path) -> Rows:
         pivot=about["pivot"],
         stored=has,
         has=has,
-        group=np.load(folder / "group.npy", mmap_mode="r"),
+        group=load_array(folder / "group.npy"),
     )
 
 
@@ -133,7 +143,7 @@ def write_rows(
                     languages.setdefault(language, len(languages))
             order = list(languages)
             present.append(np.array([[lang in row["query"] for lang in order] for row in chunk]))
-            groups.append(np.array([group_id(name, row) for row in chunk], dtype=np.int64))
+            groups.append(np.array([group_id(name, row, pivot) for row in chunk], dtype=np.int64))
             cell_writer.write(_cell_batch(chunk, sorted(languages)))
             id_writer.write(pa.record_batch([pa.array([r["id"] for r in chunk])], id_schema))
     if not present:
@@ -178,13 +188,16 @@ def _join_present(parts: list[np.ndarray], languages: dict[str, int]) -> np.ndar
     return has
 
 
-def group_id(name: str, row: dict[str, Any]) -> int:
-    """Give the 64-bit id of a row's group: of its `group` within the data set, else its passages'.
+def group_id(name: str, row: dict[str, Any], pivot: str | None = None) -> int:
+    """Give the 64-bit id of a row's group: of its `group` within the data set, if it has one.
 
-    Sixty-four bits of BLAKE2b: at 40 million groups two collide with probability 4e-5.
+    Else of its passage in the pivot language, or its first, over all data sets. Sixty-four bits
+    of BLAKE2b: at 40 million groups two collide with probability 4e-5.
     """
-    group = row.get("group")
-    text = json.dumps([name, group] if group is not None else row["passage"], sort_keys=True)
+    group, passage = row.get("group"), row["passage"]
+    language = pivot if pivot in passage else min(passage)
+    known = [name, str(group)] if group is not None else ["", language, passage[language]]
+    text = json.dumps(known)
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
 
@@ -237,11 +250,11 @@ def open_tokens(folder: Path) -> Tokens:
     """Open what `write_tokens` wrote; a file cut short is a UserError."""
     flat, offsets = {}, {}
     for role in ROLES:
-        offsets[role] = np.load(folder / f"{role}.npy", mmap_mode="r")
+        offsets[role] = load_array(folder / f"{role}.npy")
         path = folder / f"{role}.tokens"
         if path.stat().st_size != 4 * offsets[role][-1]:
-            raise UserError(f"{path} is damaged; delete {folder} and run the command again")
+            raise UserError(f"{path} is damaged; delete {path.parent} and run the command again")
         flat[role] = (
             np.memmap(path, np.int32, "r") if offsets[role][-1] else np.zeros(0, dtype=np.int32)
         )
-    return Tokens(flat, offsets, np.load(folder / "negatives_of.npy", mmap_mode="r"))
+    return Tokens(flat, offsets, load_array(folder / "negatives_of.npy"))

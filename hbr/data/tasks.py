@@ -91,7 +91,16 @@ def write_task(folder: Path, name: str, draft: Draft) -> dict[str, Any]:
     if len(place) != len(passages):
         raise UserError(f"{name}: two passages of one language have the same id")
     concepts = {concept: i for i, concept in enumerate(sorted({q.concept for q in queries}))}
-    answers = [sorted(place[key] for key in set(draft.relevant.get(c, ()))) for c in concepts]
+    if len({(q.language, q.id) for q in queries}) != len(queries):
+        raise UserError(f"{name}: two queries of one language have the same id")
+    relevant = [set(draft.relevant.get(concept, ())) for concept in concepts]
+    if unknown := sorted(set().union(*relevant) - place.keys()):
+        language, passage = unknown[0]
+        raise UserError(
+            f"{name}: {len(unknown)} relevant passages are not in the corpus, the first being "
+            f"{passage} in {language}"
+        )
+    answers = [sorted(place[key] for key in keys) for keys in relevant]
     if not queries or not any(answers):
         raise UserError(f"{name}: holds no query with a relevant passage")
     _write_texts(folder / "queries.arrow", [q.id for q in queries], [q.text for q in queries])

@@ -59,6 +59,7 @@ def compare(
     """
     if not results:
         raise UserError("there is nothing to compare")
+    results = list({(_cell_key(r.config), r.config.seed): r for r in results}.values())
     columns = _columns(results, metrics)
     groups: dict[str, list[Result]] = {}
     for result in sorted(results, key=_order):
@@ -80,7 +81,10 @@ def compare(
 def _columns(
     results: Sequence[Result], metrics: Iterable[str] | None
 ) -> tuple[tuple[str, str], ...]:
-    settings = results[0].metrics["settings"]
+    settings: dict[str, dict[str, None]] = {}  # what any result has, in their order
+    for result in results:
+        for setting, values in result.metrics["settings"].items():
+            settings.setdefault(setting, {}).update(dict.fromkeys(values))
     if metrics is not None:
         wanted = [(setting, metric) for metric in metrics for setting in settings]
     else:
@@ -131,11 +135,18 @@ def _flat(config: Config) -> dict[str, str]:
 
 
 def _varied(configs: Sequence[Config]) -> tuple[str, ...]:
-    """Name the settings, besides sampler and encoder, in which some cells differ."""
-    shown = {"sampler.name", "encoder.name", "train.lr"}
-    flat = [_flat(config) for config in configs if config.sampler.name != "untrained"]
-    keys = {key for one in flat for key in one if key not in shown}
-    return tuple(sorted(k for k in keys if len({one[k] for one in flat if k in one}) > 1))
+    """Name the settings, besides sampler and encoder, in which cells of one encoder differ."""
+    by_encoder: dict[str, list[dict[str, str]]] = {}
+    for config in configs:
+        if config.sampler.name != "untrained":
+            by_encoder.setdefault(config.encoder.name, []).append(_flat(config))
+    varied = {
+        key
+        for flat in by_encoder.values()
+        for key in {key for one in flat for key in one} - {"sampler.name", "encoder.name"}
+        if len({one[key] for one in flat if key in one}) > 1
+    }
+    return tuple(sorted(varied))
 
 
 def _label(config: Config, varied: tuple[str, ...]) -> tuple[str, ...]:

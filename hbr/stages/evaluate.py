@@ -99,6 +99,8 @@ def _look_up(
     depth: int,
 ) -> None:
     """Fill in the rank of each pair's passage where the index finds it, some queries at a time."""
+    if not len(query):
+        return
     depth = min(depth, index.ntotal)
     for at in range(0, len(asked), 1024):
         _, found = index.search(asked[at : at + 1024], depth)

@@ -219,7 +219,7 @@ class Fit:
                 return torch.zeros(0, self.encoder.width, device=self.device, requires_grad=True)
             torch.manual_seed(seed)  # dropout
             with autocast(self.device, self.settings.precision):
-                return self.encoder.vectors(tokens, self.device)
+                return self.encoder(*self.encoder.batch(tokens, self.device))
 
         return encode
 
@@ -267,7 +267,7 @@ class Fit:
                 mask = torch.from_numpy(same_group(np.asarray(rows.group)[some])).to(self.device)
                 with autocast(self.device, self.settings.precision):
                     queries, passages = (
-                        self.encoder.vectors(tokens.texts(role, cells), self.device)
+                        self.encoder(*self.encoder.batch(tokens.texts(role, cells), self.device))
                         for role in ("query", "passage")
                     )
                 temperature = self.settings.temperature

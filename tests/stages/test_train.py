@@ -136,7 +136,9 @@ def test_bfloat16_trains_close_to_float32(world: Path, tmp_path: Path) -> None:
     for precision in ("fp32", "bf16"):
         words = ["--steps", "5", "--set", f"train.precision={precision}"]
         assert train(world, tmp_path / precision, *words).code == 0
-        losses.append([line["loss"] for line in log_of(only_run(tmp_path / precision)) if "loss" in line])
+        losses.append(
+            [line["loss"] for line in log_of(only_run(tmp_path / precision)) if "loss" in line]
+        )
     assert losses[0] == pytest.approx(losses[1], rel=0.1)
     assert losses[0] != losses[1]
 

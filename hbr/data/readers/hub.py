@@ -5,11 +5,12 @@ Its split `train` has the columns of the JSON lines: `id`, `group`, `query`, `pa
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from hbr.data.readers import RowsReader
 from hbr.data.readers.jsonl import checked
-from hbr.errors import UserError
+from hbr.errors import UserError, first_line
 
 PREFIX = "hf:"
 
@@ -22,11 +23,13 @@ def reader(name: str) -> RowsReader:
 def _read(name: str) -> Iterator[dict[str, Any]]:
     from datasets import load_dataset
 
-    path, _, revision = name.removeprefix(PREFIX).partition("@")
+    path, revision = name.removeprefix(PREFIX), ""
+    if not Path(path).exists():
+        path, _, revision = path.partition("@")
     try:
         data = load_dataset(path, split="train", revision=revision or None)
     except Exception as error:  # the library raises many kinds; all mean that it is not there
-        raise UserError(f"{name} cannot be loaded: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{name} cannot be loaded: {first_line(error)}") from error
     for number, row in enumerate(data, start=1):
         yield checked(_without_missing(row), f"{name} row {number}", number)
 
@@ -34,7 +37,7 @@ def _read(name: str) -> Iterator[dict[str, Any]]:
 def _without_missing(row: dict[str, Any]) -> dict[str, Any]:
     """Drop what a column format had to fill in: languages without a text."""
     return {
-        key: {lang: text for lang, text in value.items() if text}
+        key: {lang: text for lang, text in value.items() if text is not None}
         if isinstance(value, dict)
         else value
         for key, value in row.items()

@@ -16,16 +16,18 @@ from hbr.errors import UserError
 def read(source: Path | None) -> Iterator[dict[str, Any]]:
     """Yield the rows of a file; a bad line is a UserError that names file and line."""
     assert source is not None
-    with source.open(encoding="utf-8") as lines:
-        number = 0
-        try:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield checked(json.loads(line), f"{source}:{number}", number)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{source}:{number}: not JSON: {error}") from error
-        except UnicodeDecodeError as error:
-            raise UserError(f"{source}:{number + 1}: not UTF-8: {error}") from error
+    with source.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            where = f"{source}:{number}"
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise UserError(f"{where}: not JSON: {error}") from error
+            except UnicodeDecodeError as error:
+                raise UserError(f"{where}: not UTF-8: {error}") from error
+            yield checked(row, where, number)
 
 
 def checked(row: Any, where: str, number: int) -> dict[str, Any]:
@@ -52,7 +54,8 @@ def checked(row: Any, where: str, number: int) -> dict[str, Any]:
         raise UserError(f"{where}: `negatives` must be {{language: [text, …]}}")
     if lacking := sorted(set(negatives) - set(query)):
         raise UserError(f"{where}: has negatives but no query in {', '.join(lacking)}")
-    return {**row, "id": str(row.get("id", number))}
+    own = row.get("id")
+    return {**row, "id": str(number if own is None else own)}
 
 
 JSONL = RowsReader(read)

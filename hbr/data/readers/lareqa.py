@@ -73,14 +73,12 @@ def parse(documents: Mapping[str, Any], passage: str, origin: str = "") -> Draft
             for i, (start, end) in enumerate(breaks):
                 text = context[start:end].strip() + behind
                 passages.append(Passage(f"{place}.{i}", language, text))
-            for question in paragraph["qas"]:
-                at = question["answers"][0]["answer_start"]
+            for concept, question, at in _questions(paragraph, f"{origin}{language}.json", place):
                 hit = [i for i, (start, end) in enumerate(breaks) if start <= at < end]
                 if not hit:
                     left_out += 1
                     continue
-                concept = question["id"]
-                queries.append(Query(concept, language, concept, question["question"].strip()))
+                queries.append(Query(concept, language, concept, question.strip()))
                 relevant.setdefault(concept, []).append((language, f"{place}.{hit[0]}"))
     notes = {"questions whose answer starts in no sentence, left out": left_out} if left_out else {}
     protocol = f"LAReQA, exact ranks, passage = {passage}"
@@ -99,6 +97,19 @@ def _paragraphs(document: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]
                 yield f"{a}.{p}", paragraph
     except (KeyError, TypeError) as error:
         raise UserError(f"{name}: not in LAReQA's layout (data / paragraphs / qas)") from error
+
+
+def _questions(paragraph: dict[str, Any], name: str, place: str) -> Iterator[tuple[str, str, int]]:
+    """Yield the id and text of every question, and where its answer starts."""
+    for number, question in enumerate(paragraph["qas"], start=1):
+        try:
+            start = question["answers"][0]["answer_start"]
+            yield question["id"], question["question"], start
+        except (KeyError, IndexError, TypeError) as error:
+            raise UserError(
+                f"{name}: question {number} of paragraph {place} lacks an id, a question or an "
+                "answer with its start: not LAReQA's layout"
+            ) from error
 
 
 def _load(file: Path) -> Any:

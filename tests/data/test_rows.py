@@ -1,0 +1,248 @@
+"""Rows are stored once, found again by (row, language), and tokenised once."""
+
+import tempfile
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hbr.data import rows as module
+from hbr.data.rows import ROLES, Rows, group_id, open_rows, open_tokens, write_rows, write_tokens
+from hbr.errors import UserError
+
+RAGGED = [
+    {"id": "a", "query": {"en": "q a", "de": "F a"}, "passage": {"en": "p a", "de": "P a"}},
+    {
+        "id": "b",
+        "query": {"th": "ถาม", "en": "q b"},
+        "passage": {"en": "p b", "th": "ตอบ"},
+        "negatives": {"th": ["ไม่", "ใช่", "นะ"], "en": ["no"]},
+    },
+    {"id": "c", "query": {"de": "F c"}, "passage": {"de": "P c"}, "negatives": None},
+]
+
+
+def texts_of(opened: Rows, row: int, language: str) -> dict:
+    place = np.array([opened.languages.index(language)])
+    (cell,) = opened.cells(np.array([row]), place)
+    return {role: opened.table[role][int(cell)].as_py() for role in ROLES}
+
+
+def check_round_trip(opened: Rows, rows: list[dict]) -> None:
+    assert len(opened) == len(rows)
+    assert opened.ids.to_pylist() == [row["id"] for row in rows]
+    assert opened.table.num_rows == opened.start[-1] == sum(len(row["query"]) for row in rows)
+    assert list(opened.languages) == sorted({lang for row in rows for lang in row["query"]})
+    for number, row in enumerate(rows):
+        has = opened.has[number].tolist()
+        assert has == [language in row["query"] for language in opened.languages]
+        for language in row["query"]:
+            assert texts_of(opened, number, language) == {
+                "query": row["query"][language],
+                "passage": row["passage"][language],
+                "negatives": (row.get("negatives") or {}).get(language, []),
+            }
+
+
+@pytest.fixture
+def ragged(tmp_path) -> Rows:
+    write_rows(tmp_path, "small", RAGGED, "en")
+    return open_rows(tmp_path)
+
+
+def test_ragged_rows_come_back(ragged):
+    check_round_trip(ragged, RAGGED)
+
+
+def test_cells_lie_row_by_row_and_languages_in_order(ragged):
+    assert ragged.languages == ("de", "en", "th")
+    assert ragged.start.tolist() == [0, 2, 4, 5]
+    assert ragged.table["query"].to_pylist() == ["F a", "q a", "q b", "ถาม", "F c"]
+    rows, languages = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 1, 2, 0])
+    assert ragged.cells(rows, languages).tolist() == [0, 1, 2, 3, 4]
+    assert ragged.cells(rows[::-1], languages[::-1]).tolist() == [4, 3, 2, 1, 0]
+
+
+def test_texts_are_stored_once_per_language_not_per_pair(tmp_path):
+    languages = [f"l{i}" for i in range(9)]
+    row = {"query": dict.fromkeys(languages, "q"), "passage": dict.fromkeys(languages, "p")}
+    write_rows(tmp_path, "wide", [{**row, "id": str(i)} for i in range(10)], None)
+    assert open_rows(tmp_path).table.num_rows == 10 * 9  # and not 10 · 9 · 8
+
+
+def test_counts_are_told(tmp_path):
+    counts = write_rows(tmp_path, "small", RAGGED, "en")
+    by_language = {"de": 2, "en": 2, "th": 1}
+    assert counts == {"rows": 3, "groups": 3, "rows_by_language": by_language}
+
+
+def test_the_pivot_is_kept_where_the_rows_have_it(tmp_path):
+    for pivot, kept in (("en", "en"), ("fr", None), (None, None)):
+        write_rows(tmp_path, "small", RAGGED, pivot)
+        assert open_rows(tmp_path).pivot == kept
+
+
+def test_a_row_is_not_drawn_in_a_language_it_lacks(ragged):
+    with pytest.raises(AssertionError):
+        ragged.cells(np.array([2]), np.array([1]))
+
+
+def test_fewer_languages_to_draw_from_leave_the_cells_where_they_are(ragged):
+    fewer = ragged.only(["de", "xx"])
+    assert fewer.has.tolist() == [[1, 0, 0], [0, 0, 0], [1, 0, 0]]
+    assert fewer.languages == ragged.languages
+    assert texts_of(fewer, 2, "de")["query"] == "F c"
+    assert fewer.cells(np.array([0, 2]), np.array([0, 0])).tolist() == [0, 4]
+    assert ragged.only(["en"]).only(["de"]).has.tolist() == fewer.has.tolist()
+
+
+def test_rows_without_a_group_share_one_where_they_share_their_passage(tmp_path):
+    passage = {"en": "p", "de": "P"}
+    rows = [
+        {"id": "1", "query": {"en": "one", "de": "eins"}, "passage": passage},
+        {"id": "2", "query": {"en": "two", "de": "zwei"}, "passage": passage},
+        {"id": "3", "query": {"en": "three", "de": "drei"}, "passage": {"en": "p", "de": "Q"}},
+    ]
+    write_rows(tmp_path, "small", rows, None)
+    one, two, three = open_rows(tmp_path).group.tolist()
+    assert one == two != three
+
+
+def test_the_order_of_languages_does_not_change_a_group():
+    assert group_id("x", {"passage": {"a": "1", "b": "2"}}) == group_id(
+        "x", {"passage": {"b": "2", "a": "1"}}
+    )
+
+
+def test_a_shared_passage_is_one_group_over_all_data_sets_but_a_named_group_only_in_its_own():
+    bare, named = {"passage": {"en": "p"}}, {"passage": {"en": "p"}, "group": "g"}
+    assert group_id("one", bare) == group_id("other", bare)
+    assert group_id("one", named) == group_id("one", {**named, "passage": {"en": "other"}})
+    assert group_id("one", named) != group_id("other", named)
+    assert group_id("one", {**bare, "group": 0}) != group_id("one", bare)  # 0 is a group
+
+
+def test_no_rows_are_a_users_mistake(tmp_path):
+    with pytest.raises(UserError, match="nothing: holds no rows"):
+        write_rows(tmp_path, "nothing", [], None)
+
+
+text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5)
+languages = st.lists(st.sampled_from(["de", "en", "sw", "th"]), min_size=1, max_size=4, unique=True)
+
+
+@st.composite
+def parallel(draw) -> list[dict]:
+    rows = []
+    for number in range(draw(st.integers(1, 7))):
+        has = draw(languages)
+        told = draw(st.lists(st.sampled_from(has), unique=True))
+        rows.append(
+            {
+                "id": str(number),
+                "query": {lang: draw(text) for lang in has},
+                "passage": {lang: draw(text) for lang in has},
+                "negatives": {lang: draw(st.lists(text, max_size=3)) for lang in told},
+            }
+        )
+    return rows
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=parallel(), chunk=st.integers(1, 8), most=st.integers(0, 3))
+def test_any_rows_come_back_in_chunks_of_any_size_and_so_do_their_tokens(rows, chunk, most):
+    with tempfile.TemporaryDirectory() as name, mock.patch.object(module, "CHUNK", chunk):
+        folder = Path(name)
+        write_rows(folder, "any", rows, None)
+        opened = open_rows(folder)
+        check_round_trip(opened, rows)
+        check_tokens(folder, opened, most)
+
+
+def tokenize(role: str, texts: list[str]) -> list[list[int]]:
+    return [[len(role), *map(ord, text)] for text in texts]
+
+
+def check_tokens(folder: Path, opened: Rows, most: int) -> None:
+    counts = write_tokens(folder, opened, tokenize)
+    tokens = open_tokens(folder)
+    for cell in range(opened.table.num_rows):
+        told = opened.table["negatives"][cell].as_py()
+        chosen = tokens.negatives(np.array([cell]), most)
+        for role, indices, texts in (
+            ("query", [cell], [opened.table["query"][cell].as_py()]),
+            ("passage", [cell], [opened.table["passage"][cell].as_py()]),
+            ("negatives", chosen, told[:most]),
+        ):
+            one_by_one = [tokenize(role, [text])[0] for text in texts]
+            assert [t.tolist() for t in tokens.texts(role, indices)] == one_by_one
+    assert counts["tokens"] == {role: len(tokens.flat[role]) for role in ROLES}
+
+
+def test_negatives_are_given_cell_by_cell_and_at_most_as_many_as_asked(ragged, tmp_path):
+    write_tokens(tmp_path, ragged, tokenize)
+    tokens = open_tokens(tmp_path)
+    assert tokens.negatives_of.tolist() == [0, 0, 0, 1, 4, 4]
+    assert tokens.negatives(np.array([3, 0, 2]), 2) == [1, 2, 0]
+    assert tokens.negatives(np.array([3, 0, 2]), 0) == []
+
+
+def test_rows_without_negatives_have_empty_tokens_for_them(tmp_path):
+    write_rows(tmp_path, "small", RAGGED[:1], None)
+    opened = open_rows(tmp_path)
+    counts = write_tokens(tmp_path, opened, tokenize)
+    assert counts["tokens"] == {"query": 8, "passage": 8, "negatives": 0}
+    assert open_tokens(tmp_path).negatives(np.array([0, 1]), 5) == []
+
+
+def test_a_text_without_tokens_keeps_its_place(tmp_path):
+    write_rows(tmp_path, "small", RAGGED, None)
+    write_tokens(tmp_path, open_rows(tmp_path), lambda role, texts: [[] for _ in texts])
+    assert [t.tolist() for t in open_tokens(tmp_path).texts("query", [0, 4])] == [[], []]
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("cut", [1, 4])
+def test_tokens_that_were_cut_short_are_a_users_mistake(ragged, tmp_path, role, cut):
+    write_tokens(tmp_path, ragged, tokenize)
+    path = tmp_path / f"{role}.tokens"
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(UserError, match=f"{role}.tokens is damaged; delete"):
+        open_tokens(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["query.npy", "negatives_of.npy"])
+@pytest.mark.parametrize("keep", [0, 0.5])
+def test_token_offsets_that_were_cut_short_are_a_users_mistake(ragged, tmp_path, name, keep):
+    write_tokens(tmp_path, ragged, tokenize)
+    cut_short(tmp_path / name, keep)
+    with pytest.raises(UserError):
+        open_tokens(tmp_path)
+
+
+@pytest.mark.parametrize("keep", [0, 0.5, 0.99])
+def test_texts_that_were_cut_short_are_a_users_mistake(ragged, tmp_path, keep):
+    cut_short(tmp_path / "cells.arrow", keep)
+    with pytest.raises(UserError, match=r"cells\.arrow is missing or damaged; delete"):
+        _ = ragged.table
+
+
+def test_texts_that_are_gone_are_a_users_mistake(ragged, tmp_path):
+    (tmp_path / "rows.arrow").unlink()
+    with pytest.raises(UserError, match=r"rows\.arrow is missing or damaged"):
+        _ = ragged.ids
+
+
+def cut_short(path: Path, keep: float) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: int(keep * len(content))])
+
+
+def test_texts_are_read_from_the_disk_not_into_memory(ragged):
+    before = pa.total_allocated_bytes()
+    assert ragged.table.num_rows == 5
+    assert pa.total_allocated_bytes() == before

@@ -1,0 +1,116 @@
+"""A task comes back with its passages in blocks, one a language."""
+
+import pytest
+
+from hbr.data.tasks import Draft, Passage, Query, Task, open_task, write_task
+from hbr.errors import UserError
+
+DRAFT = Draft(
+    queries=[
+        Query("q2", "en", "k2", "two?"),
+        Query("q1", "en", "k1", "one?"),
+        Query("q1", "de", "k1", "eins?"),
+    ],
+    passages=[
+        Passage("p1", "en", "one"),
+        Passage("p2", "en", "two"),
+        Passage("p1", "de", "eins"),
+        Passage("p3", "th", "สาม"),
+        Passage("p2", "de", "zwei"),
+    ],
+    relevant={"k1": [("en", "p1"), ("de", "p1"), ("en", "p1")], "k2": [("en", "p2"), ("de", "p2")]},
+    protocol="by hand",
+    notes={"left out": 1},
+)
+
+
+@pytest.fixture
+def task(tmp_path) -> Task:
+    write_task(tmp_path, "small", DRAFT)
+    return open_task(tmp_path)
+
+
+def relevant(task: Task, query: int) -> list[int]:
+    concept = task.concept[query]
+    return task.relevant[task.indptr[concept] : task.indptr[concept + 1]].tolist()
+
+
+def test_queries_and_passages_lie_language_by_language_and_keep_their_order(task):
+    assert task.languages == ("de", "en", "th")
+    assert task.query_language.tolist() == [0, 1, 1]
+    assert task.passage_language.tolist() == [0, 0, 1, 1, 2]
+    assert task.queries["text"].to_pylist() == ["eins?", "two?", "one?"]
+    assert task.queries["id"].to_pylist() == ["q1", "q2", "q1"]
+    assert task.passages["text"].to_pylist() == ["eins", "zwei", "one", "two", "สาม"]
+    assert task.passages["id"].to_pylist() == ["p1", "p2", "p1", "p2", "p3"]
+
+
+def test_relevant_are_the_passages_of_the_concept_in_all_languages_each_once(task):
+    assert [relevant(task, query) for query in range(3)] == [[0, 2], [1, 3], [0, 2]]
+
+
+def test_there_is_a_block_of_passages_for_every_language(task):
+    assert task.blocks == [slice(0, 2), slice(2, 4), slice(4, 5)]
+
+
+def test_a_language_with_queries_alone_has_an_empty_block(tmp_path):
+    queries = [*DRAFT.queries, Query("q1", "el", "k1", "ένα;")]
+    write_task(tmp_path, "small", DRAFT._replace(queries=queries))
+    task = open_task(tmp_path)
+    assert task.languages == ("de", "el", "en", "th")
+    assert task.blocks == [slice(0, 2), slice(2, 2), slice(2, 4), slice(4, 5)]
+
+
+def test_name_protocol_and_settings_come_back(tmp_path):
+    write_task(tmp_path, "small", DRAFT._replace(settings=("cross",)))
+    task = open_task(tmp_path)
+    assert (task.name, task.protocol, task.settings) == ("small", "by hand", ("cross",))
+
+
+def test_counts_are_told(tmp_path):
+    assert write_task(tmp_path, "small", DRAFT) == {
+        "languages": ["de", "en", "th"],
+        "queries": 3,
+        "passages": 5,
+        "passages_by_language": {"de": 2, "en": 2, "th": 1},
+        "notes": {"left out": 1},
+    }
+
+
+def test_a_concept_without_relevant_passages_has_none(tmp_path):
+    write_task(tmp_path, "small", DRAFT._replace(relevant={"k1": [("th", "p3")]}))
+    task = open_task(tmp_path)
+    assert [relevant(task, query) for query in range(3)] == [[4], [], [4]]
+
+
+def refused(tmp_path, **changed) -> str:
+    with pytest.raises(UserError, match="small: ") as raised:
+        write_task(tmp_path, "small", DRAFT._replace(**changed))
+    return str(raised.value)
+
+
+def test_doubled_passage_ids_of_one_language_are_refused(tmp_path):
+    passages = [*DRAFT.passages, Passage("p1", "de", "noch eins")]
+    assert "two passages of one language have the same id" in refused(tmp_path, passages=passages)
+
+
+def test_doubled_query_ids_of_one_language_are_refused(tmp_path):
+    refused(tmp_path, queries=[*DRAFT.queries, Query("q1", "de", "k1", "noch eins?")])
+
+
+def test_relevant_passages_that_are_not_there_are_refused(tmp_path):
+    refused(tmp_path, relevant={"k1": [("en", "p9")]})
+
+
+@pytest.mark.parametrize(
+    "changed", [{"queries": []}, {"relevant": {}}, {"passages": [], "relevant": {}}]
+)
+def test_an_empty_task_is_refused(tmp_path, changed):
+    assert "holds no query with a relevant passage" in refused(tmp_path, **changed)
+
+
+def test_texts_that_were_cut_short_are_a_users_mistake(task, tmp_path):
+    path = tmp_path / "passages.arrow"
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(UserError, match=r"passages\.arrow is missing or damaged"):
+        _ = task.passages
