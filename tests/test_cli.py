@@ -152,7 +152,7 @@ def test_layers_win_in_order_and_print_config_shows_the_result(tmp_path: Path) -
         (["train", "--set", "train.objective=infonec"], "did you mean infonce"),
         (["train", "--batch-size", "400"], "325 rows can serve monolingual batches (qae)"),
         (["train", "--set", "data.languages=[qaa, xx]"], "embedded has no language 'xx'"),
-        (["train", "--device", "cuda:9", *QUICK], "--device cuda:9:"),
+        (["train", *QUICK, "--device", "cuda:9"], "--device cuda:9:"),
         (["evaluate"], "has no run yet; `hbr train` makes one"),
         (["evaluate", "--run", "nowhere"], "nowhere is no run"),
         (["compare"], "name the runs to compare"),
@@ -301,3 +301,21 @@ def test_an_interrupt_is_exit_code_130_and_a_bug_points_to_debug(
     assert (said.code, "--debug` shows where" in said.err) == (1, True)
     with pytest.raises(ZeroDivisionError):
         hbr("plan", "--output-dir", tmp_path, "--debug")
+
+
+def test_answers_outside_every_sentence_are_counted_and_told(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    context = "One two. Three four."
+    questions = [
+        {"id": name, "question": "?", "answers": [{"text": "x", "answer_start": start}]}
+        for name, start in (("a", 0), ("b", 9), ("c", 500))
+    ]
+    paragraph = {"context": context, "qas": questions, "sentence_breaks": [[0, 8], [9, 20]]}
+    document = {"version": "1.1", "data": [{"title": "t", "paragraphs": [paragraph]}]}
+    for language in ("en", "de"):
+        (folder / f"{language}.json").write_text(json.dumps(document))
+    words = ["--dataset", "lareqa", "--source", folder, "--output-dir", tmp_path]
+    said = hbr("prepare", *words)
+    assert "4 queries, 4 passages in 2 languages" in said.err
+    assert "2 questions whose answer starts in no sentence, left out" in said.err

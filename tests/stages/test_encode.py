@@ -1,0 +1,101 @@
+"""Encoding: shards that outlive a kill, and the same vectors whatever stands beside a text."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hbr import encoders, tiny
+from hbr.config import resolve_config
+from hbr.data.tasks import Draft, Passage, Query, Task, open_task, write_task
+from hbr.stages import encode as stage
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    made = tiny.build("mbert-tiny")
+    encoder = encoders.Encoder(made.model, made.tokenizer, encoders.Pooling("mean"))
+    encoders.save(encoder, folder, {}, 64)
+    return folder
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    passages = [Passage(f"p{i}", "aa", "ri luli sasal " * (1 + i % 7)) for i in range(50)]
+    queries = [Query(f"q{i}", "aa", f"q{i}", f"luli {i}") for i in range(10)]
+    relevant = {f"q{i}": [("aa", f"p{i}")] for i in range(10)}
+    (tmp_path / "task").mkdir()
+    write_task(tmp_path / "task", "small", Draft(queries, passages, relevant, "test"))
+    return open_task(tmp_path / "task")
+
+
+def vectors(folder: Path) -> np.ndarray:
+    return stage.load_vectors(folder, "passages")
+
+
+def test_the_budget_and_the_shards_do_not_change_a_vector(
+    model: Path, task: Task, tmp_path: Path
+) -> None:
+    found = []
+    for number, (budget, shard) in enumerate([(1, 1000), (64, 7), (4096, 50)]):
+        settings = {"token_budget": budget, "shard_size": shard}
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        stage.encode(folder, model, resolve_config({"encode": settings}), task, CPU)
+        found.append(np.array(vectors(folder)))
+    assert len(list((tmp_path / "1").glob("passages-*.npy"))) == 8
+    for other in found[1:]:
+        np.testing.assert_allclose(found[0], other, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(found[0], axis=1), 1, atol=1e-6)
+
+
+def test_a_killed_attempt_keeps_its_whole_shards(
+    model: Path, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = resolve_config({"encode": {"shard_size": 10}})
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    stage.encode(whole, model, config, task, CPU)
+    real, calls = stage._vectors, []
+
+    def killed_in_the_third(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(stage, "_vectors", killed_in_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        stage.encode(broken, model, config, task, CPU)
+    (broken / "passages-00003.npy").write_bytes(b"half a shard")
+    monkeypatch.setattr(stage, "_vectors", real)
+    before = (broken / "queries-00000.npy").stat().st_mtime_ns
+    stage.encode(broken, model, config, task, CPU)
+    assert (broken / "queries-00000.npy").stat().st_mtime_ns == before
+    assert (broken / stage.SHARDS).read_text() == (whole / stage.SHARDS).read_text()
+
+
+def test_vectors_in_float16_take_half_the_room_and_are_near(
+    model: Path, task: Task, tmp_path: Path
+) -> None:
+    sizes, found = [], []
+    for kind in ("float32", "float16"):
+        folder = tmp_path / kind
+        folder.mkdir()
+        stage.encode(folder, model, resolve_config({"encode": {"dtype": kind}}), task, CPU)
+        sizes.append((folder / "passages-00000.npy").stat().st_size)
+        found.append(vectors(folder).astype(np.float32))
+    assert sizes[1] < 0.6 * sizes[0]
+    np.testing.assert_allclose(*found, atol=1e-3)
+
+
+def test_batches_keep_to_the_token_budget_longest_first() -> None:
+    lengths = np.array([3, 9, 4, 9, 1])
+    batches = [some.tolist() for some in stage.budgeted(lengths, 18)]
+    assert batches == [[1, 3], [2, 0, 4]]
+    assert [some.tolist() for some in stage.budgeted(np.array([50]), 10)] == [[0]]
