@@ -84,15 +84,39 @@ def test_index_reports_its_recall_and_evaluate_uses_it(trained: Path, kind: str)
         assert metrics["settings"]["mono"]["recall@10"] == near
 
 
-def test_encode_is_done_once_and_again_after_retraining(trained: Path) -> None:
+def stages(run: Path) -> dict[str, dict[str, object]]:
+    return json.loads((run / "manifest.json").read_text())["stages"]
+
+
+def test_a_stage_is_done_once_and_again_only_when_forced(trained: Path) -> None:
     run = only_run(trained)
     hbr("encode", "--output-dir", trained)
-    before = json.loads((run / "manifest.json").read_text())["stages"]["encode/embedded"]
+    before = stages(run)["encode/embedded"]
     assert "up to date" in hbr("encode", "--output-dir", trained).err
+    assert stages(run)["encode/embedded"] == before
     assert "up to date" not in hbr("encode", "--output-dir", trained, "--force").err
-    after = json.loads((run / "manifest.json").read_text())["stages"]["encode/embedded"]
-    assert before["id"] == after["id"]
-    assert before["finished"] <= after["finished"]
+    assert stages(run)["encode/embedded"]["id"] == before["id"]
+
+
+def test_changed_training_data_make_everything_behind_them_stale(
+    world: Path, tmp_path: Path
+) -> None:
+    from hbr.data import invitro
+
+    runs, file = beside(world, tmp_path / "runs"), tmp_path / "rows.jsonl"
+    rows = list(invitro.rows("validation"))
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    train = ("train", "--data", file, *QUICK, "--output-dir", runs)
+    assert hbr(*train).code == hbr("evaluate", "--output-dir", runs).code == 0
+    run = only_run(runs)
+    before = stages(run)
+    file.write_text("".join(json.dumps(row) + "\n" for row in reversed(rows)))
+    assert "up to date" not in hbr(*train).err
+    assert only_run(runs) == run
+    assert hbr("evaluate", "--output-dir", runs).code == 0
+    after = stages(run)
+    for stage in ("train", "encode/embedded", "evaluate/embedded"):
+        assert before[stage]["id"] != after[stage]["id"], stage
 
 
 def test_compare_lines_runs_up(trained: Path) -> None:
