@@ -345,7 +345,8 @@ def sweep(
     plan = sweeping.read_study(study)
     overrides = parse_set(settings or [])
     forced = frozenset({"train", "encode", "evaluate"} if force else ())
-    every, stale = sweeping.plan_sweep(plan, output_dir, overrides, device, forced)
+    every = sweeping.cells(plan, output_dir, overrides, device, forced)
+    stale = [cell for cell in every if not sweeping.is_current(cell)]
     say(f"{plan.name}: {len(every)} cells, {len(every) - len(stale)} up to date")
     if dry_run:
         for cell in every:
@@ -551,7 +552,7 @@ def _show_study(
     from hbr.talk import say
 
     study = sweeping.read_study(path)
-    every, _ = sweeping.plan_sweep(study, runs, overrides, "auto", frozenset({"all"}))
+    every = sweeping.cells(study, runs, overrides)
     folder = runs / "studies" / study.name
     folder.mkdir(parents=True, exist_ok=True)
     for name in [dataset] if dataset else [item.dataset for item in study.evaluate]:

@@ -34,6 +34,9 @@ def _several(value: Any) -> Any:
 Names = Annotated[tuple[str, ...], BeforeValidator(_several)]
 
 
+WITHOUT_ALPHA = {"monolingual", "cross-lingual", "mixed", "english", "untrained"}
+
+
 class Sampler(Section):
     """How a batch chooses its languages."""
 
@@ -162,7 +165,7 @@ class Config(Section):
         chosen = self.model_dump(mode="json", include={"seed", "sampler", "encoder", "data"})
         if self.sampler.name == "untrained":
             return {"encoder": chosen["encoder"], "sampler": "untrained"}
-        if self.sampler.name != "hybrid":  # alpha says nothing to the other samplers
+        if self.sampler.name in WITHOUT_ALPHA:
             chosen["sampler"].pop("alpha")
         unseen = {
             "log_every",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hbr import ranks
-from hbr.config import Config, read_yaml, resolve_config, short_name
+from hbr.config import WITHOUT_ALPHA, Config, read_yaml, resolve_config, short_name
 from hbr.data.rows import Rows
 from hbr.data.tasks import Task
 from hbr.errors import UserError, first_line
@@ -49,7 +49,7 @@ def slug(config: Config) -> str:
     """Give the readable name of a run's directory; its end tells runs of one name apart."""
     sampler, encoder = config.sampler, config.encoder
     words = [sampler.name.rpartition(":")[2]]
-    if sampler.name == "hybrid" and sampler.alpha != type(sampler)().alpha:
+    if sampler.name not in WITHOUT_ALPHA and sampler.alpha != type(sampler)().alpha:
         alpha = sampler.alpha if isinstance(sampler.alpha, tuple) else (sampler.alpha,)
         words.append("a" + "to".join(f"{a:g}" for a in alpha))
     words.append(short_name(encoder.name))
@@ -300,7 +300,8 @@ class Pipeline:
             store, rows = validation
             tokens = prepare.tokens(store, rows, encoder, config.encoder)
             checked = train.Validation(rows, tokens, _validation_languages(config, rows))
-        return train.train(partial, config, encoder, plan, fed, checked, self._device())
+        said = train.train(partial, config, encoder, plan, fed, checked, self._device())
+        return {**said, "started_from": str(folder)}  # a hub snapshot's folder names its commit
 
     def _train_on_ranks(
         self, make: Callable[[Path], Mapping[str, Any]], inputs: Mapping[str, str]

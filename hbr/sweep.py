@@ -70,7 +70,7 @@ def _mistake(path: Path, item: Any) -> str:
     return f"{path}: {where}: {item['msg'].lower()}"
 
 
-def cells(study: Study, overrides: Mapping[str, Any]) -> list[Config]:
+def configs(study: Study, overrides: Mapping[str, Any]) -> list[Config]:
     """Give the config of every run of a study, none twice."""
     names = list(study.grid)
     points = [
@@ -83,29 +83,38 @@ def cells(study: Study, overrides: Mapping[str, Any]) -> list[Config]:
             for encoder in encoders
         ]
     found = {}
-    for point in points:
-        layers = merge(nested(study.base), nested(point))
-        config = complete(resolve_config(layers, overrides))
-        found[slug(config)] = config
+    try:
+        for point in points:
+            layers = merge(nested(study.base), nested(point))
+            config = complete(resolve_config(layers, overrides))
+            found[slug(config)] = config
+    except UserError as error:
+        raise UserError(f"study {study.name}: {error}") from error
     return list(found.values())
 
 
-def plan_sweep(
-    study: Study, runs: Path, overrides: Mapping[str, Any], device: str, force: frozenset[str]
-) -> tuple[list[Cell], list[Cell]]:
-    """Give all cells of a study, and those that are not up to date."""
+def cells(
+    study: Study,
+    runs: Path,
+    overrides: Mapping[str, Any],
+    device: str = "auto",
+    force: frozenset[str] = frozenset(),
+) -> list[Cell]:
+    """Give all cells of a study."""
     tasks = {item.dataset: item.source for item in study.evaluate}
-    every = [Cell(c, runs, tasks, device, force) for c in cells(study, overrides)]
-    stale = [
-        cell for cell in every if force or not Pipeline(cell.config, runs).is_current(cell.tasks)
-    ]
-    return every, stale
+    return [Cell(config, runs, tasks, device, force) for config in configs(study, overrides)]
+
+
+def is_current(cell: Cell) -> bool:
+    """Say whether a cell's run is trained and evaluated and need not be done again."""
+    return not cell.force and Pipeline(cell.config, cell.runs).is_current(cell.tasks)
 
 
 def sweep(stale: list[Cell], logs: Path, jobs: int) -> dict[str, str]:
     """Do some cells, `jobs` at a time, each in a worker process; give the errors by cell.
 
-    What a cell says goes to `logs/<cell>.log`. A worker that dies takes its own cell along only.
+    What a cell says goes to `logs/<cell>.log`. Where a worker dies, what ran beside it is done
+    again, one by one.
     """
     logs.mkdir(parents=True, exist_ok=True)
     failed: dict[str, str] = {}
@@ -122,7 +131,7 @@ def sweep(stale: list[Cell], logs: Path, jobs: int) -> dict[str, str]:
 
 def _outcomes(todo: list[Cell], logs: Path, jobs: int) -> Iterator[tuple[Cell, str | None, float]]:
     """Yield every cell as it ends, with its error or None, and its seconds."""
-    waiting = list(todo)
+    waiting, suspects = list(todo), []
     while waiting:
         threads = max(1, (os.cpu_count() or 1) // jobs)
         context = multiprocessing.get_context("spawn")
@@ -137,9 +146,14 @@ def _outcomes(todo: list[Cell], logs: Path, jobs: int) -> Iterator[tuple[Cell, s
                     cell = running.pop(future)
                     try:
                         yield cell, *future.result()
-                    except BrokenProcessPool:  # killed from outside, out of memory perhaps
+                    except BrokenProcessPool:  # all that ran are lost, and one is to blame
                         broken = True
-                        yield cell, "its process was killed (out of memory?)", 0.0
+                        if jobs > 1:
+                            suspects.append(cell)
+                        else:
+                            yield cell, "its process was killed (out of memory?)", 0.0
+    for cell in suspects:
+        yield from _outcomes([cell], logs, 1)
 
 
 def _start_worker(threads: int) -> None:

@@ -277,3 +277,9 @@ def test_a_metric_that_does_not_exist_is_refused_with_a_near_one(name):
         assert "did you mean" in said
     else:
         assert "cut-off" in said
+
+
+def test_alpha_matters_for_a_sampler_of_ones_own():
+    own = {"sampler": {"name": "mine.samplers:sampler"}}
+    one, other = (resolve_config(own, {"alpha": alpha}) for alpha in (0.2, 0.8))
+    assert one.identity() != other.identity()

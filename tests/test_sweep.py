@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hbr.pipeline import slug
-from hbr.sweep import cells, read_study
+from hbr.sweep import configs, read_study
 from tests.support import beside, hbr
 
 STUDY = """
@@ -27,7 +27,7 @@ def study(folder: Path, text: str = STUDY) -> Path:
 
 
 def test_a_grid_becomes_its_product_and_the_untrained_encoders(tmp_path: Path) -> None:
-    found = cells(read_study(study(tmp_path)), {})
+    found = configs(read_study(study(tmp_path)), {})
     assert [config.sampler.name for config in found] == [
         *["monolingual"] * 2,
         *["hybrid"] * 2,
@@ -39,7 +39,7 @@ def test_a_grid_becomes_its_product_and_the_untrained_encoders(tmp_path: Path) -
 
 def test_cells_that_are_the_same_run_stand_once(tmp_path: Path) -> None:
     text = STUDY.replace("seed: [0, 1]", "alpha: [0.2, 0.8]")
-    found = cells(read_study(study(tmp_path, text)), {})
+    found = configs(read_study(study(tmp_path, text)), {})
     names = [slug(config) for config in found]
     assert len(names) == len(set(names)) == 4  # monolingual does not depend on alpha
     assert [config.sampler.alpha for config in found[1:3]] == [0.2, 0.8]
@@ -97,4 +97,22 @@ def test_a_mistake_in_a_study_is_named(tmp_path: Path, text: str, told: str) -> 
 
 @pytest.mark.parametrize("path", sorted(Path("experiments").glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_shipped_study_can_be_read(path: Path) -> None:
-    assert len(cells(read_study(path), {})) > 1
+    assert len(configs(read_study(path), {})) > 1
+
+
+def test_a_worker_that_is_killed_takes_its_own_cell_along_only(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deadly = "import os, signal\ndef sampler(alpha): os.kill(os.getpid(), signal.SIGKILL)\n"
+    (tmp_path / "deadly.py").write_text(deadly)
+    monkeypatch.syspath_prepend(tmp_path)
+    text = STUDY.replace("hybrid", "'deadly:sampler'").replace("seed: [0, 1]", "seed: [0]")
+    runs, path = beside(world, tmp_path / "runs"), study(tmp_path, text)
+    said = hbr("sweep", path, "--jobs", "2", "--output-dir", runs)
+    failures = [line for line in said.err.splitlines() if line.startswith("failed: ")]
+    assert said.code == 3
+    assert len(failures) == 1
+    assert "sampler-xlm-r-tiny" in failures[0]
+    assert "its process was killed" in failures[0]
+    done = [p for p in runs.glob("*/evaluate/embedded/metrics.json") if "latest" not in str(p)]
+    assert len(done) == 2

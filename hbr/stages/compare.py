@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hbr.config import Config, short_name
+from hbr.config import WITHOUT_ALPHA, Config, short_name
 from hbr.errors import UserError
 from hbr.report.table import Cell, Row, Table
 
@@ -129,7 +129,7 @@ def _cell_key(config: Config) -> str:
 def _flat(config: Config) -> dict[str, str]:
     sections = config.model_dump(mode="json", include={"sampler", "encoder", "data", "train"})
     flat = {f"{s}.{k}": json.dumps(v) for s, values in sections.items() for k, v in values.items()}
-    if config.sampler.name != "hybrid":
+    if config.sampler.name in WITHOUT_ALPHA:
         flat.pop("sampler.alpha")
     return flat
 
