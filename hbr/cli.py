@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Literal, Optional
 
 import typer
 
@@ -41,7 +41,18 @@ Runs = Annotated[
 RunDir = Annotated[
     Optional[Path], typer.Option("--run", help="The run.  [default: the last hbr train]")
 ]
-Dataset = Annotated[str, typer.Option(help="The evaluation set.")]
+
+
+def _dataset(name: str | None) -> str | None:
+    from hbr.names import canonical
+
+    return canonical("task", name) if name else name
+
+
+Dataset = Annotated[str, typer.Option(help="The evaluation set.", callback=_dataset)]
+OptionalDataset = Annotated[
+    Optional[str], typer.Option(help="An evaluation set.", callback=_dataset)
+]
 Source = Annotated[
     Optional[Path],
     typer.Option(help="Folder with the set's files in their upstream layout."),
@@ -66,8 +77,10 @@ Train = Annotated[
     typer.Option("--data", help="Training data: embedded, FILE.jsonl, hf:HUB_ID; repeatable."),
 ]
 Seed = Annotated[Optional[int], typer.Option(help="Seed of everything random.")]
+Steps = Annotated[Optional[int], typer.Option(help="Optimiser steps.")]
 BatchSize = Annotated[Optional[int], typer.Option(help="Pairs in a batch.")]
 DEFAULT_RUNS = Path("runs")
+Format = Literal["table", "markdown", "csv"]
 
 
 def _version(wanted: bool) -> None:
@@ -104,7 +117,7 @@ def _example(*lines: str) -> str:
     )
 )
 def prepare(
-    dataset: Annotated[Optional[str], typer.Option(help="An evaluation set.")] = None,
+    dataset: OptionalDataset = None,
     source: Source = None,
     data: Train = None,
     config: Files = None,
@@ -143,7 +156,7 @@ def train(
     encoder: Encoders = None,
     data: Train = None,
     seed: Seed = None,
-    steps: Annotated[Optional[int], typer.Option(help="Optimiser steps.")] = None,
+    steps: Steps = None,
     batch_size: BatchSize = None,
     lr: Annotated[Optional[float], typer.Option(help="Highest learning rate.")] = None,
     config: Files = None,
@@ -175,9 +188,7 @@ def train(
         print(resolved.to_yaml(), end="")
         return
     forced = frozenset({"train"} if force else ())
-    pipeline = Pipeline(resolved, output_dir, device, forced)
-    if not resume:
-        pipeline.discard_partial("train")
+    pipeline = Pipeline(resolved, output_dir, device, forced, fresh=not resume)
     built = pipeline.train()
     if pipeline.is_main:
         _point_latest(output_dir, pipeline.run.path)
@@ -223,8 +234,8 @@ def index(
     named = {"index.kind": kind}
     pipeline = _pipeline(run, output_dir, device, config, settings, named, force and "index")
     built = pipeline.index(dataset, source)
-    entry = pipeline.run.entries()[f"index/{dataset}"]
-    path = pipeline.run.path / "index" / dataset
+    stage = pipeline.index_stage(dataset)
+    entry, path = pipeline.run.entries()[stage], pipeline.run.path / stage
     kind, recall = entry["settings"]["kind"], entry["recall@10_of_exact"]
     if as_json:
         print(json.dumps({"index": str(path), "kind": kind, "recall@10_of_exact": recall}))
@@ -264,6 +275,8 @@ def evaluate(
     """Evaluate a run in the mono, cross and multi settings, from exact ranks."""
     named = {"index.kind": index_kind}
     pipeline = _pipeline(run, output_dir, device, config, settings, named, force and "evaluate")
+    if index_kind and not any("index." in item for item in settings or ()):
+        pipeline.use_built_index(dataset)
     folder = pipeline.evaluate(dataset, source, trec=trec, indexed=index_kind is not None)
     metrics = json.loads((folder / "metrics.json").read_text())
     if as_json:
@@ -285,16 +298,14 @@ def evaluate(
 def compare(
     runs: Annotated[Optional[list[Path]], typer.Argument(help="Runs to compare.")] = None,
     study: Annotated[Optional[Path], typer.Option(help="Compare the cells of a study.")] = None,
-    dataset: Annotated[
-        Optional[str], typer.Option(help="The evaluation set.  [default: the study's, embedded]")
-    ] = None,
+    dataset: OptionalDataset = None,
     metrics: Annotated[
         Optional[str], typer.Option(help="Metrics to show, e.g. map,recall@10,rank_distance.")
     ] = None,
     by_language: Annotated[
         bool, typer.Option("--by-language", help="Add a row for every query language.")
     ] = False,
-    format: Annotated[str, typer.Option(help="table, markdown or csv.")] = "table",
+    format: Annotated[Format, typer.Option(help="How to write the table.")] = "table",
     settings: Sets = None,
     output_dir: Runs = DEFAULT_RUNS,
 ) -> None:
@@ -303,17 +314,21 @@ def compare(
     from hbr.stages import compare as stage
 
     wanted = metrics.split(",") if metrics else None
+    if study is not None and runs:
+        raise UserError("name runs to compare, or a study with --study FILE, not both")
     if study is not None:
-        _show_study(
-            study, output_dir, parse_set(settings or []), dataset, wanted, by_language, format
-        )
+        from hbr import sweep as sweeping
+
+        plan = sweeping.read_study(study)
+        every = sweeping.cells(plan, output_dir, parse_set(settings or []))
+        _show_study(plan, every, output_dir, dataset, wanted, by_language, format)
         return
     if not runs:
         raise UserError("name the runs to compare, or a study with --study FILE")
     from hbr.pipeline import open_run
 
     name = dataset or "embedded"
-    found = [stage.read_result(run, open_run(run)[1], name) for run in runs]
+    found = [stage.read_result(*open_run(run), name) for run in runs]
     _show_table(stage.compare(found, wanted, by_language=by_language, title=name), format)
 
 
@@ -354,7 +369,7 @@ def sweep(
         return
     logs = output_dir / "studies" / plan.name / "logs"
     failed = sweeping.sweep(stale, logs, jobs) if stale else {}
-    _show_study(study, output_dir, overrides, None, None, False, "table")
+    _show_study(plan, every, output_dir)
     if failed:
         for name, error in failed.items():
             print(f"failed: {name}: {error} (log: {logs / name}.log)", file=sys.stderr)
@@ -374,6 +389,7 @@ def plan(
     data: Train = None,
     seed: Seed = None,
     batch_size: BatchSize = None,
+    steps: Steps = None,
     batches: Annotated[
         Optional[int], typer.Option(min=1, help="Batches to look at.  [default: all of the run]")
     ] = None,
@@ -397,6 +413,7 @@ def plan(
         "data.train": data,
         "seed": seed,
         "train.batch_size": batch_size,
+        "train.steps": steps,
     }
     resolved = complete(_config(config, settings, named))
     if resolved.sampler.name == "untrained":
@@ -421,12 +438,10 @@ def main() -> None:
             raise
         print(f"hbr: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("hbr: interrupted; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    except SystemExit as done:
+        if done.code == 130:  # which Typer makes of an interrupt
+            print("hbr: interrupted; the same command goes on from here", file=sys.stderr)
+        raise
     except Exception as error:
         if debug:
             raise
@@ -537,22 +552,20 @@ def _show_metrics(metrics: Mapping[str, Any], by_language: bool) -> None:
 
 
 def _show_study(
-    path: Path,
+    study: Any,
+    every: list[Any],
     runs: Path,
-    overrides: Mapping[str, Any],
-    dataset: str | None,
-    metrics: list[str] | None,
-    by_language: bool,
-    format: str,
+    dataset: str | None = None,
+    metrics: list[str] | None = None,
+    by_language: bool = False,
+    format: Format = "table",
 ) -> None:
-    """Show one table per data set of a study, and keep each as Markdown and CSV."""
+    """Show one table per data set of a study, and keep each in full as Markdown and CSV."""
     from hbr import sweep as sweeping
     from hbr.report.table import to_csv, to_markdown
     from hbr.stages.compare import compare as compare_results
     from hbr.talk import say
 
-    study = sweeping.read_study(path)
-    every = sweeping.cells(study, runs, overrides)
     folder = runs / "studies" / study.name
     folder.mkdir(parents=True, exist_ok=True)
     for name in [dataset] if dataset else [item.dataset for item in study.evaluate]:
@@ -562,22 +575,20 @@ def _show_study(
         if not found:
             continue
         title = f"{study.title or study.name}: {name}"
-        table = compare_results(found, metrics, by_language=by_language, title=title)
+        table = compare_results(found, title=title)
         (folder / f"{name}.md").write_text(to_markdown(table))
         (folder / f"{name}.csv").write_text(to_csv(table))
-        _show_table(table, format)
+        _show_table(compare_results(found, metrics, by_language=by_language, title=title), format)
         say(f"table: {folder / name}.md, .csv")
 
 
-def _show_table(table: Any, format: str) -> None:
+def _show_table(table: Any, format: Format) -> None:
     from hbr.report.table import to_csv, to_markdown, to_rich
 
     if format == "table":
         _print(to_rich(table))
-    elif format in ("markdown", "csv"):
-        print(to_markdown(table) if format == "markdown" else to_csv(table), end="")
     else:
-        raise UserError(f"there is no --format {format}; known: table, markdown, csv")
+        print(to_markdown(table) if format == "markdown" else to_csv(table), end="")
 
 
 def _print(table: Any) -> None:

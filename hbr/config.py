@@ -20,7 +20,8 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
-def _known(kind: str, name: str) -> str:
+def known_name(kind: str, name: str) -> str:
+    """Give a name as the table spells it. Raises ValueError for one that is not in it."""
     name = canonical(kind, name)
     if name not in NAMES[kind] and ":" not in name:
         raise ValueError(f"there is no {kind} {name!r}{near(name, NAMES[kind])}")
@@ -31,7 +32,7 @@ def _several(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_several)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
 
 
 WITHOUT_ALPHA = {"monolingual", "cross-lingual", "mixed", "english", "untrained"}
@@ -40,7 +41,7 @@ WITHOUT_ALPHA = {"monolingual", "cross-lingual", "mixed", "english", "untrained"
 class Sampler(Section):
     """How a batch chooses its languages."""
 
-    name: Annotated[str, AfterValidator(partial(_known, "sampler"))] = "hybrid"
+    name: Annotated[str, AfterValidator(partial(known_name, "sampler"))] = "hybrid"
     alpha: Share | tuple[Share, Share] = 0.5  # probability of a monolingual batch, or [start, end]
 
 
@@ -71,7 +72,7 @@ class Data(Section):
 class Train(Section):
     """Optimisation."""
 
-    objective: Annotated[str, AfterValidator(partial(_known, "objective"))] = "infonce"
+    objective: Annotated[str, AfterValidator(partial(known_name, "objective"))] = "infonce"
     temperature: Annotated[float, Field(gt=0)] = 0.05
     mask: Literal["group", "none"] = "group"
     negatives: Annotated[int, Field(ge=0)] = 1  # given negatives used per row, where there are any

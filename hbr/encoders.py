@@ -180,6 +180,8 @@ def _read_modules(folder: Path) -> dict[str, str]:
         listed = json.loads((folder / "modules.json").read_text())
     except FileNotFoundError:
         return {}
+    except ValueError as error:
+        raise UserError(f"{folder / 'modules.json'} is not JSON: {error}") from error
     modules = {module["type"].rpartition(".")[2]: module["path"] for module in listed}
     if unknown := sorted(set(modules) - {"Transformer", "Pooling", "Dense", "Normalize"}):
         raise UserError(f"{folder / 'modules.json'}: hbr has no module {', '.join(unknown)}")

@@ -2,7 +2,9 @@
 
 import difflib
 import importlib
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from hbr.errors import UserError
@@ -48,14 +50,16 @@ NAMES: dict[str, dict[str, str]] = {
 def resolve(kind: str, name: str) -> Any:
     """Give the object that `name` stands for.
 
-    A name that is not in the table may be `package.module:attribute`: that is how a sampler,
-    encoder, data set, objective or metric of one's own is used. Raises UserError for others.
+    A name that is not in the table may be `package.module:attribute`: that is how a sampler, data
+    set, objective or metric of one's own is used. Raises UserError for others.
     """
     name = canonical(kind, name)
     target = NAMES[kind].get(name, name)
     if ":" not in target:
         raise UserError(f"there is no {kind} {name!r}{near(name, NAMES[kind])}")
     module, _, attribute = target.partition(":")
+    if name not in NAMES[kind] and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # as `python -m` does: one's own code is beside one
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError, TypeError) as error:

@@ -3,8 +3,7 @@
 Stages fill folders and know nothing of one another; here their settings and inputs become keys.
 """
 
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +15,7 @@ from hbr.data.rows import Rows
 from hbr.data.tasks import Task
 from hbr.errors import UserError, first_line
 from hbr.names import NAMES, near, resolve
-from hbr.runs import Store, fingerprint, tree_digest, write_atomic
+from hbr.runs import Store, fingerprint, write_atomic
 from hbr.sampling import Plan
 from hbr.stages import prepare
 
@@ -61,8 +60,8 @@ def slug(config: Config) -> str:
 def make_plan(config: Config, rows: list[Rows]) -> Plan:
     """Give the batch plan of a config over its prepared rows."""
     if config.data.languages:
-        for data in rows:
-            _check_languages(config.data.languages, data, "data.languages")
+        known = {language for data in rows for language in data.languages}
+        _check_languages(config.data.languages, known, "the training data have", "data.languages")
         rows = [data.only(config.data.languages) for data in rows]
     return Plan(
         rows,
@@ -85,13 +84,15 @@ def open_run(path: Path) -> tuple[Store, Config]:
 class Pipeline:
     """One run's stages, each done unless it is up to date; `force` names stages to do again.
 
-    `config` must be complete. With `dry`, nothing is done and StaleError is raised instead.
+    `config` must be complete. With `dry`, no stage of the run is done and StaleError is raised
+    instead.
     """
 
     config: Config
     runs: Path
     device: str = "auto"
     force: frozenset[str] = frozenset()
+    fresh: bool = False  # do not go on with what a killed attempt left
     dry: bool = False
     path: Path | None = None  # of an existing run; else it follows from the config
     done: list[str] = field(default_factory=list)  # stages that this pipeline did
@@ -106,7 +107,7 @@ class Pipeline:
         """Train the encoder, and publish `train/` and `model/`; say whether it was done."""
         if self.dry and "train" not in self.run.entries():
             raise StaleError
-        ranks.start()
+        ranks.start(cuda=ranks.ranks() > 1 and self._device().type == "cuda")
         if not self.is_main:
             ranks.broadcast(None)  # rank 0 prepares, and then the others find it done
         sources = self._sources()
@@ -116,10 +117,12 @@ class Pipeline:
         )
         if self.is_main:
             ranks.broadcast(None)
-        inputs = {f"rows {data.name}": store.completion("rows") for store, data in sources}
+        names = self.config.data.train
+        ids = [store.completion("rows") for store, _ in sources]
+        inputs = dict(zip([f"rows {name}" for name in names[: len(ids)]], ids, strict=True))
         if validation:
-            inputs[f"validation {validation[1].name}"] = validation[0].completion("rows")
-        inputs["encoder"] = tree_digest(folder)
+            inputs["validation"] = validation[0].completion("rows")
+        inputs["encoder"] = prepare.encoder_id(folder)
 
         def make(partial: Path) -> Mapping[str, Any]:
             return self._fit(partial, folder, sources, validation)
@@ -129,8 +132,10 @@ class Pipeline:
         else:
             settings = self.config.identity()
             built = self._build("train", make, settings, inputs, products=("model",))
-        if built and self.is_main:  # the best weights stand in model/ now
+        if self.is_main and not self.dry:
+            # the best weights stand in model/ now; and evaluation may have other settings
             (self.run.path / "train" / "best.safetensors").unlink(missing_ok=True)
+            self._write_config()
         return built
 
     @property
@@ -138,17 +143,11 @@ class Pipeline:
         """Whether this process speaks for the run: rank 0 does."""
         return ranks.rank() == 0
 
-    def discard_partial(self, stage: str) -> None:
-        """Forget what a killed attempt at a stage left."""
-        if self.is_main:
-            shutil.rmtree(self.run.partial(stage), ignore_errors=True)
-
     def task(self, dataset: str, source: Path | None = None) -> tuple[Store, Task]:
         """Prepare an evaluation task."""
         if dataset not in self.tasks:
             passage = self.config.evaluate.passage
-            force = "prepare" in self.force
-            self.tasks[dataset] = prepare.task(self.runs, dataset, source, passage, force=force)
+            self.tasks[dataset] = prepare.task(self.runs, dataset, source, passage)
         return self.tasks[dataset]
 
     def encode(self, dataset: str, source: Path | None = None) -> bool:
@@ -178,9 +177,20 @@ class Pipeline:
 
             return index(folder, self.config, task, *self._vectors(dataset))
 
-        settings = self.config.index.model_dump(mode="json")
+        settings = self.config.index.model_dump(mode="json", exclude={"depth"})
         inputs = {"encode": self.run.completion(f"encode/{dataset}")}
-        return self._build(f"index/{dataset}", make, settings, inputs)
+        return self._build(self.index_stage(dataset), make, settings, inputs)
+
+    def use_built_index(self, dataset: str) -> None:
+        """Take the parameters that the index of a task was built with, if there is one."""
+        entry = self.run.entries().get(self.index_stage(dataset))
+        if entry:
+            index = self.config.index.model_copy(update=entry["settings"])
+            self.config = self.config.model_copy(update={"index": index})
+
+    def index_stage(self, dataset: str) -> str:
+        """Give the name of the stage that holds a task's index of the kind in the config."""
+        return f"index/{dataset}@{self.config.index.kind}"
 
     def evaluate(
         self,
@@ -191,10 +201,21 @@ class Pipeline:
         indexed: bool = False,
     ) -> Path:
         """Bring the metrics of a task up to date, exact or by index; give their folder."""
+        if trec and indexed:
+            raise UserError("--trec writes the exact ranking; leave out --index")
         store, task = self.task(dataset, source)
-        needed = "index" if indexed else "encode"
-        getattr(self, needed)(dataset, source)
-        stage = f"evaluate/{dataset}" + (f"@{self.config.index.kind}" if indexed else "")
+        settings = self.config.evaluate.model_dump(mode="json")
+        if indexed:
+            self.index(dataset, source)
+            needed, stage = (
+                self.index_stage(dataset),
+                f"evaluate/{dataset}@{self.config.index.kind}",
+            )
+            settings["depth"] = self.config.index.depth
+        else:
+            self.encode(dataset, source)
+            needed, stage = f"encode/{dataset}", f"evaluate/{dataset}"
+        folder = self.run.path / stage
 
         def make(folder: Path) -> None:
             from hbr.stages import evaluate
@@ -202,21 +223,30 @@ class Pipeline:
             vectors = self._vectors(dataset)
             if indexed:
                 indexes = self._indexes(dataset, task)
-                evaluate.evaluate_index(folder, self.config, task, vectors, indexes)
+                evaluate.evaluate_index(
+                    folder, self.config, task, vectors, indexes, task_id=store.completion("task")
+                )
             else:
-                device = self._device()
-                evaluate.evaluate(folder, self.config, task, vectors, device=device, trec=trec)
+                evaluate.evaluate(
+                    folder,
+                    self.config,
+                    task,
+                    vectors,
+                    task_id=store.completion("task"),
+                    device=self._device(),
+                    trec=trec,
+                )
 
-        settings = {**self.config.evaluate.model_dump(mode="json"), "trec": trec}
         inputs = {
             "task": store.completion("task"),
-            needed: self.run.completion(f"{needed}/{dataset}"),
+            needed.partition("/")[0]: self.run.completion(needed),
         }
-        self._build(stage, make, settings, inputs)
-        return self.run.path / stage
+        lacking = trec and not (folder / "run.trec.gz").exists()
+        self._build(stage, make, settings, inputs, force=lacking)
+        return folder
 
     def is_current(self, tasks: Mapping[str, Path | None]) -> bool:
-        """Say whether the run is trained and these tasks are evaluated, without doing anything."""
+        """Say whether the run is trained and these tasks are evaluated, all up to date."""
         look = Pipeline(self.config, self.runs, dry=True, path=self.path)
         try:
             look.train()
@@ -233,6 +263,7 @@ class Pipeline:
         settings: Mapping[str, Any],
         inputs: Mapping[str, str],
         products: tuple[str, ...] = (),
+        force: bool = False,
     ) -> bool:
         if self.dry:
             if not self.run.is_current(stage, settings, inputs):
@@ -244,7 +275,8 @@ class Pipeline:
             settings=settings,
             inputs=inputs,
             products=products,
-            force=stage.partition("/")[0] in self.force and stage not in self.done,
+            force=force or (stage.partition("/")[0] in self.force and stage not in self.done),
+            fresh=self.fresh,
         )
         if built:
             self.done.append(stage)
@@ -262,8 +294,7 @@ class Pipeline:
     def _sources(self) -> list[tuple[Store, Rows]]:
         if self.config.sampler.name == "untrained":
             return []
-        force = "prepare" in self.force and self.is_main
-        return [prepare.rows(self.runs, name, force=force) for name in self.config.data.train]
+        return [prepare.rows(self.runs, name) for name in self.config.data.train]
 
     def _validation(self) -> tuple[Store, Rows] | None:
         if self.config.sampler.name == "untrained" or self.config.data.validation is None:
@@ -281,8 +312,8 @@ class Pipeline:
         from hbr.stages import train
 
         config = self.config
-        if self.is_main:  # first, so that a killed run can be gone on with from its config
-            write_atomic(self.run.path / "config.yaml", config.to_yaml())
+        if self.is_main:
+            self._write_config()  # first, so that a killed run can be gone on with from it
         preset = resolve("encoder", config.encoder.name) if _is_preset(config) else None
         encoder = encoders.load(
             folder,
@@ -303,11 +334,17 @@ class Pipeline:
         said = train.train(partial, config, encoder, plan, fed, checked, self._device())
         return {**said, "started_from": str(folder)}  # a hub snapshot's folder names its commit
 
+    def _write_config(self) -> None:
+        write_atomic(self.run.path / "config.yaml", self.config.to_yaml())
+
     def _train_on_ranks(
         self, make: Callable[[Path], Mapping[str, Any]], inputs: Mapping[str, str]
     ) -> bool:
         settings = self.config.identity()
-        todo = "train" in self.force or not self.run.is_current("train", settings, inputs)
+        todo = None
+        if self.is_main:
+            current = self.run.is_current("train", settings, inputs, products=("model",))
+            todo = "train" in self.force or not current
         if not ranks.broadcast(todo):
             return False
         if self.is_main:
@@ -325,7 +362,7 @@ class Pipeline:
     def _indexes(self, dataset: str, task: Task) -> dict[str, Any]:
         from hbr.stages.index import POOL, load_index
 
-        folder = self.run.path / "index" / dataset
+        folder = self.run.path / self.index_stage(dataset)
         return {name: load_index(folder, name) for name in (*task.languages, POOL)}
 
     def _device(self) -> "torch.device":
@@ -350,15 +387,13 @@ def _is_preset(config: Config) -> bool:
 
 def _validation_languages(config: Config, rows: Rows) -> tuple[str, ...]:
     if config.data.validation_languages:
-        _check_languages(config.data.validation_languages, rows, "data.validation_languages")
+        wanted = config.data.validation_languages
+        _check_languages(wanted, rows.languages, f"{rows.name} has", "data.validation_languages")
         return config.data.validation_languages
     return (rows.pivot,) if rows.pivot else rows.languages
 
 
-def _check_languages(languages: tuple[str, ...], rows: Rows, setting: str) -> None:
-    for language in languages:
-        if language not in rows.languages:
-            raise UserError(
-                f"{setting}: {rows.name} has no language {language!r}"
-                f"{near(language, rows.languages)}"
-            )
+def _check_languages(wanted: Iterable[str], known: Collection[str], who: str, setting: str) -> None:
+    for language in wanted:
+        if language not in known:
+            raise UserError(f"{setting}: {who} no language {language!r}{near(language, known)}")

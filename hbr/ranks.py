@@ -19,17 +19,17 @@ def ranks() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def start() -> None:
-    """Join the others."""
+def start(*, cuda: bool) -> None:
+    """Join the others, over NCCL or Gloo."""
     if ranks() == 1:
         return
     import torch
     import torch.distributed as dist
 
-    if torch.cuda.is_available():
+    if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        dist.init_process_group("nccl" if cuda else "gloo")
 
 
 def stop() -> None:

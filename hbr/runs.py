@@ -56,6 +56,13 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     _sync(path.parent)
 
 
+def replace_synced(partial: Path, path: Path) -> None:
+    """Put a written file in another's place; after a power cut one of them is there, whole."""
+    _sync(partial)
+    partial.replace(path)
+    _sync(path.parent)
+
+
 @contextlib.contextmanager
 def lock(folder: Path, *, wait: bool) -> Iterator[None]:
     """Keep other processes out of a directory.
@@ -115,10 +122,21 @@ class Store:
         return entry["id"]
 
     def is_current(
-        self, stage: str, settings: Mapping[str, Any], inputs: Mapping[str, str]
+        self,
+        stage: str,
+        settings: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        products: tuple[str, ...] | None = None,
     ) -> bool:
-        """Say whether a stage was finished with these settings and from these inputs."""
-        return self._is_done(stage, fingerprint([settings, inputs]))
+        """Say whether a stage was finished with these settings and from these inputs.
+
+        With `products`, a publication that was cut off between its renames is finished first.
+        """
+        key = fingerprint([settings, inputs])
+        if products is not None:
+            with lock(self.path, wait=False):
+                self._recover(stage, key, products)
+        return self._is_done(stage, key)
 
     def partial(self, stage: str) -> Path:
         """Give the folder that a stage is made in."""
@@ -134,6 +152,7 @@ class Store:
         inputs: Mapping[str, str] | None = None,
         products: tuple[str, ...] = (),
         force: bool = False,
+        fresh: bool = False,
         wait: bool = False,
     ) -> bool:
         """Publish a stage unless it is up to date; say whether anything was done.
@@ -142,7 +161,8 @@ class Store:
         settings and inputs left there, and returns what the manifest should say about it (an
         `id` in it replaces the digest of the files as completion id). The folders in `products`
         are moved from it to the top of the store. Files are synced, renamed, and the manifest is
-        written last: what it calls done is whole.
+        written last: what it calls done is whole. `force` does a finished stage again, and it and
+        `fresh` start from nothing.
         """
         inputs = dict(inputs or {})
         key = fingerprint([settings, inputs])
@@ -151,7 +171,7 @@ class Store:
         with lock(self.path, wait=wait):
             if not force and (self._recover(stage, key, products) or self._is_done(stage, key)):
                 return False
-            partial = self._open_partial(stage, key)
+            partial = self._open_partial(stage, key, resume=not (force or fresh))
             started = time.time()
             said = dict(make(partial) or {})
             entry = {
@@ -172,13 +192,13 @@ class Store:
         entry = self.entries().get(stage, {})
         return entry.get("key") == key and (self.path / stage).is_dir()
 
-    def _open_partial(self, stage: str, key: str) -> Path:
+    def _open_partial(self, stage: str, key: str, *, resume: bool) -> Path:
         partial = self.partial(stage)
         try:
             resumable = (partial / KEY).read_text() == key and not (partial / ENTRY).exists()
         except FileNotFoundError:
             resumable = False
-        if not resumable:
+        if not (resume and resumable):
             for mark in (ENTRY, KEY):  # first, lest a half-removed folder is taken for whole
                 (partial / mark).unlink(missing_ok=True)
             shutil.rmtree(partial, ignore_errors=True)

@@ -345,6 +345,11 @@ class Summary(NamedTuple):
     hash: str
 
 
+def _unlike(names: list[str]) -> list[str]:
+    """Tell equal names apart by their place."""
+    return [n if names.count(n) == 1 else f"{n} ({i})" for i, n in enumerate(names, start=1)]
+
+
 def summarise(plan: Plan, batches: int) -> Summary:
     """Count what the first batches of a plan hold."""
     modes: Counter[str] = Counter()
@@ -367,6 +372,7 @@ def summarise(plan: Plan, batches: int) -> Summary:
     for (query_language, passage_language), count in pairs.items():
         queries[query_language] += count
         passages[passage_language] += count
+    names = _unlike([data.name for data in plan.datasets])
     possible = batches * plan.batch_size * (plan.batch_size - 1)
     return Summary(
         batches,
@@ -375,8 +381,8 @@ def summarise(plan: Plan, batches: int) -> Summary:
         dict(sorted(passages.items())),
         dict(sorted(pairs.items())),
         {
-            data.name: (len(count), int((count > 0).sum()), int(count.sum()))
-            for data, count in zip(plan.datasets, seen, strict=True)
+            name: (len(count), int((count > 0).sum()), int(count.sum()))
+            for name, count in zip(names, seen, strict=True)
         },
         masked / max(possible, 1),
         plan_hash(drawn),

@@ -9,15 +9,25 @@ import traceback
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from hbr.config import Config, Section, merge, nested, read_yaml, resolve_config
+from hbr.config import (
+    Config,
+    Section,
+    known_name,
+    merge,
+    nested,
+    read_yaml,
+    resolve_config,
+)
 from hbr.errors import UserError
 from hbr.names import near
 from hbr.pipeline import Pipeline, complete, slug
+from hbr.runs import Store
 from hbr.stages.compare import Result, read_result
 from hbr.talk import Progress, say
 
@@ -25,8 +35,14 @@ from hbr.talk import Progress, say
 class Evaluation(Section):
     """A data set to evaluate on, and where its files are."""
 
-    dataset: str
+    dataset: Annotated[str, AfterValidator(partial(known_name, "task"))]
     source: Path | None = None
+
+    @model_validator(mode="after")
+    def _is_there(self) -> Self:
+        if self.source is not None and not self.source.exists():
+            raise ValueError(f"{self.source}: there is no such file or folder")
+        return self
 
 
 class Study(Section):
@@ -38,6 +54,13 @@ class Study(Section):
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]]  # setting -> its values
     untrained: bool = True  # add every encoder of the grid as it is
     evaluate: Annotated[list[Evaluation], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        names = [item.dataset for item in self.evaluate]
+        if len(set(names)) < len(names):
+            raise ValueError("evaluate names a data set twice")
+        return self
 
 
 class Cell(NamedTuple):
@@ -67,7 +90,8 @@ def _mistake(path: Path, item: Any) -> str:
     where = ".".join(map(str, item["loc"]))
     if item["type"] == "extra_forbidden":
         return f"{path}: there is no {where!r} in a study{near(where, Study.model_fields)}"
-    return f"{path}: {where}: {item['msg'].lower()}"
+    told = item["msg"].removeprefix("Value error, ")
+    return f"{path}: {where}: {told[:1].lower()}{told[1:]}".replace(": : ", ": ")
 
 
 def configs(study: Study, overrides: Mapping[str, Any]) -> list[Config]:
@@ -133,7 +157,7 @@ def _outcomes(todo: list[Cell], logs: Path, jobs: int) -> Iterator[tuple[Cell, s
     """Yield every cell as it ends, with its error or None, and its seconds."""
     waiting, suspects = list(todo), []
     while waiting:
-        threads = max(1, (os.cpu_count() or 1) // jobs)
+        threads = max(1, len(os.sched_getaffinity(0)) // jobs)
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(jobs, context, _start_worker, (threads,)) as pool:
             running: dict[Future[tuple[str | None, float]], Cell] = {}
@@ -189,7 +213,7 @@ def results(every: list[Cell], dataset: str) -> tuple[list[Result], list[str]]:
     for cell in every:
         path = cell.runs / slug(cell.config)
         try:
-            found.append(read_result(path, cell.config, dataset))
+            found.append(read_result(Store(path), cell.config, dataset))
         except UserError:
             missing.append(path.name)
     return found, missing

@@ -175,7 +175,7 @@ def test_layers_win_in_order_and_print_config_shows_the_result(tmp_path: Path) -
         (["train", "--set", "stepz=1"], "there is no setting 'stepz'; did you mean steps"),
         (["train", "--set", "train.objective=infonec"], "did you mean infonce"),
         (["train", "--batch-size", "400"], "325 rows can serve monolingual batches (qae)"),
-        (["train", "--set", "data.languages=[qaa, xx]"], "embedded has no language 'xx'"),
+        (["train", "--set", "data.languages=[qaa, xx]"], "the training data have no language 'xx'"),
         (["train", *QUICK, "--device", "cuda:9"], "--device cuda:9:"),
         (["evaluate"], "has no run yet; `hbr train` makes one"),
         (["evaluate", "--run", "nowhere"], "nowhere is no run"),
@@ -242,6 +242,64 @@ def test_an_evaluation_set_that_cannot_be_downloaded_says_how_to_hand_it_over(
     assert "HBR_DATA" in said.err
 
 
+def test_two_files_of_one_name_are_two_inputs(world: Path, tmp_path: Path) -> None:
+    from hbr.data import invitro
+
+    runs, rows = beside(world, tmp_path / "runs"), list(invitro.rows("validation"))
+    files = [tmp_path / name / "rows.jsonl" for name in ("a", "b")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ("train", "--data", files[0], "--data", files[1], *QUICK, "--output-dir", runs)
+    assert hbr(*words).code == 0
+    files[0].write_text("".join(json.dumps(row) + "\n" for row in rows[:-1]))
+    assert "up to date" not in hbr(*words).err
+
+
+def test_the_source_of_a_data_set_is_never_guessed(
+    world: Path, tmp_path: Path, trained: Path
+) -> None:
+    document = {"version": "1.1", "data": []}
+    for name in ("a", "b"):
+        context = f"One {name}. Two."
+        answer = {"text": "One", "answer_start": 0}
+        questions = [{"id": "q", "question": "?", "answers": [answer]}]
+        paragraph = {"context": context, "qas": questions, "sentence_breaks": [[0, 6], [7, 11]]}
+        document["data"] = [{"title": "t", "paragraphs": [paragraph]}]
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "en.json").write_text(json.dumps(document))
+    words = ("prepare", "--dataset", "lareqa", "--output-dir", tmp_path)
+    assert hbr(*words, "--source", tmp_path / "a").code == 0
+    assert hbr(*words).code == 0
+    assert hbr(*words, "--source", tmp_path / "b").code == 0
+    said = hbr(*words)
+    assert (said.code, "was prepared from several sources" in said.err) == (2, True)
+    said = hbr("evaluate", "--source", tmp_path / "a", "--output-dir", trained)
+    assert (said.code, "embedded takes no files" in said.err) == (2, True)
+
+
+def test_a_trec_run_is_kept_and_index_settings_too(trained: Path) -> None:
+    folder = only_run(trained) / "evaluate" / "embedded"
+    assert hbr("evaluate", "--output-dir", trained, "--trec").code == 0
+    assert hbr("evaluate", "--output-dir", trained).code == 0
+    assert (folder / "run.trec.gz").exists()
+    said = hbr("evaluate", "--output-dir", trained, "--trec", "--index", "flat")
+    assert (said.code, "--trec writes the exact ranking" in said.err) == (2, True)
+    words = ("--kind", "ivf", "--set", "index.lists=4", "--output-dir", trained)
+    assert hbr("index", *words).code == 0
+    assert hbr("evaluate", "--index", "ivf", "--output-dir", trained).code == 0
+    assert stages(only_run(trained))["index/embedded@ivf"]["settings"]["lists"] == 4
+    shallow = ("--index", "flat", "--set", "index.depth=1", "--output-dir", trained, "--json")
+    metrics = json.loads(hbr("evaluate", *shallow).out)
+    assert metrics["depth"] == 1
+    assert metrics["settings"]["mono"]["recall@100"] == metrics["settings"]["mono"]["recall@1"]
+
+
+def test_synthetic_data_are_called_so(trained: Path) -> None:
+    for words in (["evaluate"], ["compare", only_run(trained)]):
+        assert "synthetic" in hbr(*words, "--output-dir", trained).out
+
+
 def test_a_damaged_shard_is_named(trained: Path) -> None:
     shard = next((only_run(trained) / "encode" / "embedded").glob("passages-*.npy"))
     whole = shard.read_bytes()
@@ -253,7 +311,7 @@ def test_a_damaged_shard_is_named(trained: Path) -> None:
             shard.touch()
         said = hbr("evaluate", "--output-dir", trained, "--force")
         assert said.code == 2
-        assert f"{shard} is damaged; encode again with `hbr encode --force`" in said.err
+        assert f"{shard} is damaged; delete {shard.parent} and run the command again" in said.err
     assert hbr("encode", "--output-dir", trained, "--force").code == 0
     assert hbr("evaluate", "--output-dir", trained, "--force").code == 0
 
@@ -308,7 +366,7 @@ def test_an_interrupt_is_exit_code_130_and_a_bug_points_to_debug(
 
     monkeypatch.setattr("hbr.stages.prepare.rows", interrupted)
     said = hbr("plan", "--output-dir", tmp_path)
-    assert said.code == 130
+    assert (said.code, "the same command goes on from here" in said.err) == (130, True)
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "cells.arrow")

@@ -154,7 +154,7 @@ def test_alpha_out_of_range_is_told_once():
 @given(
     alpha=st.floats(0, 1) | st.tuples(st.floats(0, 1), st.floats(0, 1)),
     lr=st.none() | st.floats(1e-12, 1e3),
-    train=st.lists(st.text(min_size=1), max_size=3),
+    train=st.lists(st.text(min_size=1), min_size=1, max_size=3),
     prefix=st.text(),
 )
 def test_yaml_reads_back_to_an_equal_config(alpha, lr, train, prefix):

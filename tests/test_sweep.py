@@ -88,6 +88,12 @@ def test_a_cell_that_fails_stops_no_other_and_is_named(world: Path, tmp_path: Pa
         (STUDY.replace("[monolingual, hybrid]", "[]"), "grid.sampler"),
         (STUDY.replace("evaluate: [embedded]", ""), "evaluate: field required"),
         (STUDY.replace("hybrid]", "hibrid]"), "there is no sampler 'hibrid'"),
+        (STUDY.replace("[embedded]", "[embeded]"), "there is no task 'embeded'; did you mean"),
+        (STUDY.replace("[embedded]", "[embedded, embedded]"), "evaluate names a data set twice"),
+        (
+            STUDY.replace("[embedded]", "[{dataset: lareqa, source: gone}]"),
+            "gone: there is no such file or folder",
+        ),
     ],
 )
 def test_a_mistake_in_a_study_is_named(tmp_path: Path, text: str, told: str) -> None:

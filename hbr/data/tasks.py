@@ -1,6 +1,7 @@
 """Evaluation tasks: queries, candidate passages, and which passages answer which concept."""
 
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -133,16 +134,22 @@ def write_task(folder: Path, name: str, draft: Draft) -> dict[str, Any]:
 
 def open_task(folder: Path) -> Task:
     """Open what `write_task` wrote."""
-    about = json.loads((folder / "task.json").read_text())
-    with np.load(folder / "task.npz") as arrays:
-        return Task(
-            name=about["name"],
-            folder=folder,
-            protocol=about["protocol"],
-            settings=tuple(about["settings"]),
-            languages=tuple(about["languages"]),
-            **{name: arrays[name] for name in arrays.files},
-        )
+    try:
+        about = json.loads((folder / "task.json").read_text())
+        with np.load(folder / "task.npz") as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{folder} is missing files or damaged; delete it and run the command again"
+        ) from error
+    return Task(
+        name=about["name"],
+        folder=folder,
+        protocol=about["protocol"],
+        settings=tuple(about["settings"]),
+        languages=tuple(about["languages"]),
+        **arrays,
+    )
 
 
 def _write_texts(path: Path, ids: list[str], texts: list[str]) -> None:

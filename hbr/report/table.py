@@ -99,6 +99,7 @@ def to_rich(table: Table) -> "rich.table.Table":
 
     lines = table.lines()
     out = RichTable(title=table.title or None, title_justify="left", header_style="bold")
+    out.caption, out.caption_justify = "; ".join(table.protocols), "left"
     labels = len(lines[0]) - len(table.columns)
     for number, head in enumerate(lines[0]):
         setting, _, metric = head.partition(" ")

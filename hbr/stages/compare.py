@@ -4,12 +4,14 @@ import json
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from hbr.config import WITHOUT_ALPHA, Config, short_name
 from hbr.errors import UserError
+from hbr.names import near
 from hbr.report.table import Cell, Row, Table
+from hbr.runs import Store
 
 PAPER = (  # the columns of arXiv 2408.10536
     ("mono", "map"),
@@ -31,18 +33,24 @@ class Result(NamedTuple):
     metrics: Mapping[str, Any]
 
 
-def read_result(run: Path, config: Config, dataset: str) -> Result:
-    """Read a run's metrics. Raises UserError where the data set has not been evaluated."""
-    path = run / "evaluate" / dataset / "metrics.json"
+def read_result(run: Store, config: Config, dataset: str) -> Result:
+    """Read a run's metrics.
+
+    Raises UserError where the data set was not evaluated, or on vectors of another model.
+    """
+    stages = run.entries()
+    again = f"`hbr evaluate --dataset {dataset} --run {run.path}`"
+    chain = ("train", f"encode/{dataset}", f"evaluate/{dataset}")
+    if any(stage not in stages for stage in chain):
+        raise UserError(f"{run.path} has no results on {dataset}; get them with {again}")
+    for before, after in pairwise(chain):
+        if stages[after]["inputs"][before.partition("/")[0]] != stages[before]["id"]:
+            raise UserError(f"{run.path}: the results on {dataset} are stale; renew them: {again}")
+    path = run.path / chain[-1] / "metrics.json"
     try:
         return Result(config, json.loads(path.read_text()))
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{run} has no results on {dataset}; get them with "
-            f"`hbr evaluate --dataset {dataset} --run {run}`"
-        ) from error
-    except ValueError as error:
-        raise UserError(f"{path} is damaged; evaluate again with --force") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is missing or damaged; renew it: {again} --force") from error
 
 
 def compare(
@@ -60,6 +68,8 @@ def compare(
     if not results:
         raise UserError("there is nothing to compare")
     results = list({(_cell_key(r.config), r.config.seed): r for r in results}.values())
+    if len({r.metrics.get("task") for r in results}) > 1:
+        raise UserError("the runs were evaluated on different versions of the data set")
     columns = _columns(results, metrics)
     groups: dict[str, list[Result]] = {}
     for result in sorted(results, key=_order):
@@ -86,6 +96,10 @@ def _columns(
         for setting, values in result.metrics["settings"].items():
             settings.setdefault(setting, {}).update(dict.fromkeys(values))
     if metrics is not None:
+        computed = {name for values in settings.values() for name in values}
+        for metric in metrics:
+            if metric not in computed:
+                raise UserError(f"--metrics: {metric!r} was not computed{near(metric, computed)}")
         wanted = [(setting, metric) for metric in metrics for setting in settings]
     else:
         wanted = list(PAPER)

@@ -62,7 +62,7 @@ def load_vectors(folder: Path, side: str) -> np.ndarray:
     for name in sorted(name for name in digests if name.startswith(side)):
         path = folder / name
         if not path.exists() or file_digest(path) != digests[name]:
-            raise UserError(f"{path} is damaged; encode again with `hbr encode --force`")
+            raise UserError(f"{path} is damaged; delete {folder} and run the command again")
         parts.append(np.load(path, mmap_mode="r"))
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 

@@ -35,18 +35,27 @@ def evaluate(
     task: Task,
     vectors: Vectors,
     *,
+    task_id: str | None = None,
     device: torch.device,
     trec: bool = False,
 ) -> None:
     """Fill a folder with metrics from exact ranks, and with a TREC run and qrels on request."""
     ranks = _exact(task, vectors, config, device)
-    write_results(folder, task, ranks, config.evaluate.metrics, {"search": "exact"})
+    write_results(
+        folder, task, ranks, config.evaluate.metrics, {"search": "exact", "task": task_id}
+    )
     if trec:
         write_trec(folder, task, vectors)
 
 
 def evaluate_index(
-    folder: Path, config: Config, task: Task, vectors: Vectors, indexes: Mapping[str, Any]
+    folder: Path,
+    config: Config,
+    task: Task,
+    vectors: Vectors,
+    indexes: Mapping[str, Any],
+    *,
+    task_id: str | None = None,
 ) -> None:
     """Fill a folder with metrics from what faiss finds; `indexes` are by language, and `pool`.
 
@@ -54,7 +63,8 @@ def evaluate_index(
     metric, and leaves the rank distance undefined.
     """
     ranks = _retrieved(task, vectors[0], indexes, config.index.depth)
-    how = {"search": f"faiss {config.index.kind}", "depth": config.index.depth}
+    search = {"search": f"faiss {config.index.kind}", "depth": config.index.depth}
+    how = {**search, "task": task_id}
     write_results(folder, task, ranks, config.evaluate.metrics, how)
 
 

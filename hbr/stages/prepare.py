@@ -1,5 +1,6 @@
 """Prepare: upstream files to memory-mapped rows and tasks, texts to tokens, tiny encoders."""
 
+import functools
 import os
 import re
 from pathlib import Path
@@ -12,7 +13,7 @@ from hbr.data.rows import Rows, Tokens, open_rows, open_tokens, write_rows, writ
 from hbr.data.tasks import Task, open_task, write_task
 from hbr.errors import UserError
 from hbr.names import NAMES, near, resolve
-from hbr.runs import Store, fingerprint
+from hbr.runs import Store, file_digest, fingerprint, lock
 from hbr.talk import say
 
 if TYPE_CHECKING:
@@ -49,17 +50,26 @@ def task(
 ) -> tuple[Store, Task]:
     """Prepare an evaluation task from `source`, `$HBR_DATA`, what is prepared, or a download."""
     reader: TaskReader = resolve("task", name)
-    place = source or _from_environment(name)
+    if source and not reader.needs_source:
+        raise UserError(f"--source: {name} takes no files; name the data set with --dataset")
+    place = source or (_from_environment(name) if reader.needs_source else None)
     if reader.needs_source and place is None:
-        prepared = sorted(
-            (store for store in _stores(runs, name) if _made(store, passage)),
-            key=lambda store: store.entries()["task"]["finished"],
-        )
+        prepared = {
+            store.completion("task"): store
+            for store in _stores(runs, name)
+            if _made(store, passage, reader.version)
+        }
+        if len(prepared) > 1 and not force:
+            known = " or ".join(str(store.path) for store in prepared.values())
+            raise UserError(f"{name} was prepared from several sources, as {known}; say --source")
         if prepared and not force:
-            return prepared[-1], open_task(prepared[-1].path / "task")
+            (store,) = prepared.values()
+            return store, open_task(store.path / "task")
         if not reader.remote:
             raise UserError(f"--dataset {name} needs --source DIR, the folder with its files")
-        place = fetch(name, reader.remote, runs / "downloads" / name)
+        downloads = runs / "downloads" / name
+        with lock(downloads, wait=True):
+            place = fetch(name, reader.remote, downloads)
     if place is not None and not place.exists():
         raise UserError(f"--source {place}: there is no such file or folder")
     store = _store(runs, name, _signature(reader.version, f"{name} {passage}", place))
@@ -134,9 +144,26 @@ def encoder_folder(runs: Path, name: str, revision: str | None) -> Path:
     return store.path / "model"
 
 
+def encoder_id(folder: Path) -> str:
+    """Give a digest of the files that loading an encoder reads."""
+    kinds = {".json", ".safetensors", ".txt", ".model"}
+    files = [path for path in sorted(folder.rglob("*")) if path.suffix in kinds]
+    named = {path.relative_to(folder).as_posix(): path for path in files}
+    shown = {n: p for n, p in named.items() if not n.startswith(".") and "onnx" not in n}
+    stats = ((n, str(p), p.stat().st_size, p.stat().st_mtime_ns) for n, p in shown.items())
+    return _digest(tuple(stats))
+
+
+@functools.cache
+def _digest(files: tuple[tuple[str, str, int, int], ...]) -> str:
+    """Digest files by name and content, once for as long as their sizes and times stay."""
+    return fingerprint([(name, file_digest(Path(path))) for name, path, _, _ in files])
+
+
 def _rows_reader(name: str) -> tuple[RowsReader, Path | None]:
     if name.startswith(hub.PREFIX):
-        return hub.reader(name), None
+        local = Path(name.removeprefix(hub.PREFIX))
+        return hub.reader(name), local if local.exists() else None
     if name.endswith((".jsonl", ".json")) or Path(name).is_file():
         path = Path(name)
         if not path.is_file():
@@ -174,9 +201,9 @@ def _stores(runs: Path, name: str) -> list[Store]:
     return [Store(path) for path in found if wanted.fullmatch(path.name)]
 
 
-def _made(store: Store, passage: str) -> bool:
-    entry = store.entries().get("task")
-    return entry is not None and entry["settings"]["passage"] == passage
+def _made(store: Store, passage: str, version: int) -> bool:
+    made = store.entries().get("task", {}).get("settings", {})
+    return made.get("passage") == passage and made.get("version") == version
 
 
 def _tell(label: str, entry: dict[str, Any]) -> None:

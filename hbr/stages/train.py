@@ -7,6 +7,7 @@ run that was killed and started again ends in the same bytes as one that was not
 
 import json
 import math
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -27,6 +28,7 @@ from hbr.encoders import Encoder, save
 from hbr.errors import UserError
 from hbr.gradcache import Chunk, backward
 from hbr.names import resolve
+from hbr.runs import replace_synced, tree_digest
 from hbr.sampling import Batch, Plan, plan_hash, same_group
 from hbr.talk import Progress, say
 
@@ -75,7 +77,7 @@ def train(
     """
     if plan is None:
         save_model(encoder, config, folder / "model")
-        return {"steps": 0, "pairs": 0}
+        return {"id": tree_digest(folder / "model"), "steps": 0, "pairs": 0}
     return Fit(folder, config, encoder, plan, sources, validation, device).run()
 
 
@@ -121,17 +123,21 @@ class Fit:
                 counters.step += 1
                 if counters.step % settings.log_every == 0 or counters.step == settings.steps:
                     log.write(record)
-                progress.advance(settings.batch_size, f"loss {record['loss']:.3f}")
+                progress.advance(
+                    settings.batch_size * settings.accumulate, f"loss {record['loss']:.3f}"
+                )
                 if self._is_time_for(settings.validate_every):
                     self._validate(log)
                 if self._is_time_for(settings.checkpoint_every):
                     counters.log_bytes = log.size
                     self._checkpoint()
+        if not self.writes:
+            return {}
         self._load_best()
-        if self.writes:
-            save_model(self.encoder, self.config, self.folder / "model")
+        save_model(self.encoder, self.config, self.folder / "model")
         hashed = min(HASHED, self.plan.steps)
         return {
+            "id": tree_digest(self.folder / "model"),
             "steps": counters.step,
             "pairs": counters.step * settings.accumulate * settings.batch_size,
             "best_step": counters.best_step if self.validation else counters.step,
@@ -181,8 +187,7 @@ class Fit:
     def _backward(self, batch: Batch) -> tuple[float, float]:
         """Add the gradients of one global batch; gives its loss and the masked share."""
         group = np.asarray(self.sources[batch.dataset].rows.group)[batch.rows]
-        mask = same_group(group) if self.settings.mask == "group" else None
-        on_device = None if mask is None else torch.from_numpy(mask).to(self.device)
+        mask = self._mask(group)
         share = 1 / self.settings.accumulate
 
         def loss(vectors: Mapping[str, Tensor]) -> Tensor:
@@ -190,13 +195,19 @@ class Fit:
                 vectors["query"],
                 vectors["passage"],
                 vectors.get("negatives"),
-                mask=on_device,
+                mask=mask,
                 temperature=self.settings.temperature,
             )
 
         value = backward(self._chunks(batch), loss, ranks.gather) / share
         pairs = len(group) * (len(group) - 1)
         return value, 0.0 if mask is None else float(mask.sum()) / pairs
+
+    def _mask(self, group: np.ndarray) -> Tensor | None:
+        """Say which passages of a batch may not be negatives of which queries."""
+        if self.settings.mask == "none":
+            return None
+        return torch.from_numpy(same_group(group)).to(self.device)
 
     def _chunks(self, batch: Batch) -> dict[str, list[Chunk]]:
         """The pieces of this rank's part of a batch, each encoding the same way every time."""
@@ -264,7 +275,7 @@ class Fit:
             for at in range(0, len(having), self.settings.batch_size):
                 some = having[at : at + self.settings.batch_size]
                 cells = rows.cells(some, np.full(len(some), code))
-                mask = torch.from_numpy(same_group(np.asarray(rows.group)[some])).to(self.device)
+                mask = self._mask(np.asarray(rows.group)[some])
                 with autocast(self.device, self.settings.precision):
                     queries, passages = (
                         self.encoder(*self.encoder.batch(tokens.texts(role, cells), self.device))
@@ -319,7 +330,7 @@ class Fit:
         path = self.folder / name
         partial = path.with_name(f".{path.name}.partial")
         save_file(flat, partial, {"counters": json.dumps(asdict(self.counters))})
-        partial.replace(path)
+        replace_synced(partial, path)
 
     def _resume(self) -> None:
         path = self.folder / "checkpoint-last" / "state.safetensors"
@@ -332,14 +343,11 @@ class Fit:
         parameters = dict(self.encoder.named_parameters())
         for key, value in tensors["optimizer"].items():
             name, _, field = key.partition("|")
-            place = parameters[name]
-            moved = value if field == "step" else value.to(self.device)
-            self.optimizer.state[place][field] = moved
+            self.optimizer.state[parameters[name]][field] = value.to(self.device)
         if self.writes:
             say(f"goes on from step {self.counters.step:,}")
 
     def _load_best(self) -> None:
-        ranks.broadcast(None)
         path = self.folder / "best.safetensors"
         if self.validation and path.exists():
             _load_weights(self.encoder, _read(path)[0]["model"], path)
@@ -349,8 +357,8 @@ class Fit:
 
     def _progress(self) -> Progress:
         settings = self.settings
-        total, done = settings.steps * settings.batch_size, self.counters.step * settings.batch_size
-        return Progress("training", total, "pairs", done)
+        pairs = settings.batch_size * settings.accumulate  # a step
+        return Progress("training", settings.steps * pairs, "pairs", self.counters.step * pairs)
 
 
 class Log:
@@ -380,8 +388,11 @@ class Log:
 
     @property
     def size(self) -> int:
-        """Bytes written so far."""
-        return self.file.tell() if self.file else 0
+        """Bytes written so far, and safe."""
+        if not self.file:
+            return 0
+        os.fsync(self.file.fileno())  # before a checkpoint counts on them
+        return self.file.tell()
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Add a record; numbers also become TensorBoard scalars."""
@@ -433,7 +444,7 @@ def _read(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
                 tensors[kind][name] = file.get_tensor(key)
             return tensors, json.loads(file.metadata()["counters"])
     except (SafetensorError, OSError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged ({error}); start again with --force") from error
+        raise UserError(f"{path} is damaged ({error}); start again with --no-resume") from error
 
 
 def _load_weights(encoder: Encoder, weights: dict[str, Tensor], path: Path) -> None:
@@ -441,5 +452,5 @@ def _load_weights(encoder: Encoder, weights: dict[str, Tensor], path: Path) -> N
         encoder.load_state_dict(weights)
     except RuntimeError as error:
         raise UserError(
-            f"{path} is the checkpoint of another encoder; start again with --force"
+            f"{path} is the checkpoint of another encoder; start again with --no-resume"
         ) from error

@@ -11,6 +11,7 @@ import pytest
 from hbr.config import resolve_config
 from hbr.errors import UserError
 from hbr.report.table import to_csv, to_markdown
+from hbr.runs import Store
 from hbr.stages.compare import Result, compare, read_result
 
 
@@ -55,7 +56,7 @@ def test_named_metrics_are_shown_in_every_setting_that_has_them():
 
 
 def test_a_metric_that_was_not_computed_is_answered_with_those_that_were():
-    with pytest.raises(UserError, match="there are: map, rank_distance, recall@1"):
+    with pytest.raises(UserError, match="known: map, rank_distance, recall@1"):
         compare([result("hybrid", 0.5)], ["mrr"])
 
 
@@ -219,14 +220,32 @@ def test_all_protocols_are_named_once():
     assert made.protocols == ("another", "by hand")
 
 
-def test_results_are_read_from_the_run(tmp_path):
-    made = result("hybrid", 0.5)
-    folder = tmp_path / "evaluate" / "small"
-    folder.mkdir(parents=True)
-    (folder / "metrics.json").write_text(json.dumps(made.metrics))
-    assert read_result(tmp_path, made.config, "small") == made
-    (folder / "metrics.json").write_text('{"settings"')
-    with pytest.raises(UserError, match="is damaged; evaluate again with --force"):
-        read_result(tmp_path, made.config, "small")
+def stage(run: Store, name: str, content: str, inputs: dict[str, str] | None = None) -> None:
+    def make(folder):
+        (folder / "metrics.json").write_text(content)
+
+    run.build(name, make, settings={}, inputs=inputs)
+
+
+def test_results_are_read_from_the_run_unless_they_are_stale(tmp_path):
+    made, run = result("hybrid", 0.5), Store(tmp_path)
+    stage(run, "train", "first")
+    stage(run, "encode/small", "", {"train": run.completion("train")})
+    inputs = {"encode": run.completion("encode/small")}
+    stage(run, "evaluate/small", json.dumps(made.metrics), inputs)
+    assert read_result(run, made.config, "small") == made
     with pytest.raises(UserError, match="hbr evaluate --dataset other --run"):
-        read_result(tmp_path, made.config, "other")
+        read_result(run, made.config, "other")
+    (tmp_path / "evaluate" / "small" / "metrics.json").write_text('{"settings"')
+    with pytest.raises(UserError, match="is missing or damaged; renew it"):
+        read_result(run, made.config, "small")
+    stage(run, "train", "second", {"rows": "changed"})
+    with pytest.raises(UserError, match="the results on small are stale; renew them"):
+        read_result(run, made.config, "small")
+
+
+def test_runs_evaluated_on_different_versions_of_the_data_are_not_compared():
+    one, other = result("hybrid", 0.5), result("monolingual", 0.5)
+    one.metrics["task"], other.metrics["task"] = "a", "b"
+    with pytest.raises(UserError, match="on different versions of the data set"):
+        compare([one, other])

@@ -160,6 +160,28 @@ def test_given_negatives_are_used_and_make_the_task_harder(world: Path, tmp_path
     assert first[1] > first[0]
 
 
+def test_negatives_that_few_rows_have_train_too(world: Path, tmp_path: Path) -> None:
+    from hbr.data import invitro
+
+    rows = list(invitro.rows("validation"))
+    rows[0]["negatives"] = {"qaa": ["Ri luli Sasal."]}
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = train(world, tmp_path / "runs", "--data", file, "--steps", "4")
+    assert said.code == 0, said.err
+
+
+def test_no_resume_starts_from_nothing(world: Path, tmp_path: Path) -> None:
+    assert train(world, tmp_path, "--lr", "1e30").code == 1
+    left = only_run(tmp_path) / ".train.partial" / "checkpoint-last"
+    left.mkdir(exist_ok=True)
+    (left / "state.safetensors").write_bytes(b"damaged")
+    said = train(world, tmp_path, "--lr", "1e30")
+    assert "start again with --no-resume" in said.err
+    said = train(world, tmp_path, "--lr", "1e30", "--no-resume")
+    assert "is not finite" in said.err
+
+
 def test_the_log_tells_loss_rate_mode_and_masked_share_and_tensorboard_too(
     world: Path, tmp_path: Path
 ) -> None:

@@ -81,7 +81,7 @@ def parse(documents: Mapping[str, Any], passage: str, origin: str = "") -> Draft
                 queries.append(Query(concept, language, concept, question.strip()))
                 relevant.setdefault(concept, []).append((language, f"{place}.{hit[0]}"))
     notes = {"questions whose answer starts in no sentence, left out": left_out} if left_out else {}
-    protocol = f"LAReQA, exact ranks, passage = {passage}"
+    protocol = f"LAReQA, passage = {passage}"
     return Draft(queries, passages, relevant, protocol, notes=notes)
 
 
@@ -90,12 +90,14 @@ def _paragraphs(document: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]
         for a, article in enumerate(document["data"]):
             for p, paragraph in enumerate(article["paragraphs"]):
                 where = f"article {a + 1}, paragraph {p + 1}"
+                if not all(0 <= a <= b for a, b in paragraph.get("sentence_breaks", ())):
+                    raise UserError(f"{name}: {where}: sentence_breaks are no character ranges")
                 if missing := {"context", "qas", "sentence_breaks"} - set(paragraph):
                     raise UserError(
                         f"{name}: {where} lacks {', '.join(sorted(missing))}: not LAReQA's layout"
                     )
                 yield f"{a}.{p}", paragraph
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{name}: not in LAReQA's layout (data / paragraphs / qas)") from error
 
 
@@ -103,9 +105,9 @@ def _questions(paragraph: dict[str, Any], name: str, place: str) -> Iterator[tup
     """Yield the id and text of every question, and where its answer starts."""
     for number, question in enumerate(paragraph["qas"], start=1):
         try:
-            start = question["answers"][0]["answer_start"]
+            start = int(question["answers"][0]["answer_start"])
             yield question["id"], question["question"], start
-        except (KeyError, IndexError, TypeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError) as error:
             raise UserError(
                 f"{name}: question {number} of paragraph {place} lacks an id, a question or an "
                 "answer with its start: not LAReQA's layout"
