@@ -440,7 +440,8 @@ def main() -> None:
         sys.exit(error.exit_code)
     except SystemExit as done:
         if done.code == 130:  # which Typer makes of an interrupt
-            print("hbr: interrupted; the same command goes on from here", file=sys.stderr)
+            forced = ", without --force," if "--force" in sys.argv else ""
+            print(f"hbr: interrupted; the same command{forced} goes on from here", file=sys.stderr)
         raise
     except Exception as error:
         if debug:
@@ -450,6 +451,8 @@ def main() -> None:
 
 
 def _reason(error: Exception) -> str:
+    if "No space left on device" in str(error) and not isinstance(error, OSError):
+        return "no space left on device; nothing that was finished is lost"  # safetensors' words
     if isinstance(error, OSError) and error.strerror:
         place = f" ({error.filename})" if error.filename else ""
         return f"{error.strerror.lower()}{place}; nothing that was finished is lost"
@@ -548,7 +551,7 @@ def _tell_state(built: bool, path: Path) -> None:
 def _show_metrics(metrics: Mapping[str, Any], by_language: bool) -> None:
     from hbr.report.metrics import to_rich
 
-    _print(to_rich(metrics, by_language))
+    _console().print(to_rich(metrics, by_language))
 
 
 def _show_study(
@@ -583,20 +586,21 @@ def _show_study(
 
 
 def _show_table(table: Any, format: Format) -> None:
-    from hbr.report.table import to_csv, to_markdown, to_rich
+    from hbr.report.table import fitting, to_csv, to_markdown, to_rich
 
     if format == "table":
-        _print(to_rich(table))
+        for part in fitting(table, _console().width):
+            _console().print(to_rich(part))
     else:
         print(to_markdown(table) if format == "markdown" else to_csv(table), end="")
 
 
-def _print(table: Any) -> None:
+def _console() -> Any:
     from rich.console import Console
 
     console = Console()
     wide = console.is_terminal or "COLUMNS" in os.environ
-    (console if wide else Console(width=160)).print(table)
+    return console if wide else Console(width=160)
 
 
 def _calm_libraries() -> None:

@@ -18,6 +18,7 @@ from hbr.names import NAMES, near, resolve
 from hbr.runs import Store, fingerprint, write_atomic
 from hbr.sampling import Plan
 from hbr.stages import prepare
+from hbr.talk import say
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +48,7 @@ def complete(config: Config) -> Config:
 def slug(config: Config) -> str:
     """Give the readable name of a run's directory; its end tells runs of one name apart."""
     sampler, encoder = config.sampler, config.encoder
-    words = [sampler.name.rpartition(":")[2]]
+    words = [sampler.name.replace(":", ".")]
     if sampler.name not in WITHOUT_ALPHA and sampler.alpha != type(sampler)().alpha:
         alpha = sampler.alpha if isinstance(sampler.alpha, tuple) else (sampler.alpha,)
         words.append("a" + "to".join(f"{a:g}" for a in alpha))
@@ -241,6 +242,9 @@ class Pipeline:
             "task": store.completion("task"),
             needed.partition("/")[0]: self.run.completion(needed),
         }
+        before = self.run.entries().get(stage)
+        if before and before["inputs"]["task"] != inputs["task"] and not self.dry:
+            say(f"the results on {dataset} from other files are replaced")
         lacking = trec and not (folder / "run.trec.gz").exists()
         self._build(stage, make, settings, inputs, force=lacking)
         return folder

@@ -130,13 +130,20 @@ def _sums(flags: Tensor, blocks: Sequence[slice]) -> np.ndarray:
 def top_k(
     queries: np.ndarray, passages: np.ndarray, k: int, *, block_mb: int = 256
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield scores and positions of the k best passages, both (some queries, k), best first."""
+    """Yield scores and positions of the k best passages, both (some queries, k), best first.
+
+    Equal scores stand in the order of the corpus, as in `exact_ranks`.
+    """
     corpus = _tensor(passages)
+    again, first = _repeated(passages)
     size = max(1, block_mb * 2**20 // (4 * len(passages)))
     for at in range(0, len(queries), size):
         some = _tensor(queries[at : at + size])
-        scores, places = (some @ corpus.T).topk(min(k, len(passages)), dim=1)
-        yield scores.numpy(), places.numpy()
+        every = some @ corpus.T
+        every[:, again] = every[:, first]
+        scores, places = (found.numpy() for found in every.topk(min(k, len(passages)), dim=1))
+        order = np.lexsort((places, -scores), axis=1)
+        yield np.take_along_axis(scores, order, 1), np.take_along_axis(places, order, 1)
 
 
 def build_index(
@@ -165,6 +172,7 @@ def build_index(
     elif kind == "ivf":
         cells = min(lists or max(1, round(count**0.5)), count)
         index = faiss.IndexIVFFlat(faiss.IndexFlatIP(width), width, cells, inner)
+        index.cp.min_points_per_centroid = 1  # faiss warns below 39, line upon line
         index.nprobe = min(probes, cells)
     elif kind == "hnsw":
         index = faiss.IndexHNSWFlat(width, links, inner)
@@ -173,6 +181,7 @@ def build_index(
         bits = max(1, min(8, count.bit_length() - 1))  # 2**bits centroids need as many vectors
         parts = max(n for n in range(1, bytes + 1) if width % n == 0)
         index = faiss.IndexPQ(width, parts, bits, inner)
+        index.pq.cp.min_points_per_centroid = 1
     vectors = np.ascontiguousarray(passages, dtype=np.float32)
     if not index.is_trained:
         index.train(vectors)

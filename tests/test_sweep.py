@@ -118,7 +118,7 @@ def test_a_worker_that_is_killed_takes_its_own_cell_along_only(
     failures = [line for line in said.err.splitlines() if line.startswith("failed: ")]
     assert said.code == 3
     assert len(failures) == 1
-    assert "sampler-xlm-r-tiny" in failures[0]
+    assert "deadly.sampler-xlm-r-tiny" in failures[0]
     assert "its process was killed" in failures[0]
     done = [p for p in runs.glob("*/evaluate/embedded/metrics.json") if "latest" not in str(p)]
     assert len(done) == 2

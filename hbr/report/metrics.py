@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from hbr.report.table import Cell, name
@@ -16,7 +17,8 @@ def to_rich(metrics: Mapping[str, Any], by_language: bool) -> Table:
         f"{metrics['dataset']}: {metrics['queries']:,} queries, {metrics['passages']:,} passages, "
         f"{len(metrics['languages'])} languages"
     )
-    table = Table(title=title, title_justify="left", header_style="bold", caption_justify="left")
+    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table.title_justify = table.caption_justify = "left"
     table.caption = f"{metrics['protocol']}; search: {metrics['search']}"
     table.add_column("setting")
     for metric in names:

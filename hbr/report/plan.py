@@ -67,12 +67,17 @@ def show_batch(batch: Batch, rows: Sequence[Rows], as_json: bool) -> None:
         print(json.dumps({**about, "pairs": lines}, ensure_ascii=False))
         return
     title = f"step {batch.step}: {batch.mode}, {len(lines)} pairs of {data.name}"
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for head in ("row", "id", "pair", "query", "passage"):
-        table.add_column(head, no_wrap=True, overflow="ellipsis")
-    for line in lines:
-        pair = f"{line['query_language']}→{line['passage_language']}"
-        table.add_row(str(line["row"]), line["id"], pair, line["query"], line["passage"])
+    table = Table(title=title, title_justify="left", header_style="bold", expand=True)
+    shown = [
+        (str(x["row"]), x["id"], f"{x['query_language']}→{x['passage_language']}") for x in lines
+    ]
+    for number, head in enumerate(("row", "id", "pair")):
+        longest = max(len(texts[number]) for texts in shown)
+        table.add_column(head, no_wrap=True, min_width=min(longest, 24))
+    for head in ("query", "passage"):
+        table.add_column(head, no_wrap=True, overflow="ellipsis", ratio=1)
+    for labels, line in zip(shown, lines, strict=True):
+        table.add_row(*labels, line["query"], line["passage"])
     Console().print(table)
 
 

@@ -92,6 +92,32 @@ def name(metric: str) -> str:
     return SHORT.get(base, base) + at + cutoff
 
 
+def fitting(table: Table, width: int) -> list[Table]:
+    """Cut a table into ones that fit a terminal, column by column, so that no number is cut."""
+    lines = table.lines()
+    widths = [
+        max(len(part) for text in column for part in _head(text)) + 3
+        for column in zip(*lines, strict=True)
+    ]
+    labels = len(widths) - len(table.columns)
+    parts: list[list[int]] = [[]]
+    for i, own in enumerate(widths[labels:]):
+        taken = sum(widths[:labels]) + sum(widths[labels + j] for j in parts[-1])
+        if parts[-1] and taken + own + 1 > width:
+            parts.append([])
+        parts[-1].append(i)
+    return [
+        replace(
+            table,
+            title=table.title if number == 0 else "",
+            protocols=table.protocols if number == len(parts) - 1 else (),
+            columns=tuple(table.columns[i] for i in part),
+            rows=tuple(replace(r, cells=tuple(r.cells[i] for i in part)) for r in table.rows),
+        )
+        for number, part in enumerate(parts)
+    ]
+
+
 def to_rich(table: Table) -> "rich.table.Table":
     """Give a table for the terminal: best bold, second underlined."""
     from rich.table import Table as RichTable
@@ -139,6 +165,11 @@ def to_csv(table: Table) -> str:
         shown = ["" if v is None or math.isnan(v) else repr(v) for v in values]
         writer.writerow([*row.label, row.language or "", row.seeds, *shown])
     return out.getvalue()
+
+
+def _head(text: str) -> list[str]:
+    """Give the lines of a cell: a head such as `mono mAP` stands on two."""
+    return [text] if "±" in text else text.split(" ")
 
 
 def _plain(value: float, digits: int) -> str:

@@ -69,7 +69,10 @@ def compare(
         raise UserError("there is nothing to compare")
     results = list({(_cell_key(r.config), r.config.seed): r for r in results}.values())
     if len({r.metrics.get("task") for r in results}) > 1:
-        raise UserError("the runs were evaluated on different versions of the data set")
+        raise UserError(
+            "the runs were evaluated on different versions of the data set; evaluate all of them "
+            "with the same --source"
+        )
     columns = _columns(results, metrics)
     groups: dict[str, list[Result]] = {}
     for result in sorted(results, key=_order):

@@ -60,10 +60,12 @@ def task(
             if _made(store, passage, reader.version)
         }
         if len(prepared) > 1 and not force:
-            known = " or ".join(str(store.path) for store in prepared.values())
-            raise UserError(f"{name} was prepared from several sources, as {known}; say --source")
+            entries = [store.entries()["task"] for store in prepared.values()]
+            known = " and ".join(str(entry.get("source")) for entry in entries)
+            raise UserError(f"{name} was prepared from several sources, {known}; say --source")
         if prepared and not force:
             (store,) = prepared.values()
+            say(f"{name}: as prepared from {store.entries()['task'].get('source')}")
             return store, open_task(store.path / "task")
         if not reader.remote:
             raise UserError(f"--dataset {name} needs --source DIR, the folder with its files")
@@ -75,7 +77,10 @@ def task(
     store = _store(runs, name, _signature(reader.version, f"{name} {passage}", place))
     built = store.build(
         "task",
-        lambda folder: write_task(folder, name, reader.read(place, passage)),
+        lambda folder: {
+            **write_task(folder, name, reader.read(place, passage)),
+            "source": str(place) if place else None,
+        },
         settings={"data": name, "passage": passage, "version": reader.version},
         force=force,
         wait=True,
