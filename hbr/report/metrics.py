@@ -17,7 +17,7 @@ def to_rich(metrics: Mapping[str, Any], by_language: bool) -> Table:
         f"{metrics['dataset']}: {metrics['queries']:,} queries, {metrics['passages']:,} passages, "
         f"{len(metrics['languages'])} languages"
     )
-    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="bold")
     table.title_justify = table.caption_justify = "left"
     table.caption = f"{metrics['protocol']}; search: {metrics['search']}"
     table.add_column("setting")
