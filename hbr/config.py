@@ -9,7 +9,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from hbr.errors import UserError
-from hbr.names import NAMES, canonical, near
+from hbr.names import NAMES, canonical, near, unknown
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -24,7 +24,7 @@ def known_name(kind: str, name: str) -> str:
     """Give a name as the table spells it. Raises ValueError for one that is not in it."""
     name = canonical(kind, name)
     if name not in NAMES[kind] and ":" not in name:
-        raise ValueError(f"there is no {kind} {name!r}{near(name, NAMES[kind])}")
+        raise ValueError(unknown(kind, name))
     return name
 
 
@@ -119,7 +119,7 @@ def _known_metrics(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         base, _, cutoff = name.partition("@")
         if base not in NAMES["metric"] and ":" not in base:
-            wrong.append(f"there is no metric {base!r}{near(base, NAMES['metric'])}")
+            wrong.append(unknown("metric", base))
         if "@" in name and not (cutoff.isdigit() and int(cutoff) > 0):
             wrong.append(f"the cut-off of {name!r} is no positive number")
     if wrong:

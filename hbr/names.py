@@ -56,7 +56,7 @@ def resolve(kind: str, name: str) -> Any:
     name = canonical(kind, name)
     target = NAMES[kind].get(name, name)
     if ":" not in target:
-        raise UserError(f"there is no {kind} {name!r}{near(name, NAMES[kind])}")
+        raise UserError(unknown(kind, name))
     module, _, attribute = target.partition(":")
     if name not in NAMES[kind] and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # as `python -m` does: one's own code is beside one
@@ -72,6 +72,11 @@ def canonical(kind: str, name: str) -> str:
     """Give a name as the table spells it: `_` and `-` are the same."""
     spelled = {known.replace("_", "-"): known for known in NAMES[kind]}
     return spelled.get(name.replace("_", "-"), name)
+
+
+def unknown(kind: str, name: str) -> str:
+    """Say that a name is not in the table, and which are like it."""
+    return f"there is no {kind} {name!r}{near(name, NAMES[kind])}"
 
 
 def near(word: str, known: Iterable[str]) -> str:

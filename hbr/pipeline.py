@@ -118,9 +118,8 @@ class Pipeline:
         )
         if self.is_main:
             ranks.broadcast(None)
-        names = self.config.data.train
-        ids = [store.completion("rows") for store, _ in sources]
-        inputs = dict(zip([f"rows {name}" for name in names[: len(ids)]], ids, strict=True))
+        named = zip(self.config.data.train, sources, strict=bool(sources))  # none if untrained
+        inputs = {f"rows {name}": store.completion("rows") for name, (store, _) in named}
         if validation:
             inputs["validation"] = validation[0].completion("rows")
         inputs["encoder"] = prepare.encoder_id(folder)
@@ -208,14 +207,12 @@ class Pipeline:
         settings = self.config.evaluate.model_dump(mode="json")
         if indexed:
             self.index(dataset, source)
-            needed, stage = (
-                self.index_stage(dataset),
-                f"evaluate/{dataset}@{self.config.index.kind}",
-            )
+            needed, kind = self.index_stage(dataset), f"@{self.config.index.kind}"
             settings["depth"] = self.config.index.depth
         else:
             self.encode(dataset, source)
-            needed, stage = f"encode/{dataset}", f"evaluate/{dataset}"
+            needed, kind = f"encode/{dataset}", ""
+        stage = f"evaluate/{dataset}{kind}"
         folder = self.run.path / stage
 
         def make(folder: Path) -> None:

@@ -48,12 +48,8 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     """Write a file so that a reader sees the old bytes or the new ones, also after a power cut."""
     data = content.encode() if isinstance(content, str) else content
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    _sync(path.parent)
+    partial.write_bytes(data)
+    replace_synced(partial, path)
 
 
 def replace_synced(partial: Path, path: Path) -> None:

@@ -1,6 +1,6 @@
 """The gradient cache gives the gradients of plain back-propagation, dropout and ranks included."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 import torch
@@ -16,14 +16,6 @@ Roles = Mapping[str, list[Chunk]]
 
 def loss_of(vectors: Mapping[str, Tensor]) -> Tensor:
     return info_nce(vectors["query"], vectors["passage"], vectors.get("negatives"), temperature=0.5)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # threads cost more than they give on small tensors
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

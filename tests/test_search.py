@@ -1,6 +1,5 @@
 """Exact ranks equal a naive stable argsort, ties and collapsed encoders included."""
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -11,16 +10,6 @@ from hypothesis import strategies as st
 from hbr.search import Ranks, build_index, exact_ranks, pairs_of, top_k
 
 FAST = settings(max_examples=60, deadline=None, derandomize=True)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    import faiss
-
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)  # threads cost more than they give on small vectors
-    yield
-    faiss.omp_set_num_threads(threads)
 
 
 def joined(*parts: Ranks) -> Ranks:

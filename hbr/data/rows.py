@@ -89,9 +89,13 @@ def read_arrow(path: Path) -> pa.Table:
     try:
         return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(
-            f"{path} is missing or damaged; delete {path.parent} and run the command again"
-        ) from error
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(
+        f"{path} is missing or damaged; delete {path.parent} and run the command again"
+    )
 
 
 def load_array(path: Path) -> np.ndarray:
@@ -99,9 +103,7 @@ def load_array(path: Path) -> np.ndarray:
     try:
         return np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(
-            f"{path} is missing or damaged; delete {path.parent} and run the command again"
-        ) from error
+        raise _damaged(path) from error
 
 
 def open_rows(folder: Path) -> Rows:

@@ -12,7 +12,7 @@ from hbr.data.readers import RowsReader, TaskReader, hub, jsonl
 from hbr.data.rows import Rows, Tokens, open_rows, open_tokens, write_rows, write_tokens
 from hbr.data.tasks import Task, open_task, write_task
 from hbr.errors import UserError
-from hbr.names import NAMES, near, resolve
+from hbr.names import NAMES, resolve, unknown
 from hbr.runs import Store, file_digest, fingerprint, lock
 from hbr.talk import say
 
@@ -127,7 +127,7 @@ def encoder_folder(runs: Path, name: str, revision: str | None) -> Path:
     if name in NAMES["encoder"]:
         source = resolve("encoder", name).source
     elif not Path(name).exists() and "/" not in name:
-        raise UserError(f"there is no encoder {name!r}{near(name, NAMES['encoder'])}")
+        raise UserError(unknown("encoder", name))
     if Path(source).is_dir():
         return Path(source)
     if not source.startswith("tiny:"):
