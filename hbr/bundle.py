@@ -16,6 +16,7 @@ from hbr.bias import spread
 from hbr.claims import Claim
 from hbr.config import resolve_config
 from hbr.errors import UserError
+from hbr.names import as_folder
 from hbr.pipeline import base_model, open_run
 from hbr.report import mteb
 from hbr.report.formats import plain
@@ -167,7 +168,7 @@ def _files_of(result: Result) -> dict[str, Path]:
     """Name what a bundle holds of a result: its place there, and the file."""
     assert result.folder is not None
     run, dataset = result.folder.parents[1], result.metrics["dataset"]
-    names = [*KEPT, *(f"evaluate/{dataset}/{file}" for file in RESULTS)]
+    names = [*KEPT, *(f"evaluate/{as_folder(dataset)}/{file}" for file in RESULTS)]
     return {f"runs/{result.name}/{n}": run / n for n in names if (run / n).exists()}
 
 
@@ -198,7 +199,7 @@ def _wrong_files(root: Path, sums: Mapping[str, str], results: list[list[str]]) 
     needed = {
         f"runs/{run}/{name}"
         for run, dataset in results
-        for name in (*KEPT[:2], *(f"evaluate/{dataset}/{file}" for file in RESULTS))
+        for name in (*KEPT[:2], *(f"evaluate/{as_folder(dataset)}/{file}" for file in RESULTS))
     }
     told = [f"{name}: not in {SUMS}" for name in sorted(there - sums.keys())]
     told += [f"{name}: missing" for name in sorted((sums.keys() | needed) - there)]

@@ -231,7 +231,7 @@ def encode(
     """Encode the queries and passages of an evaluation set."""
     pipeline = _pipeline(run, output_dir, device, config, settings, {}, force and "encode")
     built = pipeline.encode(dataset, source)
-    _tell_state(built, pipeline.run.path / "encode" / dataset)
+    _tell_state(built, pipeline.run.path / pipeline.encode_stage(dataset))
 
 
 @app.command(

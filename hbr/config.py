@@ -9,7 +9,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from hbr.errors import UserError
-from hbr.names import NAMES, canonical, near, unknown
+from hbr.names import NAMES, base, canonical, near, unknown
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -23,7 +23,7 @@ class Section(BaseModel):
 def known_name(kind: str, name: str) -> str:
     """Give a name as the table spells it. Raises ValueError for one that is not in it."""
     name = canonical(kind, name)
-    if name not in NAMES[kind] and ":" not in name:
+    if base(kind, name) not in NAMES[kind] and ":" not in name:
         raise ValueError(unknown(kind, name))
     return name
 

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -89,7 +90,7 @@ def resolve(kind: str, name: str) -> Any:
     set, objective or metric of one's own is used. Raises UserError for others.
     """
     name = canonical(kind, name)
-    target = NAMES[kind].get(name, name)
+    target = NAMES[kind].get(base(kind, name), name)
     if ":" not in target:
         raise UserError(unknown(kind, name))
     module, _, attribute = target.partition(":")
@@ -107,6 +108,17 @@ def canonical(kind: str, name: str) -> str:
     """Give a name as the table spells it: `_` and `-` are the same."""
     spelled = {known.replace("_", "-"): known for known in NAMES[kind]}
     return spelled.get(name.replace("_", "-"), name)
+
+
+def base(kind: str, name: str) -> str:
+    """Give the layout of a name such as `beir/scifact`: what stands before the first `/`."""
+    first, _, rest = name.partition("/")
+    return first if rest and kind == "task" and first in NAMES[kind] else name
+
+
+def as_folder(name: str) -> str:
+    """Give a data set's name as one folder may be called: `beir/scifact` is `beir-scifact`."""
+    return re.sub(r"[/:]+", "-", name)
 
 
 def unknown(kind: str, name: str) -> str:

@@ -15,7 +15,7 @@ from hbr.config import WITHOUT_ALPHA, Config, read_yaml, resolve_config, short_n
 from hbr.data.rows import Rows
 from hbr.data.tasks import Task
 from hbr.errors import UserError, first_line
-from hbr.names import NAMES, near, resolve
+from hbr.names import NAMES, as_folder, near, resolve
 from hbr.runs import Store, fingerprint, write_atomic
 from hbr.sampling import Plan
 from hbr.stages import prepare
@@ -168,7 +168,7 @@ class Pipeline:
             "encoder": self.config.identity()["encoder"],
         }
         inputs = {"task": store.completion("task"), "train": self.run.completion("train")}
-        return self._build(f"encode/{dataset}", make, settings, inputs)
+        return self._build(self.encode_stage(dataset), make, settings, inputs)
 
     def index(self, dataset: str, source: Path | None = None) -> bool:
         """Bring the faiss indexes of a task up to date; say whether that took anything."""
@@ -181,7 +181,7 @@ class Pipeline:
             return index(folder, self.config, task, *self._vectors(dataset))
 
         settings = self.config.index.model_dump(mode="json", exclude={"depth"})
-        inputs = {"encode": self.run.completion(f"encode/{dataset}")}
+        inputs = {"encode": self.run.completion(self.encode_stage(dataset))}
         return self._build(self.index_stage(dataset), make, settings, inputs)
 
     def use_built_index(self, dataset: str) -> None:
@@ -191,9 +191,14 @@ class Pipeline:
             index = self.config.index.model_copy(update=entry["settings"])
             self.config = self.config.model_copy(update={"index": index})
 
+    @staticmethod
+    def encode_stage(dataset: str) -> str:
+        """Give the name of the stage that holds a task's vectors."""
+        return f"encode/{as_folder(dataset)}"
+
     def index_stage(self, dataset: str) -> str:
         """Give the name of the stage that holds a task's index of the kind in the config."""
-        return f"index/{dataset}@{self.config.index.kind}"
+        return f"index/{as_folder(dataset)}@{self.config.index.kind}"
 
     def evaluate(
         self,
@@ -214,11 +219,11 @@ class Pipeline:
             settings["depth"] = self.config.index.depth
         else:
             self.encode(dataset, source)
-            needed, kind = f"encode/{dataset}", ""
-        stage = f"evaluate/{dataset}{kind}"
+            needed, kind = self.encode_stage(dataset), ""
+        stage = f"evaluate/{as_folder(dataset)}{kind}"
         folder = self.run.path / stage
 
-        def make(folder: Path) -> None:
+        def make(folder: Path) -> Mapping[str, Any]:
             from hbr.stages import evaluate
 
             vectors = self._vectors(dataset)
@@ -232,6 +237,7 @@ class Pipeline:
                 evaluate.evaluate(
                     folder, self.config, task, vectors, training, device=device, trec=trec
                 )
+            return {"dataset": dataset}
 
         inputs = {
             "task": store.completion("task"),
@@ -386,7 +392,7 @@ class Pipeline:
     def _vectors(self, dataset: str) -> tuple[Any, Any]:
         from hbr.stages.encode import load_vectors
 
-        folder = self.run.path / "encode" / dataset
+        folder = self.run.path / self.encode_stage(dataset)
         return load_vectors(folder, "queries"), load_vectors(folder, "passages")
 
     def _indexes(self, dataset: str, task: Task) -> dict[str, Any]:

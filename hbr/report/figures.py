@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
+from hbr.names import as_folder
 from hbr.report import plots
 from hbr.report.model import Report, Series
 
@@ -59,7 +60,7 @@ def _by_encoder(
     """Draw a figure for each encoder on each data set."""
     for (dataset, encoder), cells in plots.grouped(series).items():
         words = caption.format(f"{encoder} on {dataset}")
-        yield _drawn(f"{name}-{dataset}-{encoder}", heading, words, draw(cells))
+        yield _drawn(f"{name}-{as_folder(dataset)}-{encoder}", heading, words, draw(cells))
 
 
 def _drawn(name: str, heading: str, caption: str, figure: Figure) -> Drawn:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from hbr.config import Encoder as EncoderConfig
 from hbr.data import overlap, tasks
 from hbr.data.fetch import fetch
-from hbr.data.readers import RowsReader, TaskReader, hub, jsonl
+from hbr.data.readers import RowsReader, TaskReader, hub, irds, jsonl
 from hbr.data.rows import (
     LAYOUT,
     Rows,
@@ -26,7 +26,7 @@ from hbr.data.rows import (
 )
 from hbr.data.tasks import Task, open_task, write_task
 from hbr.errors import UserError
-from hbr.names import NAMES, resolve, unknown
+from hbr.names import NAMES, as_folder, resolve, unknown
 from hbr.runs import Store, file_digest, fingerprint, lock
 from hbr.talk import say
 
@@ -108,7 +108,7 @@ def task(
     runs: Path, name: str, source: Path | None, passage: str, *, force: bool = False
 ) -> tuple[Store, Task]:
     """Prepare an evaluation task from `source`, `$HBR_DATA`, what is prepared, or a download."""
-    reader: TaskReader = resolve("task", name)
+    reader = _task_reader(name)
     if source and not reader.needs_source:
         raise UserError(f"--source: {name} takes no files; name the data set with --dataset")
     place = source or (_from_environment(name) if reader.needs_source else None)
@@ -128,7 +128,7 @@ def task(
             return store, open_task(store.path / "task", store.completion("task"))
         if not reader.remote:
             raise UserError(f"--dataset {name} needs --source DIR, the folder with its files")
-        downloads = runs / "downloads" / name
+        downloads = runs / "downloads" / as_folder(name)
         with lock(downloads, wait=True):
             place = fetch(name, reader.remote, downloads)
     if place is not None and not place.exists():
@@ -361,6 +361,13 @@ def _rows_reader(name: str) -> tuple[RowsReader, Path | None]:
         raise UserError(f"{error}, or the path of a .jsonl file, or hf:HUB_ID") from None
 
 
+def _task_reader(name: str) -> TaskReader:
+    if name.startswith(irds.PREFIX):
+        return irds.reader(name)
+    reader: TaskReader = resolve("task", name)
+    return reader
+
+
 def _from_environment(name: str) -> Path | None:
     root = os.environ.get("HBR_DATA")
     place = Path(root) / name if root else None
@@ -377,11 +384,11 @@ def _signature(version: int, name: str, source: Path | None) -> Any:
 
 
 def _store(runs: Path, label: str, signature: Any) -> Store:
-    return Store(runs / "data" / f"{label}-{fingerprint(signature, 6)}")
+    return Store(runs / "data" / f"{as_folder(label)}-{fingerprint(signature, 6)}")
 
 
 def _stores(runs: Path, name: str) -> list[Store]:
-    wanted = re.compile(re.escape(name) + "-[0-9a-f]{6}")
+    wanted = re.compile(re.escape(as_folder(name)) + "-[0-9a-f]{6}")
     folder = runs / "data"
     found = sorted(folder.iterdir()) if folder.exists() else []
     return [Store(path) for path in found if wanted.fullmatch(path.name)]

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from hbr import languages, significance
 from hbr.config import LOG_ONLY, WITHOUT_ALPHA, Config, short_name
 from hbr.errors import UserError
+from hbr.names import as_folder
 from hbr.runs import Store
 
 SAMPLER_ORDER = ("untrained", "english", "mixed", "monolingual", "cross-lingual", "hybrid")
@@ -88,7 +89,7 @@ def read_result(run: Store, config: Config, dataset: str) -> Result:
     """
     stages = run.entries()
     again = f"hbr evaluate --dataset {dataset} --run {run.path}"
-    chain = ("train", f"encode/{dataset}", f"evaluate/{dataset}")
+    chain = ("train", *(f"{stage}/{as_folder(dataset)}" for stage in ("encode", "evaluate")))
     if any(stage not in stages for stage in chain):
         raise UserError(f"{run.path} has no results on {dataset}; get them with `{again}`")
     for before, after in pairwise(chain):
@@ -288,8 +289,8 @@ class Evidence:
 
 def datasets_of(run: Store) -> list[str]:
     """Name the data sets that a run was evaluated on, by exact search."""
-    stages = (stage.partition("/") for stage in run.entries())
-    return [name for kind, _, name in stages if kind == "evaluate" and "@" not in name]
+    stages = {s: e for s, e in run.entries().items() if s.startswith("evaluate/") and "@" not in s}
+    return [entry.get("dataset", stage.partition("/")[2]) for stage, entry in stages.items()]
 
 
 def gather(

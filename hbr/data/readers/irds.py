@@ -1,0 +1,78 @@
+"""Any collection of ir_datasets with documents, queries and judgements: `irds:beir/scifact/test`.
+
+MacAvaney et al., Simplified Data Wrangling with ir_datasets (arXiv 2103.02280). The library
+downloads what it can, checks it, and keeps it below `$IR_DATASETS_HOME`.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hbr.data.readers import TaskReader
+from hbr.data.readers.files import LEFT_OUT
+from hbr.data.tasks import Draft, Passage, Query
+from hbr.errors import UserError, first_line
+from hbr.names import near
+
+PREFIX = "irds:"
+UNKNOWN = "und"  # ISO 639 for a language that the library does not name
+
+
+def reader(name: str) -> TaskReader:
+    """Give the reader of `irds:` and an id of ir_datasets."""
+    return TaskReader(partial(read, name=name.removeprefix(PREFIX)), needs_source=False)
+
+
+def read(_source: Path | None, _passage: str, name: str) -> Draft:
+    """Read a collection; a text is what the library calls its default, gains are kept.
+
+    Raises UserError for an id that there is not, and (exit code 1) where files cannot be had.
+    """
+    collection = _load(name)
+    if lacking := [kind for kind in ("docs", "queries", "qrels") if not collection.has(kind)]:
+        raise UserError(f"{PREFIX}{name} has no {' and no '.join(lacking)}: name a split of it")
+    told, asked = (lang or UNKNOWN for lang in (collection.docs_lang(), collection.queries_lang()))
+    try:
+        judged: dict[str, list[tuple[str, str, int]]] = {}
+        for judgement in collection.qrels_iter():
+            if judgement.relevance > 0:
+                answers = judged.setdefault(judgement.query_id, [])
+                answers.append((told, judgement.doc_id, judgement.relevance))
+        notes: Counter[str] = Counter()
+        queries = []
+        for query in collection.queries_iter():
+            if query.query_id in judged:
+                text = query.default_text().strip()
+                queries.append(Query(query.query_id, asked, query.query_id, text))
+            else:
+                notes[LEFT_OUT] += 1
+        next(iter(collection.docs_iter()), None)  # so that all files are here
+    except Exception as error:  # the library's many kinds of "no network" and "not free"
+        raise UserError(
+            f"ir_datasets cannot give {name}: {first_line(error)}; its files may be put below "
+            "$IR_DATASETS_HOME by hand",
+            exit_code=1,
+        ) from error
+    settings = ("mono",) if told == asked else ("cross",)
+    passages = _passages(collection, told)
+    return Draft(queries, passages, judged, f"ir_datasets {name}", settings, notes)
+
+
+def _load(name: str) -> Any:
+    import ir_datasets
+
+    logging.getLogger("ir_datasets").setLevel(logging.WARNING)
+    try:
+        return ir_datasets.load(name)
+    except KeyError as error:
+        known = near(name, ir_datasets.registry)
+        hint = known if "mean" in known else "; its documentation lists them"
+        raise UserError(f"ir_datasets has no {name!r}{hint}") from error
+
+
+def _passages(collection: Any, language: str) -> Iterator[Passage]:
+    for document in collection.docs_iter():
+        yield Passage(document.doc_id, language, document.default_text().strip())
