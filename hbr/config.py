@@ -115,11 +115,15 @@ class Index(Section):
     depth: Positive = 1000  # passages retrieved for a query
 
 
+MINED = ("f1", "precision", "recall")  # of mined translations
+RANKING, MINING = {"metrics", "passage"}, {"margin", "neighbours"}  # what results depend on
+
+
 def known_metric(name: str) -> None:
     """Raise ValueError for a metric that there is not, or whose cut-off is wrong."""
     base, at, cutoff = name.partition("@")
     known = NAMES["metric"] | NAMES["bias"]
-    if base not in {*known, "map_spread"} and ":" not in base:
+    if base not in {*known, "map_spread", *MINED} and ":" not in base:
         raise ValueError(f"there is no metric {base!r}{near(base, known)}")
     if at and not (cutoff.isdigit() and int(cutoff) > 0):
         raise ValueError(f"the cut-off of {name!r} is no positive number")
@@ -136,6 +140,8 @@ def _known_metrics(names: tuple[str, ...]) -> tuple[str, ...]:
             wrong.append(str(error))
         if name == "map_spread":
             wrong.append("map_spread comes with map")
+        if name in ("f1", "precision"):
+            wrong.append(f"{name} is of mined translations, and comes with them")
     if wrong:
         raise ValueError("; ".join(wrong))
     return names
@@ -160,6 +166,9 @@ class Evaluate(Section):
     passage: Literal["sentence", "sentence+context"] = "sentence"
     block_mb: Positive = 256  # memory of one block of scores
     memory_mb: Positive = 4096  # a corpus that needs more is streamed
+    margin: Literal["absolute", "ratio", "distance"] = "absolute"  # mining: of cosines, or over
+    # the mean one of the neighbours
+    neighbours: Positive = 4  # mining: of each sentence
 
 
 class Config(Section):

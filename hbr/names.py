@@ -57,6 +57,7 @@ NAMES: dict[str, dict[str, str]] = {
         "mlqa-r": "hbr.data.readers.lareqa:MLQA_R",
         "miracl": "hbr.data.readers.miracl:MIRACL",
         "tatoeba": "hbr.data.readers.tatoeba:TATOEBA",
+        "bucc": "hbr.data.readers.bucc:BUCC",
         "tatoeba-112": "hbr.data.readers.tatoeba:TATOEBA_112",
         "xm3600": "hbr.data.readers.xm3600:XM3600",
         "mewsli-x": "hbr.data.readers.mewsli_x:MEWSLI_X",

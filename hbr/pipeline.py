@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hbr import ranks
-from hbr.config import WITHOUT_ALPHA, Config, read_yaml, resolve_config, short_name
+from hbr.config import MINING, RANKING, WITHOUT_ALPHA, Config, read_yaml, resolve_config, short_name
 from hbr.data.rows import Rows
 from hbr.data.tasks import Task
 from hbr.errors import UserError, first_line
@@ -212,7 +212,10 @@ class Pipeline:
         if trec and indexed:
             raise UserError("--trec writes the exact ranking; leave out --index")
         store, task = self.task(dataset, source)
-        settings = self.config.evaluate.model_dump(mode="json", exclude={"block_mb", "memory_mb"})
+        if task.mining and (trec or indexed):
+            raise UserError(f"{dataset} is mined, not ranked; leave out --trec and --index")
+        decisive = MINING if task.mining else RANKING
+        settings = self.config.evaluate.model_dump(mode="json", include=decisive)
         if indexed:
             self.index(dataset, source)
             needed, kind = self.index_stage(dataset), f"@{self.config.index.kind}"
@@ -229,7 +232,10 @@ class Pipeline:
             vectors = self._vectors(dataset)
             negatives = self.config.train.negatives > 0
             training = prepare.training(self._trained_on(), (store, task), negatives=negatives)
-            if indexed:
+            if task.mining:
+                device = self._device()
+                evaluate.mine(folder, self.config, task, vectors, training, device=device)
+            elif indexed:
                 indexes = self._indexes(dataset, task)
                 evaluate.evaluate_index(folder, self.config, task, vectors, training, indexes)
             else:

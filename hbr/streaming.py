@@ -40,6 +40,13 @@ class Stack:
                 _release(part)
         return np.concatenate(found)
 
+    def part(self, chosen: slice) -> "Stack":
+        """Give some of the vectors as a stack of their own; nothing is read."""
+        start, stop, _ = chosen.indices(len(self))
+        sides = zip(self.parts, self.ends[:-1], strict=True)
+        found = [part[max(start - at, 0) : max(stop - at, 0)] for part, at in sides]
+        return Stack([part for part in found if len(part)] or found[:1])
+
     def take(self, places: np.ndarray) -> np.ndarray:
         """Give the vectors at some places, in any order."""
         shard = np.searchsorted(self.ends, places, side="right") - 1

@@ -11,7 +11,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 LOW = ("errors", "talk", "names", "presets", "config", "runs")
 PARTS = (
-    *("bias", "claims", "data", "encoders", "fairness", "gradcache", "languages", "metrics"),
+    *(
+        "bias",
+        "claims",
+        "data",
+        "encoders",
+        "fairness",
+        "gradcache",
+        "languages",
+        "metrics",
+        "mining",
+    ),
     *(
         "objectives",
         "ranks",

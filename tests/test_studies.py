@@ -3,6 +3,7 @@
 Small: tiny encoders, two steps, and few texts in the upstream layouts in place of the real data.
 """
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -147,7 +148,9 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Path:
             save(root / name / file, squad_of(file.removesuffix(".json"), breaks=True))
     write_miracl(root / "miracl")
     write_pairs(root)
-    write_beir(root / "beir")
+    for name in ("scifact", "nfcorpus", "fiqa", "arguana", "scidocs"):
+        write_beir(root / "beir" / name)
+    write_bucc(root / "bucc")
     return root
 
 
@@ -271,6 +274,17 @@ def write_pairs(root: Path) -> None:
         articles.append({"context": context, "mentions": meant})
     save(root / "mewsli-x" / "candidate_set_entities.jsonl", entities)
     save(root / "mewsli-x" / "wikinews_mentions-test.jsonl", articles)
+
+
+def write_bucc(root: Path) -> None:
+    """Write two pairs of languages, all of whose sentences have a translation."""
+    for language, part in itertools.product(("de", "zh"), ("sample", "training")):
+        base = root / f"{language}-en" / f"{language}-en.{part}"
+        for code in (language, "en"):
+            told = tsv((f"{code}-{n}", answer(code, n)) for n in range(ROWS))
+            save(base.with_name(f"{base.name}.{code}"), told)
+        gold = tsv((f"{language}-{n}", f"en-{n}") for n in range(ROWS))
+        save(base.with_name(f"{base.name}.gold"), gold)
 
 
 def write_beir(root: Path) -> None:

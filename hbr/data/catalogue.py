@@ -45,6 +45,7 @@ TASKS = {
     "miracl": Entry("MIRACL dev", "18: ar bn de en es fa fi fr hi id ja ko ru sw te th yo zh", "en 32,893,221 passages", APACHE, "miracl/miracl, miracl/miracl-corpus", "mono, nDCG@10"),
     "tatoeba": Entry("Tatoeba, XTREME's languages", "36", "31,692 pairs", "CC BY 2.0 FR", LASER, "accuracy@1"),
     "tatoeba-112": Entry("Tatoeba, all of LASER's", "112", "88,877 pairs", "CC BY 2.0 FR", LASER, "accuracy@1"),
+    "bucc": Entry("BUCC 2018, mined", "4: de fr ru zh, each to en", "35,000 gold pairs", "not stated", "comparable.limsi.fr/bucc2018", "F1"),
     "xm3600": Entry("Crossmodal-3600, captions", "36", "261,375 captions", "CC BY 4.0", "google.github.io/crossmodal-3600", "like LAReQA"),
     "mewsli-x": Entry("Mewsli-X test", "11", "14,624 / 1,003,893", "not stated", MEWSLI, "mAP@20"),
     "mewsli-x-dev": Entry("Mewsli-X dev", "11", "2,991 / 1,003,893", "not stated", MEWSLI, "mAP@20"),

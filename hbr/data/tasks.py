@@ -34,6 +34,15 @@ class Passage(NamedTuple):
     text: str
 
 
+class Mining(NamedTuple):
+    """Two sides of a corpus to mine for translations, and of the one that gives the threshold."""
+
+    source: str
+    target: str
+    tuning_source: str
+    tuning_target: str
+
+
 class Draft(NamedTuple):
     """What a reader makes of its files.
 
@@ -49,6 +58,7 @@ class Draft(NamedTuple):
     protocol: str
     settings: tuple[str, ...] = SETTINGS
     notes: Mapping[str, int] = {}
+    mining: tuple[Mining, ...] = ()  # a task of which translations are mined, not ranked
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,7 @@ class Task:
     indptr: np.ndarray
     relevant: np.ndarray
     gain: np.ndarray
+    mining: tuple[Mining, ...] = ()
 
     @cached_property
     def queries(self) -> pa.Table:
@@ -86,7 +97,15 @@ class Task:
     @cached_property
     def blocks(self) -> list[slice]:
         """The passages of each language."""
-        ends = np.searchsorted(self.passage_language, np.arange(len(self.languages) + 1))
+        return self._blocks(self.passage_language)
+
+    @cached_property
+    def query_blocks(self) -> list[slice]:
+        """The queries of each language."""
+        return self._blocks(self.query_language)
+
+    def _blocks(self, codes: np.ndarray) -> list[slice]:
+        ends = np.searchsorted(codes, np.arange(len(self.languages) + 1))
         return [slice(int(a), int(b)) for a, b in pairwise(ends)]
 
 
@@ -132,6 +151,7 @@ def write_task(folder: Path, name: str, draft: Draft) -> dict[str, Any]:
         "protocol": draft.protocol,
         "settings": draft.settings,
         "languages": languages,
+        "mining": draft.mining,
     }
     (folder / "task.json").write_text(json.dumps(about))
     return {
@@ -197,6 +217,7 @@ def open_task(folder: Path, id: str) -> Task:
         protocol=about["protocol"],
         settings=tuple(about["settings"]),
         languages=tuple(about["languages"]),
+        mining=tuple(Mining(*one) for one in about.get("mining", ())),
         **arrays,
     )
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 SHORT = {
     **{"map": "mAP", "ndcg": "nDCG", "recall": "R", "mrr": "MRR", "rank_distance": "distance"},
     **{"peer": "PEER", "same_language": "same", "map_spread": "±mAP"},
+    **{"f1": "F1", "precision": "P"},
 }
 STYLE = {0: "bold", 1: "underline", None: ""}
 MARKDOWN = {0: "**{}**", 1: "<u>{}</u>", None: "{}"}
