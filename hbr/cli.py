@@ -217,7 +217,12 @@ def train(
         _report_training(pipeline.run, built, as_json)
 
 
-@app.command(epilog=_example("hbr encode --dataset xquad-r --source DIR"))
+@app.command(
+    epilog=_example(
+        "hbr encode --dataset xquad-r --source DIR",
+        "torchrun --nproc-per-node 8 -m hbr encode --dataset miracl --set encode.dtype=float16",
+    )
+)
 def encode(
     dataset: Dataset = "embedded",
     source: Source = None,
@@ -231,7 +236,8 @@ def encode(
     """Encode the queries and passages of an evaluation set."""
     pipeline = _pipeline(run, output_dir, device, config, settings, {}, force and "encode")
     built = pipeline.encode(dataset, source)
-    _tell_state(built, pipeline.run.path / pipeline.encode_stage(dataset))
+    if pipeline.is_main:
+        _tell_state(built, pipeline.run.path / pipeline.encode_stage(dataset))
 
 
 @app.command(
@@ -256,6 +262,8 @@ def index(
     named = {"index.kind": kind}
     pipeline = _pipeline(run, output_dir, device, config, settings, named, force and "index")
     built = pipeline.index(dataset, source)
+    if not pipeline.is_main:
+        return
     stage = pipeline.index_stage(dataset)
     entry, path = pipeline.run.entries()[stage], pipeline.run.path / stage
     kind, recall = entry["settings"]["kind"], entry["recall@10_of_exact"]
@@ -300,6 +308,8 @@ def evaluate(
     if index_kind and not any("index." in item for item in settings or ()):
         pipeline.use_built_index(dataset)
     folder = pipeline.evaluate(dataset, source, trec=trec, indexed=index_kind is not None)
+    if not pipeline.is_main:
+        return
     metrics = json.loads((folder / "metrics.json").read_text())
     if as_json:
         print(json.dumps(metrics))

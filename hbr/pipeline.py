@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hbr import ranks
 from hbr.config import MINING, RANKING, WITHOUT_ALPHA, Config, read_yaml, resolve_config, short_name
@@ -24,6 +24,7 @@ from hbr.talk import say
 if TYPE_CHECKING:
     import torch
 
+T = TypeVar("T")
 OWN_LR = 3e-5  # of an encoder that is no preset
 
 
@@ -109,16 +110,15 @@ class Pipeline:
         """Train the encoder, and publish `train/` and `model/`; say whether it was done."""
         if self.dry and "train" not in self.run.entries():
             raise StaleError
-        ranks.start(cuda=ranks.ranks() > 1 and self._device().type == "cuda")
-        if not self.is_main:
-            ranks.broadcast(None)  # rank 0 prepares, and then the others find it done
-        sources = self._sources()
-        validation = self._validation()
-        folder = prepare.encoder_folder(
-            self.runs, self.config.encoder.name, self.config.encoder.revision
+        sources, validation, folder = self._main_first(
+            lambda: (
+                self._sources(),
+                self._validation(),
+                prepare.encoder_folder(
+                    self.runs, self.config.encoder.name, self.config.encoder.revision
+                ),
+            )
         )
-        if self.is_main:
-            ranks.broadcast(None)
         named = zip(self.config.data.train, sources, strict=bool(sources))  # none if untrained
         inputs = {f"rows {name}": store.completion("rows") for name, (store, _) in named}
         if validation:
@@ -128,11 +128,7 @@ class Pipeline:
         def make(partial: Path) -> Mapping[str, Any]:
             return self._fit(partial, folder, sources, validation)
 
-        if ranks.ranks() > 1:
-            built = self._train_on_ranks(make, inputs)
-        else:
-            settings = self.config.identity()
-            built = self._build("train", make, settings, inputs, products=("model",))
+        built = self._build_on_ranks("train", make, self.config.identity(), inputs, ("model",))
         if self.is_main and not self.dry:
             # the best weights stand in model/ now; and evaluation may have other settings
             (self.run.path / "train" / "best.safetensors").unlink(missing_ok=True)
@@ -150,7 +146,9 @@ class Pipeline:
         """Prepare an evaluation task."""
         if dataset not in self.tasks:
             passage = self.config.evaluate.passage
-            self.tasks[dataset] = prepare.task(self.runs, dataset, source, passage)
+            self.tasks[dataset] = self._main_first(
+                lambda: prepare.task(self.runs, dataset, source, passage)
+            )
         return self.tasks[dataset]
 
     def encode(self, dataset: str, source: Path | None = None) -> bool:
@@ -168,11 +166,13 @@ class Pipeline:
             "encoder": self.config.identity()["encoder"],
         }
         inputs = {"task": store.completion("task"), "train": self.run.completion("train")}
-        return self._build(self.encode_stage(dataset), make, settings, inputs)
+        return self._build_on_ranks(self.encode_stage(dataset), make, settings, inputs)
 
     def index(self, dataset: str, source: Path | None = None) -> bool:
         """Bring the faiss indexes of a task up to date; say whether that took anything."""
         self.encode(dataset, source)
+        if not self.is_main:
+            return False
         _, task = self.task(dataset, source)
 
         def make(folder: Path) -> Mapping[str, Any]:
@@ -225,6 +225,8 @@ class Pipeline:
             needed, kind = self.encode_stage(dataset), ""
         stage = f"evaluate/{as_folder(dataset)}{kind}"
         folder = self.run.path / stage
+        if not self.is_main:
+            return folder
 
         def make(folder: Path) -> Mapping[str, Any]:
             from hbr.stages import evaluate
@@ -308,7 +310,7 @@ class Pipeline:
             settings=settings,
             inputs=inputs,
             products=products,
-            force=force or (stage.partition("/")[0] in self.force and stage not in self.done),
+            force=force or self._is_forced(stage),
             fresh=self.fresh,
         )
         if built:
@@ -379,21 +381,42 @@ class Pipeline:
     def _write_config(self) -> None:
         write_atomic(self.run.path / "config.yaml", self.config.to_yaml())
 
-    def _train_on_ranks(
-        self, make: Callable[[Path], Mapping[str, Any]], inputs: Mapping[str, str]
+    def _main_first(self, prepared: Callable[[], T]) -> T:
+        """Do something on rank 0, and then on the others, which find it done."""
+        ranks.start(cuda=ranks.ranks() > 1 and self._device().type == "cuda")
+        if not self.is_main:
+            ranks.broadcast(None)
+        found = prepared()
+        if self.is_main:
+            ranks.broadcast(None)
+        return found
+
+    def _build_on_ranks(
+        self,
+        stage: str,
+        make: Callable[[Path], Mapping[str, Any]],
+        settings: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        products: tuple[str, ...] = (),
     ) -> bool:
-        settings = self.config.identity()
+        """Build a stage that all ranks work on, in one folder that rank 0 publishes."""
+        if ranks.ranks() == 1:
+            return self._build(stage, make, settings, inputs, products)
         todo = None
         if self.is_main:
-            current = self.run.is_current("train", settings, inputs, products=("model",))
-            todo = "train" in self.force or not current
+            current = self.run.is_current(stage, settings, inputs, products=products)
+            todo = self._is_forced(stage) or not current
         if not ranks.broadcast(todo):
             return False
         if self.is_main:
-            self._build("train", make, settings, inputs, products=("model",))
+            self._build(stage, make, settings, inputs, products)
         else:
-            make(self.run.partial("train"))
+            make(self.run.partial(stage))
+        ranks.broadcast(None)  # what comes next reads what rank 0 published
         return True
+
+    def _is_forced(self, stage: str) -> bool:
+        return stage.partition("/")[0] in self.force and stage not in self.done
 
     def _vectors(self, dataset: str) -> tuple[Any, Any]:
         from hbr.stages.encode import load_vectors

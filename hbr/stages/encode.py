@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 
+from hbr import ranks
 from hbr.config import Config
 from hbr.config import Encode as EncodeConfig
-from hbr.data.tasks import Task
+from hbr.data.tasks import CHUNK, Task
 from hbr.encoders import Encoder, load
 from hbr.errors import UserError
 from hbr.runs import file_digest, write_atomic
@@ -18,6 +20,7 @@ from hbr.streaming import Stack
 from hbr.talk import Progress
 
 SHARDS = "shards.json"
+MARK = ".{}.sha256"  # says of a shard that it is whole, until all are
 
 
 def encode(
@@ -25,32 +28,38 @@ def encode(
 ) -> dict[str, Any]:
     """Fill a folder with the vectors of a task, going on where a killed attempt stopped.
 
+    With several ranks all of them call this on one folder, and the shards are dealt out among them.
     Raises UserError (exit code 1) where the encoder gives a vector that is not finite.
     """
+    ranks.broadcast(None)  # rank 0 has made the folder
     encoder = load(model, normalize=config.encoder.normalize).to(device)
     sides = {
         "queries": (task.queries, config.encoder.query_prefix, config.encoder.query_length),
         "passages": (task.passages, config.encoder.passage_prefix, config.encoder.passage_length),
     }
-    done = _finished_shards(folder)
+    done = _whole(folder)
     size = config.encode.shard_size
-    total = sum(len(table) for table, _, _ in sides.values())
-    before = sum(len(np.load(folder / name, mmap_mode="r")) for name in done)
-    with Progress(f"encoding {task.name}", total, "texts", before) as progress:
-        for side, (table, prefix, length) in sides.items():
-            codes = getattr(task, "query_language" if side == "queries" else "passage_language")
-            _write_ids(folder / f"{side}.tsv", task, codes, table["id"].to_pylist())
-            for at in range(0, len(table), size):
-                name = f"{side}-{at // size:05d}.npy"
-                if name in done:
-                    continue
-                texts = [prefix + text for text in table["text"][at : at + size].to_pylist()]
-                vectors = _vectors(encoder, texts, length, config.encode, device, progress)
-                _check(vectors, task, side, table["id"][at : at + size].to_pylist())
-                np.save(folder / name, vectors.astype(config.encode.dtype))
-                done[name] = file_digest(folder / name)
-                write_atomic(folder / SHARDS, json.dumps(done, indent=1))
-    return {"texts": total, "width": encoder.width, "device": str(device)}
+    shards = [
+        (side, slice(at, at + size), f"{side}-{at // size:05d}.npy")
+        for side, (table, _, _) in sides.items()
+        for at in range(0, len(table), size)
+    ]
+    mine = shards[ranks.rank() :: ranks.ranks()]
+    todo = [shard for shard in mine if shard[2] not in done]
+    total, left = (sum(len(sides[s][0][some]) for s, some, _ in of) for of in (mine, todo))
+    with Progress(f"encoding {task.name}", total, "texts", total - left) as progress:
+        for side, some, name in todo:
+            table, prefix, length = sides[side]
+            texts = [prefix + text for text in table["text"][some].to_pylist()]
+            vectors = _vectors(encoder, texts, length, config.encode, device, progress)
+            _check(vectors, task, side, table["id"][some].to_pylist())
+            np.save(folder / name, vectors.astype(config.encode.dtype))
+            write_atomic(folder / MARK.format(name), file_digest(folder / name))
+    ranks.broadcast(None)  # all are done
+    if ranks.rank() == 0:
+        _finish(folder, task)
+    every = len(task.queries) + len(task.passages)
+    return {"texts": every, "width": encoder.width, "device": str(device)}
 
 
 def load_vectors(folder: Path, side: str) -> Stack:
@@ -68,22 +77,41 @@ def load_vectors(folder: Path, side: str) -> Stack:
     return Stack(parts)
 
 
-def _finished_shards(folder: Path) -> dict[str, str]:
-    """Give the shards that a killed attempt left whole."""
-    try:
-        digests = json.loads((folder / SHARDS).read_text())
-    except FileNotFoundError:
-        return {}
+def _whole(folder: Path) -> dict[str, str]:
+    """Give the shards that a killed attempt left whole, with their digests."""
     return {
         name: digest
-        for name, digest in digests.items()
+        for name, digest in _digests(folder).items()
         if (folder / name).exists() and file_digest(folder / name) == digest
     }
 
 
-def _write_ids(path: Path, task: Task, codes: np.ndarray, ids: list[str]) -> None:
-    lines = (f"{task.languages[code]}\t{name}\n" for code, name in zip(codes, ids, strict=True))
-    path.write_text("".join(lines), encoding="utf-8")
+def _digests(folder: Path) -> dict[str, str]:
+    """Give what was noted of shards when they were written."""
+    listed = folder / SHARDS
+    digests = json.loads(listed.read_text()) if listed.exists() else {}
+    before, after = MARK.split("{}")
+    for mark in folder.glob(MARK.format("*")):
+        digests[mark.name.removeprefix(before).removesuffix(after)] = mark.read_text()
+    return dict(sorted(digests.items()))
+
+
+def _finish(folder: Path, task: Task) -> None:
+    """Write what is read of all shards together."""
+    _write_ids(folder / "queries.tsv", task, task.query_language, task.queries)
+    _write_ids(folder / "passages.tsv", task, task.passage_language, task.passages)
+    write_atomic(folder / SHARDS, json.dumps(_digests(folder), indent=1))
+    for mark in folder.glob(MARK.format("*")):
+        mark.unlink()
+
+
+def _write_ids(path: Path, task: Task, codes: np.ndarray, table: pa.Table) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for at in range(0, len(table), CHUNK):
+            some = zip(
+                codes[at : at + CHUNK], table["id"][at : at + CHUNK].to_pylist(), strict=True
+            )
+            file.writelines(f"{task.languages[code]}\t{name}\n" for code, name in some)
 
 
 @torch.inference_mode()

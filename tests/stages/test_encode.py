@@ -80,6 +80,29 @@ def test_a_killed_attempt_keeps_its_whole_shards(
     assert (broken / stage.SHARDS).read_text() == (whole / stage.SHARDS).read_text()
 
 
+def test_shards_that_other_ranks_left_are_gone_on_with(
+    model: Path, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = resolve_config({"encode": {"shard_size": 10}})
+    monkeypatch.setattr(stage.ranks, "broadcast", lambda value: value)
+    monkeypatch.setattr(stage.ranks, "ranks", lambda: 3)
+    for rank in (1, 2):  # rank 0 was killed before it did anything
+        monkeypatch.setattr(stage.ranks, "rank", lambda rank=rank: rank)
+        stage.encode(tmp_path, model, config, task, CPU)
+    left = sorted(path.name for path in tmp_path.glob("*.npy"))
+    assert left == [
+        "passages-00000.npy",
+        "passages-00001.npy",
+        *(f"passages-0000{i}.npy" for i in (3, 4)),
+    ]
+    monkeypatch.undo()
+    times = {name: (tmp_path / name).stat().st_mtime_ns for name in left}
+    stage.encode(tmp_path, model, config, task, CPU)
+    assert {name: (tmp_path / name).stat().st_mtime_ns for name in left} == times
+    assert vectors(tmp_path).shape == (50, 64)
+    assert not list(tmp_path.glob(".*.sha256"))
+
+
 def test_vectors_in_float16_take_half_the_room_and_are_near(
     model: Path, task: Task, tmp_path: Path
 ) -> None:

@@ -76,6 +76,33 @@ def test_two_ranks_train_what_one_process_trains(world: Path, tmp_path: Path) ->
     assert manifests[0]["plan"] == manifests[1]["plan"]
 
 
+@pytest.mark.slow
+def test_two_ranks_encode_what_one_process_encodes(world: Path, tmp_path: Path) -> None:
+    one, two = (beside(world, tmp_path / name) for name in ("one", "two"))
+    untrained = ["train", "--sampler", "untrained", "--encoder", "mbert-tiny", "--output-dir"]
+    small = ["--set", "encode.shard_size=500", "--output-dir"]
+    assert hbr(*untrained, one).code == hbr(*untrained, two).code == 0
+    assert hbr("evaluate", *small, one).code == 0
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "hbr"]
+    done = subprocess.run(
+        [*launch, "evaluate", *small, str(two)],
+        env=ONE_THREAD,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.stdout.count("mono") == 1  # rank 0 alone speaks
+    runs = [only_run(folder) for folder in (one, two)]
+    shards = [sorted(p.name for p in (run / "encode/embedded").glob("*.npy")) for run in runs]
+    assert shards[0] == shards[1]
+    assert len(shards[0]) > 10
+    for name in shards[0]:
+        assert len({(run / "encode/embedded" / name).read_bytes() for run in runs}) == 1, name
+    results = [json.loads((run / "evaluate/embedded/metrics.json").read_text()) for run in runs]
+    assert results[0] == results[1]
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
     world: Path, tmp_path: Path
 ) -> None:
