@@ -3,7 +3,8 @@
 A *mode* says how the languages of one batch are chosen; a *sampler* mixes modes. For step s:
 
 1. one number chooses the mode and one a data set among those that can serve the mode, with
-   probability proportional to size ** temperature;
+   probability proportional to size ** temperature; translations, of which a text in the same
+   language is the text itself, serve cross-lingual batches alone;
 2. one number chooses the language (monolingual) among those of the data set;
 3. rows come from a *walk*: the rows that can serve this choice, in a seeded permutation per
    epoch, so that each is seen before any is seen twice. Choices that the same rows can serve
@@ -38,6 +39,8 @@ class Parallel(Protocol):
     def has(self) -> np.ndarray: ...
     @property
     def group(self) -> np.ndarray: ...
+    @property
+    def translations(self) -> bool: ...
 
 
 class Choice(NamedTuple):
@@ -253,6 +256,8 @@ class Plan:
         return Batch(step, mode_name(self.modes[mode]), dataset, rows, query, passage)
 
     def _choices(self, data: Parallel, mode: Mode) -> list[Choice]:
+        if data.translations and mode is not cross_lingual:
+            return []
         return mode(np.asarray(data.has), data.languages, data.pivot)
 
     def _check(self) -> None:
@@ -261,7 +266,9 @@ class Plan:
                 continue
             if not any(by_dataset):
                 names = ", ".join(data.name for data in self.datasets)
-                raise UserError(f"no data set can serve {mode_name(mode)} batches: {names}")
+                bitext = any(data.translations for data in self.datasets)
+                why = "; translations serve --sampler cross-lingual alone" if bitext else ""
+                raise UserError(f"no data set can serve {mode_name(mode)} batches: {names}{why}")
             for data, choices in zip(self.datasets, by_dataset, strict=True):
                 for choice in choices:
                     rows = int(choice.eligible.sum())

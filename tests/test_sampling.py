@@ -35,6 +35,7 @@ class Data:
     name: str = "toy"
     pivot: str | None = "en"
     group: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    translations: bool = False
 
     def __post_init__(self) -> None:
         self.has = np.asarray(self.has, dtype=bool)
@@ -225,6 +226,16 @@ def test_an_alpha_from_1_to_0_begins_monolingual_and_ends_cross_lingual():
         plan = make([parallel(8)], sampling.hybrid_sampler((1.0, 0.0)), 2, seed, steps=10)
         modes = [plan.batch(step).mode for step in (0, 9, 10, 50)]
         assert modes == ["monolingual"] + ["cross-lingual"] * 3
+
+
+def test_translations_serve_cross_lingual_batches_alone():
+    data = [parallel(40, name="pairs"), parallel(400, name="bitext", translations=True)]
+    plan = make(data, sampling.hybrid_sampler(0.5), 8)
+    used = {(batch.mode, batch.dataset) for batch in draw(plan, 100)}
+    assert used == {("monolingual", 0), ("cross-lingual", 0), ("cross-lingual", 1)}
+    assert make(data[1:], sampling.cross_lingual_sampler(0.5), 8).batch(0).dataset == 0
+    with pytest.raises(UserError, match="monolingual batches: bitext; translations serve --sampler"):
+        make(data[1:], sampling.hybrid_sampler(0.5), 8)
 
 
 def test_english_takes_the_pivot_for_queries_and_passages():

@@ -80,7 +80,8 @@ class Rows:
     `query_of` and `passage_of` (rows,) are items; row r has the negatives
     `negative[negatives_of[r]:negatives_of[r + 1]]`, items of passages. `stored` (rows, languages)
     says which languages a row has, `has` which of them may be drawn; `group` (rows,) is equal for
-    rows that share a passage, and for no others, over all data sets.
+    rows that share a passage, and for no others, over all data sets. `translations` says that every
+    query is its own passage: only in another language is there something to find.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Rows:
     stored: np.ndarray
     has: np.ndarray
     group: np.ndarray
+    translations: bool = False
 
     def __len__(self) -> int:
         return len(self.group)
@@ -166,6 +168,7 @@ def open_rows(folder: Path) -> Rows:
         queries=texts["query"],
         passages=texts["passage"],
         has=arrays["stored"],
+        translations=about.get("translations", False),
         **arrays,
     )
 
@@ -234,9 +237,12 @@ def write_rows(
     """
     queries, passages = _Writer(folder, "query"), _Writer(folder, "passage")
     passage_of, negative, ends, groups = array("i"), array("i"), array("q", [0]), array("q")
+    differ = 0
 
     def ids() -> Iterator[str]:
+        nonlocal differ
         for row in rows:
+            differ += row["query"] != row["passage"]
             queries.add(row["query"])
             passage_of.append(passages.add(row["passage"]))
             negative.extend(map(passages.add, _given(row)))
@@ -252,7 +258,8 @@ def write_rows(
         "negatives_of": np.array(ends),
         "group": np.array(groups),
     }
-    return _finish(folder, name, pivot, queries, passages, arrays)
+    about = {"name": name, "pivot": pivot, "translations": not differ}
+    return _finish(folder, about, queries, passages, arrays)
 
 
 def _given(row: Mapping[str, Any]) -> Iterator[dict[str, str]]:
@@ -291,7 +298,8 @@ def write_linked(folder: Path, name: str, linked: Linked, pivot: str | None) -> 
         "negatives_of": np.array(ends),
         "group": _scattered(name, places),
     }
-    return _finish(folder, name, pivot, queries, passages, arrays)
+    about = {"name": name, "pivot": pivot, "translations": False}
+    return _finish(folder, about, queries, passages, arrays)
 
 
 def _add(writer: "_Writer", item: tuple[str, Mapping[str, str]]) -> str:
@@ -345,8 +353,7 @@ def _write_ids(folder: Path, ids: Iterable[str]) -> None:
 
 def _finish(
     folder: Path,
-    name: str,
-    pivot: str | None,
+    about: dict[str, Any],
     queries: _Writer,
     passages: _Writer,
     arrays: dict[str, np.ndarray],
@@ -355,13 +362,13 @@ def _finish(
     names = sorted({*queries.seen(), *passages.seen()})
     asked, told = queries.close(names), passages.close(names)
     if not len(arrays["group"]):
-        raise UserError(f"{name}: holds no rows")
+        raise UserError(f"{about['name']}: holds no rows")
     for key, values in arrays.items():
         np.save(folder / f"{key}.npy", values)
     total = _write_stored(folder / "stored.npy", asked, told, arrays)
     counts = {lang: int(n) for lang, n in zip(names, total, strict=True)}
-    about = {"name": name, "languages": names, "pivot": pivot if counts.get(pivot or "") else None}
-    (folder / "rows.json").write_text(json.dumps(about))
+    pivot = about["pivot"] if counts.get(about["pivot"] or "") else None
+    (folder / "rows.json").write_text(json.dumps(about | {"languages": names, "pivot": pivot}))
     groups = len(np.unique(arrays["group"]))
     return {"rows": len(arrays["group"]), "groups": groups, "rows_by_language": counts}
 

@@ -103,6 +103,16 @@ def test_texts_are_stored_once_per_language_not_per_pair(tmp_path):
     assert len(opened.queries.column) == len(opened.passages.column) == 10 * 9  # not 10 · 9 · 8
 
 
+def test_rows_whose_queries_are_their_passages_are_translations(tmp_path, ragged):
+    assert not ragged.translations
+    said = {"en": "hello", "de": "hallo"}
+    rows = [{"id": str(i), "query": said, "passage": said} for i in range(3)]
+    for name, every in (("bitext", rows), ("mixed", [*rows, RAGGED[0]])):
+        (tmp_path / name).mkdir()
+        write_rows(tmp_path / name, name, every, "en")
+        assert open_rows(tmp_path / name).translations == (name == "bitext")
+
+
 def test_counts_are_told(tmp_path):
     counts = write_rows(tmp_path, "small", RAGGED, "en")
     by_language = {"de": 2, "en": 2, "th": 1}

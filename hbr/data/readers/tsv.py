@@ -3,9 +3,8 @@
 `NAME.<l1>-<l2>.<l1>` beside `NAME.<l1>-<l2>.<l2>`, or `NAME.<l1>-<l2>.tsv`; plain or `.gz`.
 
 A row has the same languages in query and passage, so a sentence is both in each. Drawn
-cross-lingually it finds its translation: bitext is for the sampler `cross-lingual`. Drawn
-monolingually (by `monolingual`, `mixed`, `english`, and `hybrid` in part) it finds itself, which
-is SimCSE without supervision (arXiv 2104.08821) and teaches nothing about retrieval.
+cross-lingually it finds its translation. Drawn monolingually it would find itself, so bitext
+serves cross-lingual batches alone, beside data sets that serve the others.
 """
 
 import re
@@ -64,4 +63,4 @@ def _files(folder: Path, stem: str, *languages: str) -> Iterator[tuple[int, str,
         yield number, one[1], two[1]
 
 
-BITEXT = RowsReader(read, needs_source=True)
+BITEXT = RowsReader(read, needs_source=True, version=2)
