@@ -152,14 +152,28 @@ def prepare(
     resolved = _config(config, settings, {"data.train": data})
     done = {}
     if dataset is not None or data is None:
-        passage = resolved.evaluate.passage
-        store, task = stage.task(output_dir, dataset or "embedded", source, passage, force=force)
+        chosen = resolved.evaluate
+        store, task = stage.task(
+            output_dir,
+            dataset or "embedded",
+            source,
+            chosen.passage,
+            limit=chosen.limit,
+            force=force,
+        )
         done[task.name] = store.path
     if data is not None or dataset is None:
         place = source if dataset is None else None
         for name in resolved.data.train:
-            chosen = resolved.data.languages
-            store, rows = stage.rows(output_dir, name, source=place, languages=chosen, force=force)
+            about = resolved.data
+            store, rows = stage.rows(
+                output_dir,
+                name,
+                source=place,
+                languages=about.languages,
+                limit=about.limit,
+                force=force,
+            )
             done[f"{rows.name} (training)"] = store.path
     for label, path in done.items():
         print(json.dumps({"data": label, "path": str(path)}) if as_json else f"{label}: {path}")
@@ -465,6 +479,14 @@ def sweep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the cells and what is up to date.")
     ] = False,
+    limit: Annotated[
+        Optional[int],
+        typer.Option(
+            min=2,
+            metavar="N",
+            help="A trial in a folder of its own: N steps, N rows and questions a language.",
+        ),
+    ] = None,
     settings: Sets = None,
     output_dir: Runs = DEFAULT_RUNS,
     device: Device = "auto",
@@ -478,6 +500,8 @@ def sweep(
 
     plan = sweeping.read_study(study)
     overrides = parse_set(settings or [])
+    if limit:
+        plan, output_dir = sweeping.trial(plan, limit, output_dir)
     forced = frozenset({"train", "encode", "evaluate"} if force else ())
     every = sweeping.cells(plan, output_dir, overrides, device, forced)
     stale = [cell for cell in every if not sweeping.is_current(cell)]
@@ -561,8 +585,11 @@ def plan(
     resolved = complete(_config(config, settings, named))
     if resolved.sampler.name == "untrained":
         raise UserError("an untrained encoder sees no batches; name another --sampler")
-    chosen = resolved.data.languages
-    rows = [stage.rows(output_dir, n, languages=chosen)[1] for n in resolved.data.train]
+    about = resolved.data
+    rows = [
+        stage.rows(output_dir, name, languages=about.languages, limit=about.limit)[1]
+        for name in about.train
+    ]
     made = make_plan(resolved, rows)
     if step is not None:
         show_batch(made.batch(step), rows, as_json)

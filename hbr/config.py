@@ -68,6 +68,7 @@ class Data(Section):
     temperature: Share = 1.0  # data sets are drawn in proportion to size ** temperature
     validation: str | None = "auto"  # auto: what comes with the training data; null: none
     validation_languages: Names | None = None  # null: the pivot, English for real data
+    limit: Positive | None = None  # rows of each language and data set, for a trial
 
 
 class Train(Section):
@@ -169,6 +170,7 @@ class Evaluate(Section):
     margin: Literal["absolute", "ratio", "distance"] = "absolute"  # mining: of cosines, or over
     # the mean one of the neighbours
     neighbours: Positive = 4  # mining: of each sentence
+    limit: Positive | None = None  # concepts of each language, for a trial
 
 
 class Config(Section):
@@ -198,6 +200,8 @@ class Config(Section):
             return {"encoder": chosen["encoder"], "sampler": "untrained"}
         if self.sampler.name in WITHOUT_ALPHA:
             chosen["sampler"].pop("alpha")
+        if self.data.limit is None:
+            chosen["data"].pop("limit")
         return chosen | {"train": self.train.model_dump(mode="json", exclude=LOG_ONLY)}
 
 

@@ -145,9 +145,9 @@ class Pipeline:
     def task(self, dataset: str, source: Path | None = None) -> tuple[Store, Task]:
         """Prepare an evaluation task."""
         if dataset not in self.tasks:
-            passage = self.config.evaluate.passage
+            chosen = self.config.evaluate
             self.tasks[dataset] = self._main_first(
-                lambda: prepare.task(self.runs, dataset, source, passage)
+                lambda: prepare.task(self.runs, dataset, source, chosen.passage, limit=chosen.limit)
             )
         return self.tasks[dataset]
 
@@ -329,8 +329,11 @@ class Pipeline:
     def _sources(self) -> list[tuple[Store, Rows]]:
         if self.config.sampler.name == "untrained":
             return []
-        chosen = self.config.data.languages
-        return [prepare.rows(self.runs, n, languages=chosen) for n in self.config.data.train]
+        data = self.config.data
+        return [
+            prepare.rows(self.runs, name, languages=data.languages, limit=data.limit)
+            for name in data.train
+        ]
 
     def _trained_on(self) -> list[tuple[Store, Rows]]:
         """Give the training rows with the languages that were drawn from alone."""
@@ -343,7 +346,8 @@ class Pipeline:
     def _validation(self) -> tuple[Store, Rows] | None:
         if self.config.sampler.name == "untrained" or self.config.data.validation is None:
             return None
-        return prepare.rows(self.runs, self.config.data.validation)
+        data = self.config.data
+        return prepare.rows(self.runs, str(data.validation), limit=data.limit)
 
     def _fit(
         self,

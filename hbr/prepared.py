@@ -84,8 +84,9 @@ def _needed(plan: Study, runs: Path, overrides: Mapping[str, Any]) -> Iterator[H
     encoders = set()
     for cell in cells(plan, runs, overrides):
         yield from _data(cell.config, runs)
+        chosen = cell.config.evaluate
         for dataset, source in cell.tasks.items():
-            store, _ = prepare.task(runs, dataset, source, cell.config.evaluate.passage)
+            store, _ = prepare.task(runs, dataset, source, chosen.passage, limit=chosen.limit)
             yield _stage(store, "task", runs)
         encoder = cell.config.encoder.name, cell.config.encoder.revision
         if encoder not in encoders:
@@ -96,11 +97,12 @@ def _needed(plan: Study, runs: Path, overrides: Mapping[str, Any]) -> Iterator[H
 def _data(config: Config, runs: Path) -> Iterator[Held]:
     if config.sampler.name == "untrained":
         return
+    limit = config.data.limit
     for name in config.data.train:
-        store, _ = prepare.rows(runs, name, languages=config.data.languages)
+        store, _ = prepare.rows(runs, name, languages=config.data.languages, limit=limit)
         yield _stage(store, "rows", runs)
     if config.data.validation:
-        store, _ = prepare.rows(runs, config.data.validation)
+        store, _ = prepare.rows(runs, config.data.validation, limit=limit)
         yield _stage(store, "rows", runs)
 
 

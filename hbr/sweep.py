@@ -161,6 +161,31 @@ def configs(study: Study, overrides: Mapping[str, Any]) -> list[Config]:
     return list(found.values())
 
 
+def trial(study: Study, limit: int, runs: Path) -> tuple[Study, Path]:
+    """Cut a study down to see it run: give it and a folder of its own, beside full results.
+
+    No more than `limit` steps, and rows and questions of each language.
+    """
+    usual = resolve_config(study.base).train
+    small = {
+        "data": {"limit": limit},
+        "evaluate": {"limit": limit},
+        "train": {
+            "steps": min(usual.steps, limit),
+            "batch_size": min(usual.batch_size, max(2, limit // 4)),
+            "validate_every": min(usual.validate_every, limit),
+        },
+    }
+    folder = runs / f"limit-{limit}"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "encoders").exists():
+        (runs / "encoders").mkdir(exist_ok=True)
+        (folder / "encoders").symlink_to("../encoders")
+    title = f"{study.title or study.name} (a trial, limited to {limit})"
+    base = merge(nested(study.base), small)
+    return study.model_copy(update={"base": base, "title": title}), folder
+
+
 def cells(
     study: Study,
     runs: Path,

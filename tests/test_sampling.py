@@ -234,7 +234,9 @@ def test_translations_serve_cross_lingual_batches_alone():
     used = {(batch.mode, batch.dataset) for batch in draw(plan, 100)}
     assert used == {("monolingual", 0), ("cross-lingual", 0), ("cross-lingual", 1)}
     assert make(data[1:], sampling.cross_lingual_sampler(0.5), 8).batch(0).dataset == 0
-    with pytest.raises(UserError, match="monolingual batches: bitext; translations serve --sampler"):
+    with pytest.raises(
+        UserError, match="monolingual batches: bitext; translations serve --sampler"
+    ):
         make(data[1:], sampling.hybrid_sampler(0.5), 8)
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -46,6 +47,17 @@ class Linked(NamedTuple):
     queries: Iterable[tuple[str, Mapping[str, str]]]
     passages: Iterable[tuple[str, Mapping[str, str]]]
     rows: Iterable[tuple[str, str, Sequence[str]]]
+
+    def first(self, count: int) -> "Linked":
+        """Give the first rows alone, and the texts that they refer to."""
+        rows = list(islice(self.rows, count))
+        asked = {query for query, _, _ in rows}
+        told = {text for _, passage, negatives in rows for text in (passage, *negatives)}
+        return Linked(
+            (item for item in self.queries if item[0] in asked),
+            (item for item in self.passages if item[0] in told),
+            rows,
+        )
 
 
 @dataclass(frozen=True)
@@ -225,6 +237,16 @@ class _Writer:
             end += len(part)
         np.save(self.folder / f"{self.role}.has.npy", has)
         return has
+
+
+def first_rows(rows: Iterable[dict[str, Any]], count: int) -> Iterator[dict[str, Any]]:
+    """Yield so many rows of every language; a row that has several counts for each."""
+    counts: Counter[str] = Counter()
+    for row in rows:
+        languages = row["query"].keys() & row["passage"].keys()
+        if any(counts[language] < count for language in languages):
+            counts.update(languages)
+            yield row
 
 
 def write_rows(

@@ -109,6 +109,41 @@ class Task:
         return [slice(int(a), int(b)) for a, b in pairwise(ends)]
 
 
+def limited(draft: Draft, limit: int) -> Draft:
+    """Give a small task for a trial: the first `limit` concepts with an answer of each language.
+
+    Their passages are kept, and ten times as many others as concepts, of each language.
+    """
+    first: dict[str, dict[str, None]] = {}
+    for query in draft.queries:
+        own = first.setdefault(query.language, {})
+        if len(own) < limit and draft.relevant.get(query.concept):
+            own[query.concept] = None
+    kept = {concept for own in first.values() for concept in own}
+    relevant = {concept: draft.relevant[concept] for concept in sorted(kept)}
+    wanted = {(language, id) for answers in relevant.values() for language, id, *_ in answers}
+    return draft._replace(
+        queries=[query for query in draft.queries if query.concept in kept],
+        passages=_some(draft.passages, wanted, 10 * limit),
+        relevant=relevant,
+        protocol=f"{draft.protocol}; LIMITED to {limit} concepts a language",
+    )
+
+
+def _some(
+    passages: Iterable[Passage], wanted: Collection[tuple[str, str]], others: int
+) -> Iterator[Passage]:
+    if isinstance(passages, Sequence):
+        passages = sorted(passages, key=lambda p: p.language)  # stable: order kept within
+    counts: dict[str, int] = {}
+    for passage in passages:
+        if (passage.language, passage.id) in wanted:
+            yield passage
+        elif counts.get(passage.language, 0) < others:
+            counts[passage.language] = counts.get(passage.language, 0) + 1
+            yield passage
+
+
 def write_task(folder: Path, name: str, draft: Draft) -> dict[str, Any]:
     """Write a task to a folder and give its counts; passages are written as they come.
 

@@ -18,13 +18,14 @@ from hbr.data.rows import (
     LAYOUT,
     Rows,
     Tokens,
+    first_rows,
     open_rows,
     open_tokens,
     write_linked,
     write_rows,
     write_tokens,
 )
-from hbr.data.tasks import Task, open_task, write_task
+from hbr.data.tasks import Task, limited, open_task, write_task
 from hbr.errors import UserError
 from hbr.names import NAMES, as_folder, resolve, unknown
 from hbr.runs import Store, file_digest, fingerprint, lock
@@ -42,18 +43,20 @@ def rows(
     *,
     source: Path | None = None,
     languages: Sequence[str] | None = None,
+    limit: int | None = None,
     force: bool = False,
 ) -> tuple[Store, Rows]:
     """Prepare training rows named in the table of names, or a path, or `hf:` and a hub id.
 
     Those that come in files of somebody else's layout are read from `source`, `$HBR_DATA/name`, or
-    what is prepared; of rows that refer to texts, `languages` alone are kept.
+    what is prepared; of rows that refer to texts, `languages` alone are kept. With a `limit` so
+    many rows of each language are kept.
     """
     reader, place = _rows_reader(name)
     if source and not reader.needs_source:
         raise UserError(f"--source: {name} takes no files of its own")
     label = place.stem if place else name
-    settings = {"data": name, "version": reader.version, "layout": LAYOUT}
+    settings = {"data": name, "version": reader.version, "layout": LAYOUT} | _limit(limit)
     if reader.linked:
         settings["languages"] = sorted(languages) if languages else None
     if reader.needs_source:
@@ -68,9 +71,14 @@ def rows(
 
     def make(folder: Path) -> dict[str, Any]:
         if reader.linked:
-            made = write_linked(folder, label, reader.read(place, languages), reader.pivot)
+            linked = reader.read(place, languages)
+            made = write_linked(
+                folder, label, linked.first(limit) if limit else linked, reader.pivot
+            )
         else:
-            made = write_rows(folder, label, reader.read(place), reader.pivot)
+            every = reader.read(place)
+            some = first_rows(every, limit) if limit else every
+            made = write_rows(folder, label, some, reader.pivot)
         return {**made, "source": str(place) if place else None}
 
     if store.build("rows", make, settings=settings, force=force, wait=True):
@@ -105,19 +113,32 @@ def validation_name(train: tuple[str, ...]) -> str | None:
 
 
 def task(
-    runs: Path, name: str, source: Path | None, passage: str, *, force: bool = False
+    runs: Path,
+    name: str,
+    source: Path | None,
+    passage: str,
+    *,
+    limit: int | None = None,
+    force: bool = False,
 ) -> tuple[Store, Task]:
-    """Prepare an evaluation task from `source`, `$HBR_DATA`, what is prepared, or a download."""
+    """Prepare an evaluation task from `source`, `$HBR_DATA`, what is prepared, or a download.
+
+    With a `limit` it has so many concepts of each language.
+    """
     reader = _task_reader(name)
     if source and not reader.needs_source:
         raise UserError(f"--source: {name} takes no files; name the data set with --dataset")
     place = source or (_from_environment(name) if reader.needs_source else None)
+    settings = {
+        "data": name,
+        "passage": passage,
+        "version": reader.version,
+        "layout": tasks.LAYOUT,
+        **_limit(limit),
+    }
     if reader.needs_source and place is None:
-        prepared = {
-            store.completion("task"): store
-            for store in _stores(runs, name)
-            if _made(store, passage, reader.version)
-        }
+        found = _kept(runs, name, "task", settings=settings)
+        prepared = {store.completion("task"): store for store in found}
         if len(prepared) > 1 and not force:
             entries = [store.entries()["task"] for store in prepared.values()]
             known = " and ".join(str(entry.get("source")) for entry in entries)
@@ -132,34 +153,25 @@ def task(
         with lock(downloads, wait=True):
             place = fetch(name, reader.remote, downloads)
     if place is not None and not place.exists():
-        return _prepared_task(runs, name, place, passage, reader.version)
-    store = _store(runs, name, _signature(reader.version, f"{name} {passage}", place))
-    built = store.build(
-        "task",
-        lambda folder: {
-            **write_task(folder, name, reader.read(place, passage)),
-            "source": str(place) if place else None,
-        },
-        settings={
-            "data": name,
-            "passage": passage,
-            "version": reader.version,
-            "layout": tasks.LAYOUT,
-        },
-        force=force,
-        wait=True,
-    )
-    if built:
+        return _prepared_task(runs, name, place, settings)
+    label = " ".join(map(str, filter(None, (name, passage, limit))))
+    store = _store(runs, name, _signature(reader.version, label, place))
+
+    def make(folder: Path) -> dict[str, Any]:
+        draft = reader.read(place, passage)
+        made = write_task(folder, name, limited(draft, limit) if limit else draft)
+        return {**made, "source": str(place) if place else None}
+
+    if store.build("task", make, settings=settings, force=force, wait=True):
         _tell(name, store.entries()["task"])
     return store, open_task(store.path / "task", store.completion("task"))
 
 
 def _prepared_task(
-    runs: Path, name: str, source: Path, passage: str, version: int
+    runs: Path, name: str, source: Path, settings: Mapping[str, Any]
 ) -> tuple[Store, Task]:
     """Give a task whose source is not here and that was prepared from it, perhaps elsewhere."""
-    found = _kept(runs, name, "task", source=str(source))
-    found = [store for store in found if _made(store, passage, version)]
+    found = _kept(runs, name, "task", source=str(source), settings=settings)
     if not found:
         raise UserError(f"--source {source}: there is no such file or folder")
     if len({store.completion("task") for store in found}) > 1:
@@ -400,10 +412,8 @@ def _kept(runs: Path, name: str, stage: str, **wanted: Any) -> list[Store]:
     return [store for store, entry in found if entry and wanted.items() <= entry.items()]
 
 
-def _made(store: Store, passage: str, version: int) -> bool:
-    made = store.entries().get("task", {}).get("settings", {})
-    wanted = {"passage": passage, "version": version, "layout": tasks.LAYOUT}
-    return wanted.items() <= made.items()
+def _limit(limit: int | None) -> dict[str, int]:
+    return {"limit": limit} if limit else {}
 
 
 def _tell(label: str, entry: dict[str, Any]) -> None:
