@@ -477,7 +477,7 @@ def sweep(
     ),
     jobs: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 1,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List the cells and what is up to date.")
+        bool, typer.Option("--dry-run", help="List the cells, and what those to do will cost.")
     ] = False,
     limit: Annotated[
         Optional[int],
@@ -509,6 +509,7 @@ def sweep(
     if dry_run:
         for cell in every:
             print(f"{'to do     ' if cell in stale else 'up to date'}  {slug(cell.config)}")
+        _show_cost(stale)
         return
     logs = output_dir / "studies" / plan.name / "logs"
     failed = sweeping.sweep(stale, logs, jobs) if stale else {}
@@ -783,6 +784,17 @@ def _show_study(study: Any, every: list[Any], folder: Path) -> None:
             write_atomic(folder / f"report.{suffix}", shown)
         draw(report, folder / "figures")
     say(f"report: {page}, .md, .tex, .csv, .json; figures/")
+
+
+def _show_cost(stale: list[Any]) -> None:
+    if not stale:
+        return
+    from hbr.cost import cost
+    from hbr.report.cost import to_rich
+    from hbr.talk import say
+
+    say("measuring a few seconds of each encoder")
+    _console().print(to_rich(cost(stale)))
 
 
 def _show_report(report: Any, format: Format, output: Path | None) -> None:

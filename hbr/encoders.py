@@ -99,10 +99,11 @@ def forget_truncation(tokenizer: Any) -> None:
     tokenizer.backend_tokenizer.no_padding()
 
 
-def locate(source: str, revision: str | None = None) -> Path:
+def locate(source: str, revision: str | None = None, *, download: bool = True) -> Path:
     """Give the local folder of an encoder: the folder itself, or a hub id's snapshot.
 
-    Only JSON, vocabularies and safetensors are downloaded. Raises UserError where there is none.
+    Only JSON, vocabularies and safetensors are downloaded, and without `download` nothing. Raises
+    UserError where there is none.
     """
     if Path(source).is_dir():
         return Path(source)
@@ -114,7 +115,11 @@ def locate(source: str, revision: str | None = None) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(source, revision=revision, allow_patterns=WANTED))
+        return Path(
+            snapshot_download(
+                source, revision=revision, allow_patterns=WANTED, local_files_only=not download
+            )
+        )
     except Exception as error:  # the hub's many kinds of "not there" and "no network"
         raise UserError(
             f"encoder {source} cannot be downloaded ({type(error).__name__}); fetch it where there "

@@ -142,6 +142,22 @@ class Pipeline:
         """Whether this process speaks for the run: rank 0 does."""
         return ranks.rank() == 0
 
+    def torch_device(self) -> "torch.device":
+        """Give the device: this rank's own GPU, or the CPU, unless one was named."""
+        import os
+
+        import torch
+
+        if self.device == "auto":
+            cuda = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+            return torch.device(cuda if torch.cuda.is_available() else "cpu")
+        try:
+            device = torch.device(self.device)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise UserError(f"--device {self.device}: {first_line(error)}") from error
+        return device
+
     def task(self, dataset: str, source: Path | None = None) -> tuple[Store, Task]:
         """Prepare an evaluation task."""
         if dataset not in self.tasks:
@@ -159,7 +175,7 @@ class Pipeline:
         def make(folder: Path) -> Mapping[str, Any]:
             from hbr.stages.encode import encode
 
-            return encode(folder, self.run.path / "model", self.config, task, self._device())
+            return encode(folder, self.run.path / "model", self.config, task, self.torch_device())
 
         settings = {
             **self.config.encode.model_dump(mode="json"),
@@ -235,13 +251,13 @@ class Pipeline:
             negatives = self.config.train.negatives > 0
             training = prepare.training(self._trained_on(), (store, task), negatives=negatives)
             if task.mining:
-                device = self._device()
+                device = self.torch_device()
                 evaluate.mine(folder, self.config, task, vectors, training, device=device)
             elif indexed:
                 indexes = self._indexes(dataset, task)
                 evaluate.evaluate_index(folder, self.config, task, vectors, training, indexes)
             else:
-                device = self._device()
+                device = self.torch_device()
                 evaluate.evaluate(
                     folder, self.config, task, vectors, training, device=device, trec=trec
                 )
@@ -379,7 +395,7 @@ class Pipeline:
             store, rows = validation
             tokens = prepare.tokens(store, rows, encoder, config.encoder)
             checked = train.Validation(rows, tokens, _validation_languages(config, rows))
-        said = train.train(partial, config, encoder, plan, fed, checked, self._device())
+        said = train.train(partial, config, encoder, plan, fed, checked, self.torch_device())
         return {**said, "started_from": str(folder)}  # a hub snapshot's folder names its commit
 
     def _write_config(self) -> None:
@@ -387,7 +403,7 @@ class Pipeline:
 
     def _main_first(self, prepared: Callable[[], T]) -> T:
         """Do something on rank 0, and then on the others, which find it done."""
-        ranks.start(cuda=ranks.ranks() > 1 and self._device().type == "cuda")
+        ranks.start(cuda=ranks.ranks() > 1 and self.torch_device().type == "cuda")
         if not self.is_main:
             ranks.broadcast(None)
         found = prepared()
@@ -433,21 +449,6 @@ class Pipeline:
 
         folder = self.run.path / self.index_stage(dataset)
         return {name: load_index(folder, name) for name in (*task.languages, POOL)}
-
-    def _device(self) -> "torch.device":
-        import os
-
-        import torch
-
-        if self.device == "auto":
-            cuda = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-            return torch.device(cuda if torch.cuda.is_available() else "cpu")
-        try:
-            device = torch.device(self.device)
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
-            raise UserError(f"--device {self.device}: {first_line(error)}") from error
-        return device
 
 
 def base_model(config: Config, train: Mapping[str, Any]) -> str | None:

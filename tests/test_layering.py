@@ -34,7 +34,7 @@ PARTS = (
     ),
     "tiny",
 )
-HIGH = ("stages", "pipeline", "sweep", "bundle", "prepared", "cli", "__main__")
+HIGH = ("stages", "pipeline", "sweep", "cost", "bundle", "prepared", "cli", "__main__")
 LEVEL = {"errors": 0, "talk": 1, "names": 1, "presets": 1, "config": 2, "runs": 2}
 LEVEL |= dict.fromkeys(PARTS, 3) | {name: 4 + i for i, name in enumerate(HIGH)}
 KEPT_FROM_PARTS = {"config", "runs"}

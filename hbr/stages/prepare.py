@@ -56,9 +56,7 @@ def rows(
     if source and not reader.needs_source:
         raise UserError(f"--source: {name} takes no files of its own")
     label = place.stem if place else name
-    settings = {"data": name, "version": reader.version, "layout": LAYOUT} | _limit(limit)
-    if reader.linked:
-        settings["languages"] = sorted(languages) if languages else None
+    settings = _row_settings(reader, name, languages, limit)
     if reader.needs_source:
         place = source or _from_environment(name)
         if place is None:
@@ -129,13 +127,7 @@ def task(
     if source and not reader.needs_source:
         raise UserError(f"--source: {name} takes no files; name the data set with --dataset")
     place = source or (_from_environment(name) if reader.needs_source else None)
-    settings = {
-        "data": name,
-        "passage": passage,
-        "version": reader.version,
-        "layout": tasks.LAYOUT,
-        **_limit(limit),
-    }
+    settings = _task_settings(name, passage, limit)
     if reader.needs_source and place is None:
         found = _kept(runs, name, "task", settings=settings)
         prepared = {store.completion("task"): store for store in found}
@@ -190,6 +182,26 @@ def missing(runs: Path, data: Iterable[str], tasks: Mapping[str, Path | None]) -
         if source and not source.exists() and not _kept(runs, name, "task", source=str(source)):
             return source
     return None
+
+
+def ready_rows(
+    runs: Path, name: str, languages: Sequence[str] | None, limit: int | None
+) -> Rows | None:
+    """Give training rows if they are prepared, in any version, or made in a moment."""
+    reader, place = _rows_reader(name)
+    if name.startswith("embedded"):
+        return rows(runs, name, languages=languages, limit=limit)[1]
+    wanted = _row_settings(reader, name, languages, limit)
+    found = _kept(runs, place.stem if place else name, "rows", settings=wanted)
+    return open_rows(found[0].path / "rows") if found else None
+
+
+def ready_task(runs: Path, name: str, passage: str, limit: int | None) -> Task | None:
+    """Give a task if it is prepared, in any version, or made in a moment."""
+    if name == "embedded":
+        return task(runs, name, None, passage, limit=limit)[1]
+    found = _kept(runs, name, "task", settings=_task_settings(name, passage, limit))
+    return open_task(found[0].path / "task", found[0].completion("task")) if found else None
 
 
 def here(runs: Path) -> dict[str, str]:
@@ -298,10 +310,11 @@ def _cells(has: np.ndarray, languages: np.ndarray, items: np.ndarray | None = No
     return np.concatenate(parts)
 
 
-def encoder_folder(runs: Path, name: str, revision: str | None) -> Path:
+def encoder_folder(runs: Path, name: str, revision: str | None, *, download: bool = True) -> Path:
     """Give the folder of an encoder: a preset's, a hub id's or a local one.
 
-    A tiny preset is made on the spot, once, under `runs/encoders`.
+    A tiny preset is made on the spot, once, under `runs/encoders`. Raises UserError where there is
+    none, or without `download` none here.
     """
     source = encoder_source(name)
     if Path(source).is_dir():
@@ -314,7 +327,7 @@ def encoder_folder(runs: Path, name: str, revision: str | None) -> Path:
             raise UserError(unknown("encoder", name))
         from hbr.encoders import locate
 
-        return locate(source, revision)
+        return locate(source, revision, download=download)
 
     def make(folder: Path) -> None:
         from hbr import encoders, tiny
@@ -412,8 +425,18 @@ def _kept(runs: Path, name: str, stage: str, **wanted: Any) -> list[Store]:
     return [store for store, entry in found if entry and wanted.items() <= entry.items()]
 
 
-def _limit(limit: int | None) -> dict[str, int]:
-    return {"limit": limit} if limit else {}
+def _row_settings(
+    reader: RowsReader, name: str, languages: Sequence[str] | None, limit: int | None
+) -> dict[str, Any]:
+    chosen = {"languages": sorted(languages) if languages else None} if reader.linked else {}
+    settings = {"data": name, "version": reader.version, "layout": LAYOUT, **chosen}
+    return settings | ({"limit": limit} if limit else {})
+
+
+def _task_settings(name: str, passage: str, limit: int | None) -> dict[str, Any]:
+    version = _task_reader(name).version
+    settings = {"data": name, "passage": passage, "version": version, "layout": tasks.LAYOUT}
+    return settings | ({"limit": limit} if limit else {})
 
 
 def _tell(label: str, entry: dict[str, Any]) -> None:

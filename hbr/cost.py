@@ -1,0 +1,156 @@
+"""What a study will cost before it starts: hours by a probe of each encoder, disk, downloads."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from hbr.config import Config
+from hbr.data.catalogue import KINDS
+from hbr.data.rows import Rows
+from hbr.data.tasks import Task
+from hbr.errors import UserError
+from hbr.names import NAMES, resolve
+from hbr.pipeline import Pipeline
+from hbr.report.cost import Cost, Line
+from hbr.stages import prepare
+from hbr.sweep import Cell
+
+SAMPLE = 512  # texts whose lengths are looked at
+BYTES = {"float32": 4, "float16": 2}
+COPIES = 5  # of the weights of a run: the encoder, its best, a checkpoint with Adam's two
+
+
+def cost(todo: Iterable[Cell]) -> Cost:
+    """Say what some runs cost on this machine, one after the other.
+
+    Texts are taken to be as long as those of the data that are prepared, or else as the config
+    allows; nothing is downloaded or prepared for it.
+    """
+    cells = list(todo)
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.config.encoder.name, []).append(cell)
+    notes: dict[str, None] = {}
+    lines = [_line(name, own, notes) for name, own in groups.items()]
+    device = (
+        Pipeline(cells[0].config, cells[0].runs, cells[0].device).torch_device() if cells else None
+    )
+    return Cost(tuple(lines), _named(device), tuple(dict.fromkeys(_downloads(cells))), tuple(notes))
+
+
+def _line(encoder: str, cells: list[Cell], notes: dict[str, None]) -> Line:
+    from hbr.stages.probe import probe
+
+    config, runs = cells[0].config, cells[0].runs
+    try:
+        folder = prepare.encoder_folder(runs, encoder, config.encoder.revision, download=False)
+    except UserError:
+        notes[f"{encoder} is not here: its hours and disk are not among these"] = None
+        return Line(encoder, len(cells))
+    longest = config.encoder.query_length, config.encoder.passage_length
+    lengths = _row_lengths(cells, folder, notes) or longest
+    found = probe(folder, config, lengths, Pipeline(config, runs, cells[0].device).torch_device())
+    trained = [cell.config for cell in cells if cell.config.sampler.name != "untrained"]
+    copies = len(cells) + (COPIES - 1) * len(trained)
+    tokens, vectors = _to_encode(cells, folder, notes)
+    return Line(
+        encoder,
+        len(cells),
+        found.step,
+        sum(c.train.steps for c in trained) * found.step / 3600,
+        tokens * found.token / 3600,
+        1e-9 * (4 * found.parameters * copies + vectors * found.width * BYTES[config.encode.dtype]),
+    )
+
+
+def _row_lengths(cells: list[Cell], folder: Any, notes: dict[str, None]) -> tuple[int, int] | None:
+    """Give the mean tokens of a query and a passage of the training data, if they are prepared."""
+    for cell in cells:
+        config = cell.config
+        if config.sampler.name == "untrained":
+            continue
+        for name in config.data.train:
+            data = config.data
+            rows = prepare.ready_rows(cell.runs, name, data.languages, data.limit)
+            if rows is None:
+                notes[f"{name} is not prepared: its texts are taken to be as long as may be"] = None
+                continue
+            return _lengths(rows, config, folder)
+    return None
+
+
+def _lengths(rows: Rows, config: Config, folder: Any) -> tuple[int, int]:
+    chosen = config.encoder
+    asked = _tokens(rows.queries.column, chosen.query_prefix, chosen.query_length, folder)
+    told = _tokens(rows.passages.column, chosen.passage_prefix, chosen.passage_length, folder)
+    return max(2, round(asked)), max(2, round(told))
+
+
+def _tokens(column: Any, prefix: str, length: int, folder: Any) -> float:
+    """Give the mean number of tokens of some of a column's texts."""
+    from hbr.encoders import load
+
+    if not len(column):
+        return 0.0
+    places = np.random.default_rng(0).integers(0, len(column), min(SAMPLE, len(column)))
+    texts = [prefix + column[int(i)].as_py() for i in np.sort(places)]
+    return float(np.mean([len(ids) for ids in load(folder).tokenize(texts, length)]))
+
+
+def _to_encode(cells: list[Cell], folder: Any, notes: dict[str, None]) -> tuple[float, int]:
+    """Give the tokens and the texts of all evaluations."""
+    tokens, texts = 0.0, 0
+    for cell in cells:
+        config = cell.config
+        for dataset in cell.tasks:
+            chosen = config.evaluate
+            task = prepare.ready_task(cell.runs, dataset, chosen.passage, chosen.limit)
+            if task is None:
+                notes[f"{dataset} is not prepared: encoding it is not among these"] = None
+                continue
+            own = _task_tokens(task, config, folder)
+            tokens, texts = tokens + own, texts + len(task.queries) + len(task.passages)
+    return tokens, texts
+
+
+def _task_tokens(task: Task, config: Config, folder: Any) -> float:
+    chosen = config.encoder
+    asked = _tokens(task.queries["text"], chosen.query_prefix, chosen.query_length, folder)
+    told = _tokens(task.passages["text"], chosen.passage_prefix, chosen.passage_length, folder)
+    return len(task.queries) * asked + len(task.passages) * told
+
+
+def _downloads(cells: list[Cell]) -> Iterator[str]:
+    """Name what is not here, with its size where that is known."""
+    for cell in cells:
+        encoder = cell.config.encoder
+        try:
+            prepare.encoder_folder(cell.runs, encoder.name, encoder.revision, download=False)
+        except UserError:
+            named = encoder.name in NAMES["encoder"]
+            size = resolve("encoder", encoder.name).size if named else 0
+            yield f"encoder {encoder.name}" + (f" ({size:g} GB)" if size else "")
+    if not cells:
+        return
+    here = prepare.here(cells[0].runs)
+    trained = [c for c in cells if c.config.sampler.name != "untrained"]
+    wanted = {
+        "train": dict.fromkeys(name for cell in trained for name in cell.config.data.train),
+        "evaluate": dict.fromkeys(n for c in cells for n, source in c.tasks.items() if not source),
+    }
+    for kind, names in wanted.items():
+        for name in names:
+            entry = KINDS[kind].get(name.partition("/")[0])
+            if entry and not here.get(name):
+                yield f"{name}" + (f" ({entry.size})" if entry.size else "")
+
+
+def _named(device: Any) -> str:
+    if device is None:
+        return ""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device}, {torch.get_num_threads()} threads"
