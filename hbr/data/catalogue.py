@@ -27,6 +27,7 @@ CC_BY_SA, APACHE = "CC BY-SA 4.0", "Apache-2.0"
 MARCO = "Apache-2.0, MS MARCO"  # as its card says, and the terms of what was translated
 LAREQA = "github.com/google-research-datasets/lareqa"
 LASER = "github.com/facebookresearch/LASER, data/tatoeba/v1"
+BEIR, BEIR_PROTOCOL = "github.com/beir-cellar/beir", "nDCG@10, R@100"
 MEWSLI = (
     "github.com/google-research/google-research, dense_representations_for_entity_retrieval/mel"
 )
@@ -48,7 +49,20 @@ TASKS = {
     "xm3600": Entry("Crossmodal-3600, captions", "36", "261,375 captions", "CC BY 4.0", "google.github.io/crossmodal-3600", "like LAReQA"),
     "mewsli-x": Entry("Mewsli-X test", "11", "14,624 / 1,003,893", "not stated", MEWSLI, "mAP@20"),
     "mewsli-x-dev": Entry("Mewsli-X dev", "11", "2,991 / 1,003,893", "not stated", MEWSLI, "mAP@20"),
-    "beir": Entry("any folder in BEIR's layout", "en, and queries in any", "", "differs by set", "github.com/beir-cellar/beir", "nDCG@10, R@100"),
+    "beir": Entry("any folder in BEIR's layout", "en, and queries in any", "", "differs by set", BEIR, BEIR_PROTOCOL),
+    "beir-arguana": Entry("ArguAna, as BEIR has it", "en", "1,406 / 8.67 k", "", BEIR, BEIR_PROTOCOL),
+    "beir-climate-fever": Entry("Climate-FEVER, as BEIR has it", "en", "1,535 / 5.42 M", "", BEIR, BEIR_PROTOCOL),
+    "beir-dbpedia": Entry("DBpedia-Entity, as BEIR has it", "en", "400 / 4.63 M", "", BEIR, BEIR_PROTOCOL),
+    "beir-fever": Entry("FEVER, as BEIR has it", "en", "6,666 / 5.42 M", "", BEIR, BEIR_PROTOCOL),
+    "beir-fiqa": Entry("FiQA-2018, as BEIR has it", "en", "648 / 57 k", "", BEIR, BEIR_PROTOCOL),
+    "beir-hotpotqa": Entry("HotpotQA, as BEIR has it", "en", "7,405 / 5.23 M", "", BEIR, BEIR_PROTOCOL),
+    "beir-nfcorpus": Entry("NFCorpus, as BEIR has it", "en", "323 / 3.6 k", "", BEIR, BEIR_PROTOCOL),
+    "beir-nq": Entry("Natural Questions, as BEIR has it", "en", "3,452 / 2.68 M", "", BEIR, BEIR_PROTOCOL),
+    "beir-quora": Entry("Quora's duplicate questions, as BEIR has it", "en", "10,000 / 523 k", "", BEIR, BEIR_PROTOCOL),
+    "beir-scidocs": Entry("SCIDOCS, as BEIR has it", "en", "1,000 / 25 k", "", BEIR, BEIR_PROTOCOL),
+    "beir-scifact": Entry("SciFact, as BEIR has it", "en", "300 / 5 k", "", BEIR, BEIR_PROTOCOL),
+    "beir-touche": Entry("Touché-2020, as BEIR has it", "en", "49 / 382 k", "", BEIR, BEIR_PROTOCOL),
+    "beir-trec-covid": Entry("TREC-COVID, as BEIR has it", "en", "50 / 171 k", "", BEIR, BEIR_PROTOCOL),
     "mr-tydi": Entry("Mr. TyDi test", TYDI_LANGUAGES, "", APACHE, "castorini/mr-tydi", "mono, MRR@100"),
     "mr-tydi-dev": Entry("Mr. TyDi dev", TYDI_LANGUAGES, "", APACHE, "castorini/mr-tydi", "mono, MRR@100"),
     "mmarco-dev": Entry("mMARCO v2 small dev", MARCO_LANGUAGES, "6,980 / 8.84 M, each × 14", MARCO, "unicamp-dl/mmarco", "MRR@10"),
