@@ -24,6 +24,7 @@ from hbr.data.rows import (
     write_rows,
     write_tokens,
 )
+from hbr.data.snapshot import fetch_snapshots
 from hbr.data.tasks import Task, open_task, write_task
 from hbr.errors import UserError
 from hbr.names import NAMES, resolve, unknown
@@ -47,7 +48,7 @@ def rows(
     """Prepare training rows named in the table of names, or a path, or `hf:` and a hub id.
 
     Those that come in files of somebody else's layout are read from `source`, `$HBR_DATA/name`, or
-    what is prepared; of rows that refer to texts, `languages` alone are kept.
+    what is prepared, or a download; of rows that refer to texts, `languages` alone are kept.
     """
     reader, place = _rows_reader(name)
     if source and not reader.needs_source:
@@ -59,7 +60,9 @@ def rows(
     if reader.needs_source:
         place = source or _from_environment(name)
         if place is None:
-            return _prepared_rows(runs, name, settings)
+            if not reader.hub or (_kept(runs, name, "rows", settings=settings) and not force):
+                return _prepared_rows(runs, name, settings)
+            place = _downloaded(runs, name, reader, languages)
         if not place.exists():
             raise UserError(f"--source {place}: there is no such file or folder")
     elif place and not place.exists():  # it may have been prepared elsewhere
@@ -76,6 +79,22 @@ def rows(
     if store.build("rows", make, settings=settings, force=force, wait=True):
         _tell(label, store.entries()["rows"])
     return store, open_rows(store.path / "rows")
+
+
+def _downloaded(
+    runs: Path,
+    name: str,
+    reader: RowsReader | TaskReader,
+    languages: Sequence[str] | None = None,
+) -> Path:
+    """Bring the files of a data set that are not there yet; give their folder."""
+    downloads = runs / "downloads"
+    if reader.hub:
+        with lock(downloads / reader.hub[0].repo, wait=True):
+            return fetch_snapshots(name, reader.hub, downloads, languages)
+    assert isinstance(reader, TaskReader)
+    with lock(downloads / name, wait=True):
+        return fetch(name, reader.remote, downloads / name)
 
 
 def _prepared_rows(
@@ -126,11 +145,9 @@ def task(
             (store,) = prepared.values()
             say(f"{name}: as prepared from {store.entries()['task'].get('source')}")
             return store, open_task(store.path / "task", store.completion("task"))
-        if not reader.remote:
+        if not (reader.remote or reader.hub):
             raise UserError(f"--dataset {name} needs --source DIR, the folder with its files")
-        downloads = runs / "downloads" / name
-        with lock(downloads, wait=True):
-            place = fetch(name, reader.remote, downloads)
+        place = _downloaded(runs, name, reader)
     if place is not None and not place.exists():
         return _prepared_task(runs, name, place, passage, reader.version)
     store = _store(runs, name, _signature(reader.version, f"{name} {passage}", place))
@@ -372,7 +389,8 @@ def _signature(version: int, name: str, source: Path | None) -> Any:
     if source is None:
         return [version, name]
     files = sorted(source.rglob("*")) if source.is_dir() else [source]
-    stats = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    shown = [f for f in files if "/." not in f"{f}".removeprefix(f"{source}")]  # no lock, no cache
+    stats = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in shown]
     return [version, name, stats]
 
 
