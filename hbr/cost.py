@@ -142,7 +142,7 @@ def _downloads(cells: list[Cell]) -> Iterator[str]:
     for kind, names in wanted.items():
         for name in names:
             entry = KINDS[kind].get(name.partition("/")[0])
-            if entry and not here.get(name):
+            if entry and here.get(name, "") in ("", "download"):
                 yield f"{name}" + (f" ({entry.size})" if entry.size else "")
 
 

@@ -317,7 +317,7 @@ def test_the_commands_pack_and_unpack(packed: Packed, tmp_path: Path) -> None:
     said = hbr("prepare", *words, "--output-dir", tmp_path / "runs")
     assert (said.code, said.out.strip()) == (0, str(tmp_path / "a.tar"))
     plan = hbr("sweep", packed.study, "--dry-run", "--output-dir", tmp_path / "runs")
-    assert plan.out.count("to do") == 4
+    assert plan.out.count("to do  ") == 4
     nothing = hbr("sweep", packed.study, "--dry-run", "--output-dir", tmp_path / "empty")
     assert (nothing.code, "pairs.jsonl: there is no such file" in nothing.err) == (2, True)
 

@@ -3,68 +3,160 @@
 import errno
 import hashlib
 import http.client
+import os
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
+from hbr.data.archives import unpack
 from hbr.errors import UserError, first_line
-from hbr.talk import track
+from hbr.talk import say, track
 
 TIMEOUT = 30  # seconds without a byte
+PAUSES = (1, 4, 16)  # seconds before each further attempt
+FAILURES = (urllib.error.URLError, http.client.HTTPException, OSError)
 
 
 class Remote(NamedTuple):
-    """A file on the web and the SHA-256 of its bytes, in hex."""
+    """A file on the web and its checksum: `sha256:HEX`, `md5:HEX`, or `git:HEX`, a blob's id.
+
+    With `unpack` it is a zip or a tar, wanted for the file or folder that it holds. A `token` is
+    sent to the host of the address, and to none that it redirects to.
+    """
 
     url: str
-    sha256: str
+    checksum: str
+    unpack: bool = False
+    token: str = ""
+
+
+def listed(table: str, root: str) -> dict[str, Remote]:
+    """Give the files below an address that a table of checksums names; its ending is their kind."""
+    text = (resources.files("hbr.data") / "checksums" / table).read_text("utf-8")
+    pairs = (line.split() for line in text.splitlines())
+    kind = table.rpartition(".")[2]
+    return {name: Remote(f"{root}/{name}", f"{kind}:{digest}") for digest, name in pairs}
 
 
 def fetch(name: str, files: Mapping[str, Remote], folder: Path) -> Path:
     """Bring the files of a data set into a folder, those that are not there yet.
 
-    Raises UserError (exit code 1) where one cannot be had, or its checksum is not the expected.
+    What was cut off, by a kill too, is gone on with by the next call. Raises UserError (exit
+    code 1) where one cannot be had, or its checksum is not the expected.
     """
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {file: remote for file, remote in files.items() if not (folder / file).exists()}
     for file, remote in track(wanted.items(), f"downloading {name}", len(wanted), "files"):
-        partial = folder / f".{file}.partial"
+        target = folder / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.partial")
         try:
-            digest = _download(remote.url, partial)
-        except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-            partial.unlink(missing_ok=True)
+            _download(remote, partial)
+        except FAILURES as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                partial.unlink(missing_ok=True)
                 raise
             told = getattr(error, "reason", error)
             reason = first_line(told) if isinstance(told, BaseException) else told
+            again = "do it again to go on from there, or " if partial.exists() else ""
             raise UserError(
-                f"{name} cannot be downloaded ({reason}): put {_listing(files)} into a folder and "
-                f"say --source FOLDER, or set HBR_DATA to the folder above one named {name}",
+                f"{name} cannot be downloaded ({remote.url}: {reason}): {again}put "
+                f"{_listing(files)} into a folder and say --source FOLDER, or set HBR_DATA to the "
+                f"folder above one named {name}",
                 exit_code=1,
             ) from error
-        if digest != remote.sha256:
-            partial.unlink()
-            raise UserError(
-                f"{remote.url} is not the file that hbr knows (SHA-256 {digest}, expected "
-                f"{remote.sha256}); hand over a good copy with --source FOLDER",
-                exit_code=1,
-            )
-        partial.replace(folder / file)
+        if remote.unpack:
+            _unpack(remote.url, partial, target)
+        else:
+            partial.replace(target)
     return folder
 
 
-def _download(url: str, path: Path) -> str:
-    digest = hashlib.sha256()
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as response, path.open("wb") as file:
-        expected, got = response.headers.get("Content-Length"), 0
+def _download(remote: Remote, partial: Path) -> None:
+    """Bring a file until its checksum is right, going on with what an earlier attempt brought."""
+    kind = remote.checksum.partition(":")[0]
+    if partial.exists() and checksum(partial, kind) == remote.checksum:
+        return
+    pauses = iter(PAUSES)
+    while True:
+        try:
+            resumed = _receive(remote, partial)
+        except FAILURES as error:
+            if getattr(error, "code", 0) == 416 and partial.exists():  # longer than the file
+                partial.unlink()
+                continue
+            pause = next(pauses, None) if _passing(error) else None
+            if pause is None:
+                raise
+            say(f"{remote.url}: {first_line(error)}; trying again in {pause} s")
+            time.sleep(pause)
+            continue
+        found = checksum(partial, kind)
+        if found == remote.checksum:
+            return
+        partial.unlink()
+        if not resumed:
+            raise UserError(
+                f"{remote.url} is not the file that hbr knows ({found}, expected "
+                f"{remote.checksum}); hand over a good copy with --source FOLDER",
+                exit_code=1,
+            )
+
+
+def _receive(remote: Remote, partial: Path) -> bool:
+    """Append what is missing of a file, or write it anew; say whether it was appended."""
+    done = partial.stat().st_size if partial.exists() else 0
+    request = urllib.request.Request(remote.url)
+    if remote.token:
+        request.add_unredirected_header("Authorization", f"Bearer {remote.token}")
+    if done:
+        request.add_header("Range", f"bytes={done}-")
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as response, partial.open("ab") as file:
+        resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
+        if not resumed:
+            file.truncate(0)
         while block := response.read(1 << 20):
-            digest.update(block)
-            got += file.write(block)
-    if expected is not None and got != int(expected):
-        raise http.client.IncompleteRead(b"", int(expected) - got)
-    return digest.hexdigest()
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+        if response.length:  # of Content-Length, still to come
+            raise http.client.IncompleteRead(b"", response.length)
+    return resumed
+
+
+def _passing(error: Exception) -> bool:
+    """Say whether another attempt may go better: a connection broke, or the server is busy."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code in (408, 429) or error.code >= 500
+    reason = getattr(error, "reason", error)
+    broken = isinstance(reason, http.client.IncompleteRead | TimeoutError | ConnectionError)
+    return broken and not isinstance(reason, ConnectionRefusedError)
+
+
+def checksum(path: Path, kind: str) -> str:
+    """Give the checksum of a file as a Remote has it: `sha256`, `md5` or `git`, a colon and hex."""
+    digest = hashlib.new("sha1" if kind == "git" else kind, usedforsecurity=False)
+    if kind == "git":
+        digest.update(b"blob %d\0" % path.stat().st_size)
+    with path.open("rb") as file:
+        hashlib.file_digest(file, lambda: digest)
+    return f"{kind}:{digest.hexdigest()}"
+
+
+def _unpack(url: str, archive: Path, target: Path) -> None:
+    try:
+        unpack(archive, target)
+    except ValueError as error:
+        archive.unlink()
+        raise UserError(
+            f"{url}: {error}; nothing of it was kept: unpack a good copy yourself and say "
+            "--source FOLDER",
+            exit_code=1,
+        ) from error
 
 
 def _listing(files: Mapping[str, Remote]) -> str:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from hbr.config import Encoder as EncoderConfig
 from hbr.data import overlap, tasks
+from hbr.data.catalogue import KINDS
 from hbr.data.fetch import fetch
 from hbr.data.readers import RowsReader, TaskReader, hub, irds, jsonl
 from hbr.data.rows import (
@@ -25,6 +26,7 @@ from hbr.data.rows import (
     write_rows,
     write_tokens,
 )
+from hbr.data.snapshot import fetch_snapshots
 from hbr.data.tasks import Task, limited, open_task, write_task
 from hbr.errors import UserError
 from hbr.names import NAMES, as_folder, resolve, unknown
@@ -49,8 +51,8 @@ def rows(
     """Prepare training rows named in the table of names, or a path, or `hf:` and a hub id.
 
     Those that come in files of somebody else's layout are read from `source`, `$HBR_DATA/name`, or
-    what is prepared; of rows that refer to texts, `languages` alone are kept. With a `limit` so
-    many rows of each language are kept.
+    what is prepared, or a download; of rows that refer to texts, `languages` alone are kept. With
+    a `limit` so many rows of each language are kept.
     """
     reader, place = _rows_reader(name)
     if source and not reader.needs_source:
@@ -60,7 +62,9 @@ def rows(
     if reader.needs_source:
         place = source or _from_environment(name)
         if place is None:
-            return _prepared_rows(runs, name, settings)
+            if not reader.hub or (_kept(runs, name, "rows", settings=settings) and not force):
+                return _prepared_rows(runs, name, settings)
+            place = _downloaded(runs, name, reader, languages)
         if not place.exists():
             raise UserError(f"--source {place}: there is no such file or folder")
     elif place and not place.exists():  # it may have been prepared elsewhere
@@ -82,6 +86,23 @@ def rows(
     if store.build("rows", make, settings=settings, force=force, wait=True):
         _tell(label, store.entries()["rows"])
     return store, open_rows(store.path / "rows")
+
+
+def _downloaded(
+    runs: Path,
+    name: str,
+    reader: RowsReader | TaskReader,
+    languages: Sequence[str] | None = None,
+) -> Path:
+    """Bring the files of a data set that are not there yet; give their folder."""
+    downloads = runs / "downloads"
+    if reader.hub:
+        with lock(downloads / reader.hub[0].repo, wait=True):
+            return fetch_snapshots(name, reader.hub, downloads, languages)
+    assert isinstance(reader, TaskReader)
+    place = downloads / as_folder(name)
+    with lock(place, wait=True):
+        return fetch(name, reader.remote, place)
 
 
 def _prepared_rows(
@@ -139,11 +160,9 @@ def task(
             (store,) = prepared.values()
             say(f"{name}: as prepared from {store.entries()['task'].get('source')}")
             return store, open_task(store.path / "task", store.completion("task"))
-        if not reader.remote:
+        if not (reader.remote or reader.hub):
             raise UserError(f"--dataset {name} needs --source DIR, the folder with its files")
-        downloads = runs / "downloads" / as_folder(name)
-        with lock(downloads, wait=True):
-            place = fetch(name, reader.remote, downloads)
+        place = _downloaded(runs, name, reader)
     if place is not None and not place.exists():
         return _prepared_task(runs, name, place, settings)
     label = " ".join(map(str, filter(None, (name, passage, limit))))
@@ -205,16 +224,20 @@ def ready_task(runs: Path, name: str, passage: str, limit: int | None) -> Task |
 
 
 def here(runs: Path) -> dict[str, str]:
-    """Say of every named data set whether it is embedded, prepared, in `$HBR_DATA`, or not here."""
+    """Say of every named data set where it is: embedded, prepared, in `$HBR_DATA`, a download."""
     found: dict[str, str] = {}
-    for kind, stage in (("task", "task"), ("rows", "rows")):
-        for name in NAMES[kind]:
+    for stage, names in (("task", KINDS["evaluate"]), ("rows", KINDS["train"])):
+        for name in names:
             if name.startswith("embedded"):
                 found[name] = "embedded"
             elif _kept(runs, name, stage):
                 found[name] = "prepared"
             elif not found.get(name):
-                found[name] = "in $HBR_DATA" if _from_environment(name) else ""
+                reader = _task_reader(name) if stage == "task" else _rows_reader(name)[0]
+                remote = reader.hub or getattr(reader, "remote", {})
+                found[name] = (
+                    "in $HBR_DATA" if _from_environment(name) else "download" * bool(remote)
+                )
     return found
 
 
@@ -390,7 +413,8 @@ def _task_reader(name: str) -> TaskReader:
     if name.startswith(irds.PREFIX):
         return irds.reader(name)
     reader: TaskReader = resolve("task", name)
-    return reader
+    _, _, one = name.partition("/")
+    return reader.named(one) if one and reader.named else reader
 
 
 def _from_environment(name: str) -> Path | None:
@@ -404,7 +428,8 @@ def _signature(version: int, name: str, source: Path | None) -> Any:
     if source is None:
         return [version, name]
     files = sorted(source.rglob("*")) if source.is_dir() else [source]
-    stats = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    shown = [f for f in files if "/." not in f"{f}".removeprefix(f"{source}")]  # no lock, no cache
+    stats = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in shown]
     return [version, name, stats]
 
 

@@ -1,15 +1,29 @@
 """A download is there whole and as expected, or not at all."""
 
+import errno
 import functools
 import hashlib
+import json
+import signal
 import socketserver
+import subprocess
+import sys
 import threading
+import time
+import zipfile
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from hbr.data.fetch import Remote, fetch
+from hbr.data import fetch as fetching
+from hbr.data.fetch import Remote, checksum, fetch
+from hbr.data.readers.beir import BEIR, collection
+from hbr.data.readers.tatoeba import TATOEBA, TATOEBA_112
+from hbr.data.readers.xm3600 import XM3600
 from hbr.errors import UserError
+from tests.support import hbr
 
 BYTES = {"de.json": b"eins" * 500_000, "en.json": b"one"}
 
@@ -19,35 +33,67 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(SimpleHTTPRequestHandler):
+    """Knows ranges; the first folder of an address says how it misbehaves."""
+
     def do_GET(self):
-        self.server.asked.append(self.path.strip("/"))
-        if self.path == "/cut.json":  # says more than it sends
-            self.send_response(200)
-            self.send_header("Content-Length", "100")
-            self.end_headers()
-            self.wfile.write(b"short")
-        elif self.path == "/rude.json":  # no HTTP at all
+        how, _, name = self.path.strip("/").rpartition("/")
+        self.server.asked.append(name)
+        self.server.ranges.append(self.headers["Range"])
+        path = Path(self.directory) / name
+        if name == "rude.json":  # no HTTP at all
             self.wfile.write(b"\x00\x01\x02\r\n\r\n")
+        elif not path.exists():
+            self.send_error(404)
+        elif how == "busy" and self.server.asked.count(name) == 1:
+            self.send_error(503)
         else:
-            super().do_GET()
+            self.give(how, path.read_bytes())
+
+    def give(self, how, content):
+        start = 0
+        if self.headers["Range"] and how != "whole":
+            start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+            if start >= len(content):
+                return self.send_error(416)
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        else:
+            self.send_response(200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        if how == "cut" or (how == "breaks" and len(self.server.asked) < 3):
+            self.wfile.write(content[start : start + 1000])
+        elif how == "stalls":
+            self.wfile.write(content[: 5 << 18])
+            self.server.stop.wait(60)
+        else:
+            self.wfile.write(content[start:])
+        return None
 
     def log_message(self, *_):
         pass
 
 
+def pauses(server) -> int:
+    return len(server.pauses)
+
+
 @pytest.fixture
-def server(tmp_path):
-    """Serve BYTES on this machine; `asked` holds what was asked for."""
+def server(tmp_path, monkeypatch):
+    """Serve BYTES on this machine; `asked` and `ranges` hold what was asked for, `pauses` waits."""
     root = tmp_path / "served"
     root.mkdir()
     for name, content in BYTES.items():
         (root / name).write_bytes(content)
     handler = functools.partial(Handler, directory=str(root))
     with Server(("127.0.0.1", 0), handler) as running:
-        running.asked = []
+        running.asked, running.ranges, running.pauses = [], [], []
+        running.stop = threading.Event()
+        monkeypatch.setattr(fetching, "time", SimpleNamespace(sleep=running.pauses.append))
         thread = threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         yield running
+        running.stop.set()
         running.shutdown()
         thread.join()
 
@@ -56,7 +102,7 @@ def remotes(server, **changed: str) -> dict[str, Remote]:
     url = f"http://127.0.0.1:{server.server_address[1]}"
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in BYTES.items()}
     digests.update({f"{stem}.json": digest for stem, digest in changed.items()})
-    return {name: Remote(f"{url}/{name}", digest) for name, digest in digests.items()}
+    return {name: Remote(f"{url}/{name}", f"sha256:{digest}") for name, digest in digests.items()}
 
 
 def failure(files: dict[str, Remote], folder) -> str:
@@ -113,7 +159,190 @@ def test_a_server_that_is_down_is_told_in_one_line_with_the_ways_out(server, tmp
     assert not (tmp_path / "small" / "de.json").exists()
 
 
-@pytest.mark.parametrize("stem", ["cut", "rude"])
-def test_an_answer_that_breaks_off_or_is_not_http_leaves_nothing(server, tmp_path, stem):
-    failure({f"{stem}.json": remotes(server, **{stem: "0" * 64})[f"{stem}.json"]}, tmp_path / "to")
+def test_an_answer_that_is_not_http_leaves_nothing(server, tmp_path):
+    failure({"rude.json": remotes(server, rude="0" * 64)["rude.json"]}, tmp_path / "to")
     assert list((tmp_path / "to").iterdir()) == []
+
+
+def one(server, path: str = "", **changed) -> dict[str, Remote]:
+    remote = remotes(server)["de.json"]
+    return {"de.json": remote._replace(url=remote.url.replace("/de", f"/{path}de"), **changed)}
+
+
+def test_a_connection_that_breaks_is_gone_on_with_in_the_same_call(server, tmp_path):
+    folder = fetch("small", one(server, "breaks/"), tmp_path / "small")
+    assert (folder / "de.json").read_bytes() == BYTES["de.json"]
+    assert server.ranges == [None, "bytes=1000-", "bytes=2000-"]
+    assert pauses(server) == 2
+
+
+def test_what_was_cut_off_is_kept_and_the_next_call_goes_on_from_there(server, tmp_path):
+    message = failure(one(server, "cut/"), tmp_path / "small")
+    assert "do it again to go on from there" in message
+    (partial,) = (tmp_path / "small").iterdir()
+    assert partial.name == ".de.json.partial"
+    assert partial.read_bytes() == BYTES["de.json"][: 1000 * (1 + len(fetching.PAUSES))]
+    server.ranges.clear()
+    fetch("small", one(server), tmp_path / "small")
+    assert server.ranges == ["bytes=4000-"]
+    assert {p.name: p.read_bytes() for p in (tmp_path / "small").iterdir()} == only("de.json")
+
+
+def test_a_killed_download_is_gone_on_with(server, tmp_path):
+    remote = one(server, "stalls/")["de.json"]
+    code = (
+        "import sys; from pathlib import Path; from hbr.data.fetch import Remote, fetch\n"
+        "fetch('small', {'de.json': Remote(*sys.argv[2:])}, Path(sys.argv[1]))"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "small"), remote.url, remote.checksum]
+    partial = tmp_path / "small" / ".de.json.partial"
+    with subprocess.Popen(words) as process:
+        until = time.monotonic() + 60
+        while not (partial.exists() and partial.stat().st_size) and time.monotonic() < until:
+            time.sleep(0.02)
+        process.kill()
+    server.stop.set()
+    assert process.returncode == -signal.SIGKILL
+    done = partial.stat().st_size
+    assert 0 < done < len(BYTES["de.json"])
+    server.ranges.clear()
+    fetch("small", one(server), tmp_path / "small")
+    assert server.ranges == [f"bytes={done}-"]
+    assert {p.name: p.read_bytes() for p in (tmp_path / "small").iterdir()} == only("de.json")
+
+
+def test_a_server_that_knows_no_ranges_starts_anew(server, tmp_path):
+    left(tmp_path, b"something else")
+    folder = fetch("small", one(server, "whole/"), tmp_path / "small")
+    assert server.ranges == ["bytes=14-"]
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == only("de.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "ranges"),
+    [
+        (BYTES["de.json"] + b"more", ["bytes=2000004-", None]),  # 416
+        (b"zwei", ["bytes=4-", None]),  # another file's beginning: the checksum tells
+        (BYTES["de.json"], []),  # whole, and killed before it had its name
+    ],
+)
+def test_what_is_left_of_an_earlier_attempt_never_spoils_a_file(server, tmp_path, content, ranges):
+    left(tmp_path, content)
+    folder = fetch("small", one(server), tmp_path / "small")
+    assert server.ranges == ranges
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == only("de.json")
+
+
+def test_a_busy_server_is_asked_again_and_one_without_the_file_is_not(server, tmp_path):
+    fetch("small", one(server, "busy/"), tmp_path / "small")
+    assert pauses(server) == 1
+    failure(remotes(server, nowhere="0" * 64), tmp_path / "none")
+    assert server.asked.count("nowhere.json") == 1
+
+
+def test_a_full_disk_is_told_as_such_and_nothing_is_left(server, tmp_path, monkeypatch):
+    def full(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(fetching.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        fetch("small", one(server), tmp_path / "small")
+    assert list((tmp_path / "small").iterdir()) == []
+
+
+def test_checksums_of_md5_and_of_git_count_too(server, tmp_path):
+    md5 = hashlib.md5(BYTES["en.json"]).hexdigest()
+    blob = hashlib.sha1(b"blob 3\0one").hexdigest()  # as `git hash-object` has it
+    remote = remotes(server)["en.json"]
+    for kind, digest in (("md5", md5), ("git", blob)):
+        fetch("small", {"en.json": remote._replace(checksum=f"{kind}:{digest}")}, tmp_path / kind)
+        wrong = {"en.json": remote._replace(checksum=f"{kind}:{'0' * len(digest)}")}
+        assert f"{kind}:{digest}, expected {kind}:000" in failure(wrong, tmp_path / f"no-{kind}")
+
+
+def test_an_archive_becomes_the_folder_that_it_holds(server, tmp_path):
+    held = tmp_path / "served" / "set.zip"
+    with zipfile.ZipFile(held, "w") as file:
+        file.writestr("set/qrels/test.tsv", "1\t2\t1\n")
+        file.writestr("readme", "not wanted")
+    url = remotes(server)["de.json"].url.replace("de.json", "set.zip")
+    checksum = f"sha256:{hashlib.sha256(held.read_bytes()).hexdigest()}"
+    folder = fetch("small", {"set": Remote(url, checksum, unpack=True)}, tmp_path / "small")
+    assert [p.name for p in folder.iterdir()] == ["set"]
+    assert (folder / "set" / "qrels" / "test.tsv").read_text() == "1\t2\t1\n"
+    wrong = {"other": Remote(url, checksum, unpack=True)}
+    assert "set.zip: holds no other; nothing of it was kept" in failure(wrong, tmp_path / "wrong")
+    assert list((tmp_path / "wrong").iterdir()) == []
+
+
+def test_tatoebas_checksums_are_those_of_the_real_files(shared_data):
+    wrong = [
+        name
+        for name, remote in TATOEBA_112.remote.items()
+        if checksum(shared_data / "tatoeba" / name, "sha256") != remote.checksum
+    ]
+    assert wrong == []
+    assert (len(TATOEBA.remote), len(TATOEBA_112.remote)) == (72, 224)
+
+
+def prepared(server, tmp_path, monkeypatch, name: str, place: str, reader) -> str:
+    """Prepare a data set whose upstream is the server; give what is said."""
+    url = remotes(server)["de.json"].url.removesuffix("/de.json")
+    files = {
+        file: remote._replace(url=f"{url}/{remote.url.rpartition('/')[2]}")
+        for file, remote in reader.remote.items()
+    }
+    for file, remote in files.items():
+        served = tmp_path / "served" / remote.url.rpartition("/")[2]
+        kind = remote.checksum.partition(":")[0]
+        files[file] = remote._replace(checksum=checksum(served, kind))
+    there = reader._replace(remote=files)
+    monkeypatch.setattr(place, BEIR._replace(named=lambda _: there) if "/" in name else there)
+    monkeypatch.delenv("HBR_DATA", raising=False)
+    said = hbr("prepare", "--dataset", name, "--output-dir", tmp_path / "runs")
+    assert said.code == 0, said.err
+    return said.err
+
+
+def test_tatoeba_needs_no_source(server, tmp_path, monkeypatch):
+    for number, name in enumerate(TATOEBA.remote):
+        (tmp_path / "served" / name).write_text(f"{number // 2}\n")
+    place = "hbr.data.readers.tatoeba.TATOEBA"
+    said = prepared(server, tmp_path, monkeypatch, "tatoeba", place, TATOEBA)
+    assert "prepared tatoeba: 72 queries, 72 passages in 72 languages" in said
+    assert len(list((tmp_path / "runs/downloads/tatoeba").glob("tatoeba.*"))) == 72
+    server.shutdown()
+    assert hbr("prepare", "--dataset", "tatoeba", "--output-dir", tmp_path / "runs").code == 0
+
+
+def test_crossmodals_captions_need_no_source(server, tmp_path, monkeypatch):
+    captions = {"image/key": "1", "en": {"caption": ["a cat", "one cat"]}}
+    with zipfile.ZipFile(tmp_path / "served" / "captions.zip", "w") as held:
+        held.writestr("captions.jsonl", json.dumps(captions) + "\n")
+    place = "hbr.data.readers.xm3600.XM3600"
+    said = prepared(server, tmp_path, monkeypatch, "xm3600", place, XM3600)
+    assert "prepared xm3600: 1 queries, 1 passages in 1 languages" in said
+
+
+def test_collections_of_beir_need_no_source(server, tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "served" / "scifact.zip", "w") as held:
+        held.writestr("scifact/corpus.jsonl", '{"_id": "d", "title": "", "text": "text"}\n')
+        held.writestr("scifact/queries.jsonl", '{"_id": "q", "text": "query"}\n')
+        held.writestr("scifact/qrels/test.tsv", "query-id\tcorpus-id\tscore\nq\td\t1\n")
+    place, reader = "hbr.data.readers.beir.BEIR", collection("scifact")
+    said = prepared(server, tmp_path, monkeypatch, "beir/scifact", place, reader)
+    assert "prepared beir/scifact: 1 queries, 1 passages in 1 languages" in said
+    above = hbr(
+        *("prepare", "--dataset", "beir/scifact", "--output-dir", tmp_path / "other"),
+        *("--source", tmp_path / "runs/downloads/beir-scifact/scifact"),
+    )
+    assert "prepared beir/scifact: 1 queries" in above.err
+
+
+def only(name: str) -> dict[str, bytes]:
+    return {name: BYTES[name]}
+
+
+def left(tmp_path, content: bytes) -> None:
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / ".de.json.partial").write_bytes(content)

@@ -3,13 +3,18 @@
 Thakur et al., BEIR: A Heterogeneous Benchmark for Zero-shot Evaluation of Information Retrieval
 Models (arXiv 2104.08663). Queries and corpus are taken to be English; translated queries, with the
 ids of the English ones, may stand beside them as `queries.<language>.jsonl`.
+
+Downloaded are those whose MD5 is in BEIR's README. Of its MSMARCO BEIR reports the dev set, and
+CQADupStack is twelve collections: both are read from folders, as any other.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+from hbr.data.fetch import listed
 from hbr.data.readers import TaskReader
 from hbr.data.readers.files import LEFT_OUT, add_gain, present, records, required, table
 from hbr.data.readers.streams import titled
@@ -18,6 +23,7 @@ from hbr.errors import UserError
 
 LANGUAGE = "en"
 LAYOUT = "a BEIR folder: corpus.jsonl, queries.jsonl and qrels/test.tsv"
+ARCHIVES = listed("beir.md5", "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets")
 TRANSLATED = re.compile(r"queries\.([A-Za-z]{2,3}(?:[-_]\w+)?)\.jsonl(?:\.gz)?")
 
 
@@ -48,6 +54,12 @@ def read(source: Path | None, _passage: str) -> Draft:
     return Draft(queries, _passages(corpus), relevant, protocol, settings, notes)
 
 
+def read_named(source: Path | None, passage: str, name: str) -> Draft:
+    """Read a collection from its folder, or from the folder above, as its archive unpacks."""
+    assert source is not None
+    return read(source / name if (source / name).is_dir() else source, passage)
+
+
 def _passages(corpus: Path) -> Iterator[Passage]:
     for _, record in records(corpus, "_id", "text"):
         yield Passage(str(record["_id"]), LANGUAGE, titled(record.get("title"), record["text"]))
@@ -72,4 +84,11 @@ def _judged(source: Path) -> tuple[str, dict[str, dict[str, int]]]:
     return split, judged
 
 
-BEIR = TaskReader(read)
+def collection(name: str) -> TaskReader:
+    """Give the reader of a collection by its name, which is that of its archive."""
+    archive = ARCHIVES.get(f"{name}.zip")
+    remote = {name: archive._replace(unpack=True)} if archive else {}
+    return TaskReader(partial(read_named, name=name), remote)
+
+
+BEIR = TaskReader(read, named=collection)

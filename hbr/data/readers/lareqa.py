@@ -23,7 +23,7 @@ MLQA_REVISION = "354d67d1cd066854cdfbf5ad0e6105528976141d"  # the last of upstre
 def _files(folder: str, digests: Mapping[str, str]) -> dict[str, Remote]:
     """Name the files of a folder at a revision, one a language."""
     return {
-        f"{language}.json": Remote(f"{REPOSITORY}/{folder}/{language}.json", digest)
+        f"{language}.json": Remote(f"{REPOSITORY}/{folder}/{language}.json", f"sha256:{digest}")
         for language, digest in digests.items()
     }
 

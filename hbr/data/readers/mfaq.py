@@ -10,6 +10,7 @@ from typing import Any
 
 from hbr.data.readers import RowsReader
 from hbr.data.readers.streams import find, json_lines, row
+from hbr.data.snapshot import Snapshot
 from hbr.errors import UserError
 
 NAMES = ("train.jsonl", "en/train.jsonl", "data/en/train.jsonl")
@@ -30,4 +31,5 @@ def read(source: Path | None) -> Iterator[dict[str, Any]]:
             yield row(f"{own}:{number}", question, answer)
 
 
-MFAQ = RowsReader(read, needs_source=True)
+HUB = Snapshot("clips/mfaq", ("data/en/train.jsonl",))
+MFAQ = RowsReader(read, needs_source=True, hub=(HUB,))

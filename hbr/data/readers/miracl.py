@@ -1,7 +1,8 @@
 """MIRACL's layout: topics and qrels by language, and corpora of gzipped JSON lines.
 
 Zhang et al., MIRACL: A Multilingual Retrieval Dataset Covering 18 Diverse Languages (TACL 2023).
-Read are clones of the hub's miracl/miracl and miracl/miracl-corpus, in one folder or side by side.
+Read are clones of the hub's miracl/miracl and miracl/miracl-corpus, in one folder or side by side;
+what is read of them can be downloaded.
 """
 
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 from hbr.data.readers import TaskReader
 from hbr.data.readers.files import asked_in, first_of_each, records, required
 from hbr.data.readers.streams import titled
+from hbr.data.snapshot import Snapshot
 from hbr.data.tasks import Draft, Passage, Query
 from hbr.errors import UserError
 
@@ -84,4 +86,12 @@ def _folder(source: Path, name: str) -> Path | None:
     return next((place for place in places if place.is_dir()), None)
 
 
-MIRACL = TaskReader(read)
+CODES = dict(zip(LANGUAGES, LANGUAGES, strict=True))
+JUDGED = tuple(
+    f"miracl-v1.0-{{0}}/{kind}/{kind}.miracl-v1.0-{{0}}-dev.tsv" for kind in ("topics", "qrels")
+)
+HUB = (
+    Snapshot("miracl/miracl", JUDGED, CODES),
+    Snapshot("miracl/miracl-corpus", ("miracl-corpus-v1.0-{0}/docs-*.jsonl.gz",), CODES),
+)
+MIRACL = TaskReader(read, hub=HUB)

@@ -1,9 +1,9 @@
 """mMARCO's training triples: queries and passages parallel by their ids, in up to 14 languages.
 
 Bonifacio et al., mMARCO: A Multilingual Version of the MS MARCO Passage Ranking Dataset
-(arXiv 2108.13897). Read is the folder `data` of the hub's unicamp-dl/mmarco, or a folder of one
-translation (`google` is its version 2, `helsinki` version 1): collections/, queries/train/, and
-triples.train.ids.small.tsv in it or beside it.
+(arXiv 2108.13897). Read is a clone of the hub's unicamp-dl/mmarco, its folder `data`, or
+that of one translation (`google` is its version 2, `helsinki` version 1): collections/,
+queries/train/, and triples.train.ids.small.tsv in it or beside it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from hbr.data.readers import RowsReader
-from hbr.data.readers.mmarco_dev import LANGUAGES
+from hbr.data.readers.mmarco_dev import LANGUAGES, folders, hub
 from hbr.data.readers.streams import lines
 from hbr.data.rows import Linked
 from hbr.errors import UserError
@@ -22,8 +22,7 @@ TRIPLES = "triples.train.ids.small.tsv"
 
 def read(source: Path | None, languages: Sequence[str] | None, translation: str) -> Linked:
     """Give a row a triple, of query, passage and negative, in the languages asked for or all."""
-    assert source is not None
-    base = source if (source / "collections").is_dir() else source / translation
+    source, base = folders(source, translation)
     there = {
         code: (
             base / "collections" / f"{word}_collection.tsv",
@@ -82,5 +81,13 @@ def _triples(path: Path) -> Iterator[tuple[str, str, tuple[str]]]:
         yield cells[0], cells[1], (cells[2],)
 
 
-TRAIN = RowsReader(partial(read, translation="google"), needs_source=True, linked=True)
-TRAIN_V1 = RowsReader(partial(read, translation="helsinki"), needs_source=True, linked=True)
+def _reader(translation: str) -> RowsReader:
+    return RowsReader(
+        partial(read, translation=translation),
+        needs_source=True,
+        linked=True,
+        hub=hub(translation, "train", TRIPLES),
+    )
+
+
+TRAIN, TRAIN_V1 = _reader("google"), _reader("helsinki")

@@ -1,8 +1,8 @@
 """mMARCO's small dev set: collections and queries by language, parallel by their ids.
 
 Bonifacio et al., mMARCO: A Multilingual Version of the MS MARCO Passage Ranking Dataset
-(arXiv 2108.13897). Read is the folder `data` of the hub's unicamp-dl/mmarco or a folder of one
-translation: collections/, queries/dev/, and qrels.dev.small.tsv in it or beside it.
+(arXiv 2108.13897). Read is a clone of the hub's unicamp-dl/mmarco, its folder `data`, or
+that of one translation: collections/, queries/dev/, and qrels.dev.small.tsv in it or beside it.
 """
 
 from collections import Counter
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hbr.data.readers import TaskReader
 from hbr.data.readers.files import LEFT_OUT, judgements, present, table
+from hbr.data.snapshot import Snapshot
 from hbr.data.tasks import Draft, Passage, Query
 from hbr.errors import UserError
 
@@ -29,8 +30,7 @@ def read(source: Path | None, _passage: str, translation: str) -> Draft:
     Relevant are the judged passages in all these languages. Where the small file of the queries
     is missing, as in the helsinki translation, the whole one is read.
     """
-    assert source is not None
-    base = source if (source / "collections").is_dir() else source / translation
+    source, base = folders(source, translation)
     collections, asked = _files(base)
     places = (folder / QRELS for folder in dict.fromkeys((source, base, base.parent)))
     qrels = next(filter(None, map(present, places)), None)
@@ -52,6 +52,24 @@ def read(source: Path | None, _passage: str, translation: str) -> Draft:
     named = f", {translation} translation" if base != source else ""
     protocol = f"mMARCO small dev{named}"
     return Draft(queries, _passages(collections), relevant, protocol, notes=notes)
+
+
+def folders(source: Path | None, translation: str) -> tuple[Path, Path]:
+    """Give the folder `data` of a clone, or else the source; and in it that of a translation."""
+    assert source is not None
+    source = source / "data" if (source / "data").is_dir() else source
+    return source, source if (source / "collections").is_dir() else source / translation
+
+
+def hub(translation: str, split: str, shared: str) -> tuple[Snapshot]:
+    """Give the files of the hub that a split is read from, in any language."""
+    own = (
+        "collections/{0}_collection.tsv",
+        f"queries/{split}/{{0}}_queries.{split}.tsv",
+        f"queries/{split}/{{0}}_queries.{split}.small.tsv",
+    )
+    patterns = (f"data/{shared}", *(f"data/{translation}/{file}" for file in own))
+    return (Snapshot("unicamp-dl/mmarco", patterns, LANGUAGES),)
 
 
 def _files(base: Path) -> tuple[dict[str, Path], dict[str, Path]]:
@@ -78,5 +96,8 @@ def _passages(collections: Mapping[str, Path]) -> Iterator[Passage]:
             yield Passage(passage, language, text.strip())
 
 
-MMARCO_DEV = TaskReader(partial(read, translation="google"))
-MMARCO_V1_DEV = TaskReader(partial(read, translation="helsinki"))
+def _reader(translation: str) -> TaskReader:
+    return TaskReader(partial(read, translation=translation), hub=hub(translation, "dev", QRELS))
+
+
+MMARCO_DEV, MMARCO_V1_DEV = _reader("google"), _reader("helsinki")

@@ -11,6 +11,7 @@ is their mean (XTREME reports `XXX->eng-XXX` alone).
 
 from pathlib import Path
 
+from hbr.data.fetch import listed
 from hbr.data.readers import TaskReader
 from hbr.data.tasks import Draft, Passage, Query
 from hbr.errors import UserError
@@ -19,6 +20,11 @@ XTREME = (
     *("afr", "ara", "ben", "bul", "cmn", "deu", "ell", "est", "eus", "fin", "fra", "heb"),
     *("hin", "hun", "ind", "ita", "jav", "jpn", "kat", "kaz", "kor", "mal", "mar", "nld"),
     *("pes", "por", "rus", "spa", "swh", "tam", "tel", "tgl", "tha", "tur", "urd", "vie"),
+)
+FILES = listed(
+    "tatoeba.sha256",
+    "https://raw.githubusercontent.com/facebookresearch/LASER/"
+    "74bc6ae7ffb7cba670fe0f428d0ede9f666fb821/data/tatoeba/v1",
 )
 
 
@@ -84,5 +90,6 @@ def _lines(path: Path) -> list[str]:
     return [line.strip() for line in text.removesuffix("\n").split("\n")]
 
 
-TATOEBA = TaskReader(read_xtreme)
-TATOEBA_112 = TaskReader(read_all)
+XTREME_FILES = {name: remote for name, remote in FILES.items() if name[8:11] in XTREME}
+TATOEBA = TaskReader(read_xtreme, remote=XTREME_FILES)
+TATOEBA_112 = TaskReader(read_all, remote=FILES)

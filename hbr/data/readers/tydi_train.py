@@ -11,6 +11,7 @@ from typing import Any
 
 from hbr.data.readers import RowsReader
 from hbr.data.readers.streams import find, json_lines, row, titled
+from hbr.data.snapshot import Snapshot
 from hbr.errors import UserError
 
 NAMES = ("train.jsonl", "mrtydi-v1.1-english/train.jsonl")
@@ -33,4 +34,5 @@ def read(source: Path | None) -> Iterator[dict[str, Any]]:
             yield row(own, query, positives[0], negatives)
 
 
-MR_TYDI_TRAIN = RowsReader(read, needs_source=True)
+HUB = Snapshot("castorini/mr-tydi", ("mrtydi-v1.1-english/train.jsonl.gz",))
+MR_TYDI_TRAIN = RowsReader(read, needs_source=True, hub=(HUB,))

@@ -8,12 +8,19 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from hbr.data.fetch import Remote
 from hbr.data.readers import TaskReader
 from hbr.data.readers.files import LEFT_OUT, records, required
 from hbr.data.tasks import Draft, Passage, Query
 from hbr.errors import UserError
 
 FILE = "captions.jsonl"
+ARCHIVE = Remote(
+    "https://raw.githubusercontent.com/google/crossmodal-3600/"
+    "ad44c380c86cb1240666361caabaf5684507d0ef/web-data/captions.zip",
+    "git:29de2bbd39cbe93d97a0622b490fe3d4a1ed3eee",
+    unpack=True,
+)
 SINGLE = "images with one caption in a language: a query, no candidate"
 
 
@@ -61,4 +68,4 @@ def _captions(record: dict[str, Any], where: str) -> dict[str, list[str]]:
     return found
 
 
-XM3600 = TaskReader(read)
+XM3600 = TaskReader(read, remote={FILE: ARCHIVE})

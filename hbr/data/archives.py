@@ -1,0 +1,60 @@
+"""Zips and tars: nothing is written outside their folder, and nothing is there half."""
+
+import gzip
+import os
+import re
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError)
+
+
+def unpack(archive: Path, target: Path) -> None:
+    """Put what an archive holds under the name of `target` there, whole, and delete the archive.
+
+    Raises ValueError where it holds no such file or folder, or one that is a link, a device or
+    outside of its folder, or is damaged.
+    """
+    place = target.with_name(f".{target.name}.unpacked")
+    shutil.rmtree(place, ignore_errors=True)
+    try:
+        _extract(archive, place)
+        if not (place / target.name).exists():
+            raise ValueError(f"holds no {target.name}")
+        for path in filter(Path.is_file, place.rglob("*")):
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        archive.unlink()
+        (place / target.name).rename(target)
+    except DAMAGED as error:
+        raise ValueError(f"is a damaged archive, {error}") from error
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _extract(archive: Path, place: Path) -> None:
+    if tarfile.is_tarfile(archive):
+        with tarfile.open(archive) as tar:
+            _check((member.name, member.isreg() or member.isdir()) for member in tar)
+            tar.extractall(place, filter="data")
+    else:
+        with zipfile.ZipFile(archive) as held:
+            _check((member.filename, _is_plain(member)) for member in held.infolist())
+            held.extractall(place)
+
+
+def _check(members: Iterable[tuple[str, bool]]) -> None:
+    """Refuse names that lead out, and what is no plain file or folder."""
+    for name, plain in members:
+        if not plain or name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name):
+            raise ValueError(f"holds {name!r}, a link, a device or a place outside of its folder")
+
+
+def _is_plain(member: zipfile.ZipInfo) -> bool:
+    mode = member.external_attr >> 16  # 0 where it was made on a system without modes
+    return stat.S_IFMT(mode) in (0, stat.S_IFREG, stat.S_IFDIR)
