@@ -40,6 +40,7 @@ def cost(todo: Iterable[Cell]) -> Cost:
 
 
 def _line(encoder: str, cells: list[Cell], notes: dict[str, None]) -> Line:
+    from hbr.encoders import load
     from hbr.stages.probe import probe
 
     config, runs = cells[0].config, cells[0].runs
@@ -48,12 +49,13 @@ def _line(encoder: str, cells: list[Cell], notes: dict[str, None]) -> Line:
     except UserError:
         notes[f"{encoder} is not here: its hours and disk are not among these"] = None
         return Line(encoder, len(cells))
+    model = load(folder)
     longest = config.encoder.query_length, config.encoder.passage_length
-    lengths = _row_lengths(cells, folder, notes) or longest
+    lengths = _row_lengths(cells, model, notes) or longest
     found = probe(folder, config, lengths, Pipeline(config, runs, cells[0].device).torch_device())
     trained = [cell.config for cell in cells if cell.config.sampler.name != "untrained"]
     copies = len(cells) + (COPIES - 1) * len(trained)
-    tokens, vectors = _to_encode(cells, folder, notes)
+    tokens, vectors = _to_encode(cells, model, notes)
     return Line(
         encoder,
         len(cells),
@@ -64,7 +66,7 @@ def _line(encoder: str, cells: list[Cell], notes: dict[str, None]) -> Line:
     )
 
 
-def _row_lengths(cells: list[Cell], folder: Any, notes: dict[str, None]) -> tuple[int, int] | None:
+def _row_lengths(cells: list[Cell], model: Any, notes: dict[str, None]) -> tuple[int, int] | None:
     """Give the mean tokens of a query and a passage of the training data, if they are prepared."""
     for cell in cells:
         config = cell.config
@@ -76,48 +78,44 @@ def _row_lengths(cells: list[Cell], folder: Any, notes: dict[str, None]) -> tupl
             if rows is None:
                 notes[f"{name} is not prepared: its texts are taken to be as long as may be"] = None
                 continue
-            return _lengths(rows, config, folder)
+            return _lengths(rows, config, model)
     return None
 
 
-def _lengths(rows: Rows, config: Config, folder: Any) -> tuple[int, int]:
+def _lengths(rows: Rows, config: Config, model: Any) -> tuple[int, int]:
     chosen = config.encoder
-    asked = _tokens(rows.queries.column, chosen.query_prefix, chosen.query_length, folder)
-    told = _tokens(rows.passages.column, chosen.passage_prefix, chosen.passage_length, folder)
+    asked = _tokens(rows.queries.column, chosen.query_prefix, chosen.query_length, model)
+    told = _tokens(rows.passages.column, chosen.passage_prefix, chosen.passage_length, model)
     return max(2, round(asked)), max(2, round(told))
 
 
-def _tokens(column: Any, prefix: str, length: int, folder: Any) -> float:
+def _tokens(column: Any, prefix: str, length: int, model: Any) -> float:
     """Give the mean number of tokens of some of a column's texts."""
-    from hbr.encoders import load
-
     if not len(column):
         return 0.0
     places = np.random.default_rng(0).integers(0, len(column), min(SAMPLE, len(column)))
     texts = [prefix + column[int(i)].as_py() for i in np.sort(places)]
-    return float(np.mean([len(ids) for ids in load(folder).tokenize(texts, length)]))
+    return float(np.mean([len(ids) for ids in model.tokenize(texts, length)]))
 
 
-def _to_encode(cells: list[Cell], folder: Any, notes: dict[str, None]) -> tuple[float, int]:
+def _to_encode(cells: list[Cell], model: Any, notes: dict[str, None]) -> tuple[float, int]:
     """Give the tokens and the texts of all evaluations."""
     tokens, texts = 0.0, 0
-    for cell in cells:
-        config = cell.config
-        for dataset in cell.tasks:
-            chosen = config.evaluate
-            task = prepare.ready_task(cell.runs, dataset, chosen.passage, chosen.limit)
-            if task is None:
-                notes[f"{dataset} is not prepared: encoding it is not among these"] = None
-                continue
-            own = _task_tokens(task, config, folder)
-            tokens, texts = tokens + own, texts + len(task.queries) + len(task.passages)
+    for dataset in dict.fromkeys(name for cell in cells for name in cell.tasks):
+        config, chosen = cells[0].config, cells[0].config.evaluate
+        task = prepare.ready_task(cells[0].runs, dataset, chosen.passage, chosen.limit)
+        if task is None:
+            notes[f"{dataset} is not prepared: encoding it is not among these"] = None
+            continue
+        tokens += len(cells) * _task_tokens(task, config, model)
+        texts += len(cells) * (len(task.queries) + len(task.passages))
     return tokens, texts
 
 
-def _task_tokens(task: Task, config: Config, folder: Any) -> float:
+def _task_tokens(task: Task, config: Config, model: Any) -> float:
     chosen = config.encoder
-    asked = _tokens(task.queries["text"], chosen.query_prefix, chosen.query_length, folder)
-    told = _tokens(task.passages["text"], chosen.passage_prefix, chosen.passage_length, folder)
+    asked = _tokens(task.queries["text"], chosen.query_prefix, chosen.query_length, model)
+    told = _tokens(task.passages["text"], chosen.passage_prefix, chosen.passage_length, model)
     return len(task.queries) * asked + len(task.passages) * told
 
 

@@ -92,9 +92,11 @@ def test_a_shipped_study_runs_end_to_end_when_it_is_small(
     place.write_text(yaml.safe_dump(cut(whole)))
     study = read_study(place)
     folder = beside(world, runs / "embedded") if trained_on(study) == {"embedded"} else runs
-    said = hbr("sweep", place, "--output-dir", folder)
+    said = hbr("sweep", place, "--limit", ROWS, "--output-dir", folder)
     assert said.code == 0, said.err
-    report = json.loads((folder / "studies" / study.name / "report.json").read_text())
+    trial = folder / f"limit-{ROWS}"
+    report = json.loads((trial / "studies" / study.name / "report.json").read_text())
+    assert "LIMITED to 6 concepts" in json.dumps(report)
     judged = {one["id"]: one for one in claims_of(report)}
     assert list(judged) == [claim.id for claim in read_study(path).claims]
     notes = " ".join(finding["note"] for one in judged.values() for finding in one["findings"])
