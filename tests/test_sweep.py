@@ -59,7 +59,7 @@ def test_cells_that_are_the_same_run_stand_once(tmp_path: Path) -> None:
 def test_a_sweep_is_done_once_and_then_shows_its_table(world: Path, tmp_path: Path) -> None:
     runs, path = beside(world, tmp_path / "runs"), study(tmp_path)
     plan = hbr("sweep", path, "--dry-run", "--output-dir", runs)
-    assert plan.out.count("to do") == 5
+    assert plan.out.count("to do  ") == 5
     said = hbr("sweep", path, "--jobs", "2", "--output-dir", runs)
     assert said.code == 0, said.err
     assert "5 cells, 0 up to date" in said.err
