@@ -14,6 +14,7 @@ PARTS = (
     *("bias", "claims", "data", "encoders", "fairness", "gradcache", "languages", "metrics"),
     *(
         "objectives",
+        "perturb",
         "ranks",
         "references",
         "report",
