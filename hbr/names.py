@@ -81,6 +81,23 @@ NAMES: dict[str, dict[str, str]] = {
         "peer": "hbr.bias:peer",
         "same_language": "hbr.bias:same_language",
     },
+    "perturbation": {
+        "typo": "hbr.perturb.typos:mixed",
+        "typo-swap": "hbr.perturb.typos:swap",
+        "typo-drop": "hbr.perturb.typos:drop",
+        "typo-insert": "hbr.perturb.typos:insert",
+        "typo-keyboard": "hbr.perturb.typos:neighbour",
+        "diacritics": "hbr.perturb.scripts:diacritics",
+        "confusables": "hbr.perturb.scripts:confusables",
+        "normalization-nfd": "hbr.perturb.scripts:nfd",
+        "normalization-nfkc": "hbr.perturb.scripts:nfkc",
+        "transliterate": "hbr.perturb.scripts:transliterate",
+        "case-lower": "hbr.perturb.words:lowered",
+        "case-upper": "hbr.perturb.words:capitals",
+        "word-order": "hbr.perturb.words:order",
+        "word-drop": "hbr.perturb.words:drop",
+        "code-switch": "hbr.perturb.words:switch",
+    },
 }
 
 

@@ -24,6 +24,7 @@ PARTS = (
     ),
     *(
         "objectives",
+        "perturb",
         "ranks",
         "references",
         "report",
