@@ -11,9 +11,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 LOW = ("errors", "talk", "names", "presets", "config", "runs")
 PARTS = (
-    *("bias", "claims", "data", "encoders", "fairness", "gradcache", "languages", "metrics"),
+    *("alignment", "bias", "claims", "data", "diagnosis", "encoders", "fairness", "gradcache"),
+    *("languages", "metrics"),
     *(
         "objectives",
+        "probe",
         "ranks",
         "references",
         "report",
