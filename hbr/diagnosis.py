@@ -23,7 +23,7 @@ from hbr.search import pairs_of
 from hbr.streaming import Stack
 
 VECTORS = 20_000  # of a side at most: above, a sample is drawn
-PROBED = 5_000  # vectors of whole families that a probe sees at most: a fit takes minutes
+PROBED = 15_000  # vectors of whole families that a probe sees at most
 CONCEPTS = 2_000  # likewise, where languages are compared two by two
 PAIRS = 8_192  # of a query and a passage, read at a time
 LEAST = 4  # concepts that two languages share, for CKA to be defined

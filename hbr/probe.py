@@ -20,7 +20,7 @@ class Probe(NamedTuple):
     `chance` is the share of the largest language; `normalised` is (accuracy - chance) /
     (1 - chance): 1 where languages can be told apart without error, 0 where nothing tells them.
     `low` and `high` bound the accuracy (95 %, over concepts). `recall` is the accuracy by
-    language. `converged` says whether every fit was exact.
+    language. `converged` says whether every fit came to its minimum (`FLAT`).
     """
 
     accuracy: float
