@@ -1,4 +1,4 @@
-"""What a study will cost before it starts: hours by a probe of each encoder, disk, downloads."""
+"""What a study will cost before it starts: hours by a few seconds of each encoder, disk, downloads."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -41,7 +41,7 @@ def cost(todo: Iterable[Cell]) -> Cost:
 
 def _line(encoder: str, cells: list[Cell], notes: dict[str, None]) -> Line:
     from hbr.encoders import load
-    from hbr.stages.probe import probe
+    from hbr.stages.pace import pace
 
     config, runs = cells[0].config, cells[0].runs
     try:
@@ -52,7 +52,7 @@ def _line(encoder: str, cells: list[Cell], notes: dict[str, None]) -> Line:
     model = load(folder)
     longest = config.encoder.query_length, config.encoder.passage_length
     lengths = _row_lengths(cells, model, notes) or longest
-    found = probe(folder, config, lengths, Pipeline(config, runs, cells[0].device).torch_device())
+    found = pace(folder, config, lengths, Pipeline(config, runs, cells[0].device).torch_device())
     trained = [cell.config for cell in cells if cell.config.sampler.name != "untrained"]
     copies = len(cells) + (COPIES - 1) * len(trained)
     tokens, vectors = _to_encode(cells, model, notes)

@@ -1,4 +1,4 @@
-"""What a study will cost: sums that follow from a probe, and what is left out is said."""
+"""What a study will cost: sums that follow from a few seconds of each encoder, and what is left out is said."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ import pytest
 
 from hbr import cost as costs
 from hbr.cost import COPIES, cost
-from hbr.stages import probe as probing
-from hbr.stages.probe import Probe
+from hbr.stages import pace as pacing
+from hbr.stages.pace import Pace
 from hbr.sweep import Cell, cells, read_study
 from tests.support import beside, hbr
 
@@ -24,16 +24,16 @@ def todo(world: Path, tmp_path: Path) -> list[Cell]:
     return cells(read_study(tmp_path / "study.yaml"), beside(world, tmp_path / "runs"), {})
 
 
-def test_hours_and_disk_follow_from_the_probe(
+def test_hours_and_disk_follow_from_the_pace(
     todo: list[Cell], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
 
     def fixed(_folder, _config, lengths, _device):
         seen.append(lengths)
-        return Probe(step=36.0, token=1e-3, parameters=10**9, width=250)
+        return Pace(step=36.0, token=1e-3, parameters=10**9, width=250)
 
-    monkeypatch.setattr(probing, "probe", fixed)
+    monkeypatch.setattr(pacing, "pace", fixed)
     monkeypatch.setattr(costs, "_tokens", lambda column, *_: 10.0)
     found = cost(todo)
     (line,) = found.lines
@@ -46,8 +46,8 @@ def test_hours_and_disk_follow_from_the_probe(
     assert found.downloads == found.notes == ()
 
 
-def test_a_real_probe_gives_numbers(todo: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probing, "LONG_ENOUGH", 0.01)
+def test_a_real_pace_gives_numbers(todo: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pacing, "LONG_ENOUGH", 0.01)
     (line,) = cost(todo).lines
     assert line.training is not None
     assert 0 < line.training < 1
@@ -83,7 +83,7 @@ def test_data_that_are_not_prepared_are_said(world: Path, tmp_path: Path) -> Non
 def test_a_dry_run_shows_it_and_does_nothing(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probing, "LONG_ENOUGH", 0.01)
+    monkeypatch.setattr(pacing, "LONG_ENOUGH", 0.01)
     (tmp_path / "study.yaml").write_text(STUDY)
     runs = beside(world, tmp_path / "runs")
     said = hbr("sweep", tmp_path / "study.yaml", "--dry-run", "--output-dir", runs)

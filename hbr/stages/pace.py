@@ -1,4 +1,4 @@
-"""Probe: how long an encoder takes to train and to encode here, from a few seconds of each."""
+"""Pace: how long an encoder takes to train and to encode here, from a few seconds of each."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ LONG_ENOUGH = 1.0  # seconds that something is measured for
 PAIRS = 16  # at a time, on a CPU
 
 
-class Probe(NamedTuple):
+class Pace(NamedTuple):
     """Seconds of a training step, and of encoding a token; how big the encoder is."""
 
     step: float
@@ -25,7 +25,7 @@ class Probe(NamedTuple):
     width: int
 
 
-def probe(folder: Path, config: Config, lengths: tuple[int, int], device: torch.device) -> Probe:
+def pace(folder: Path, config: Config, lengths: tuple[int, int], device: torch.device) -> Pace:
     """Measure an encoder on texts of some lengths: tokens of a query and of a passage.
 
     A step is InfoNCE over made-up texts, a part of a batch where that is large, and the optimiser.
@@ -59,7 +59,7 @@ def probe(folder: Path, config: Config, lengths: tuple[int, int], device: torch.
     pair = _seconds(learn, device) / pairs
     again = 4 / 3 if settings.chunk_size else 1  # a gradient cache encodes once more
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=1e-9, fused=True)
-    return Probe(
+    return Pace(
         settings.batch_size * settings.accumulate * pair * again
         + _seconds(lambda: optimizer.step(), device),
         token,
