@@ -1,4 +1,4 @@
-"""What a study will cost before it starts: hours by a few seconds of each encoder, disk, downloads."""
+"""What a study will cost before it starts: hours by the pace of each encoder, disk, downloads."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a study will cost: sums that follow from a few seconds of each encoder, and what is left out is said."""
+"""What a study will cost: sums that follow from the pace of encoders; what is left out is said."""
 
 from pathlib import Path
 
