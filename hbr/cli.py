@@ -293,6 +293,7 @@ def index(
         "hbr evaluate",
         "hbr evaluate --dataset xquad-r --source DIR",
         "hbr evaluate --dataset xquad-r --run runs/RUN --trec --by-language",
+        "hbr evaluate --perturb typo:0.05,0.1,0.2 --perturb diacritics",
     )
 )
 def evaluate(
@@ -309,6 +310,13 @@ def evaluate(
     by_language: Annotated[
         bool, typer.Option("--by-language", help="Show every query language.")
     ] = False,
+    perturb: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            metavar="NAME[:STRENGTH,…]",
+            help="Also with perturbed queries: typo, diacritics, word-drop:0.1,0.3, …; repeatable.",
+        ),
+    ] = None,
     config: Files = None,
     settings: Sets = None,
     output_dir: Runs = DEFAULT_RUNS,
@@ -319,16 +327,23 @@ def evaluate(
     """Evaluate a run in the mono, cross and multi settings, from exact ranks."""
     named = {"index.kind": index_kind}
     pipeline = _pipeline(run, output_dir, device, config, settings, named, force and "evaluate")
+    specs = _perturbations(perturb or [])
     if index_kind and not any("index." in item for item in settings or ()):
         pipeline.use_built_index(dataset)
+    if specs and (trec or index_kind):
+        raise UserError("--perturb measures by exact search; leave out --trec and --index")
     folder = pipeline.evaluate(dataset, source, trec=trec, indexed=index_kind is not None)
+    folders = [pipeline.evaluate(f"{dataset}~{spec}", source) for spec in specs]
     if not pipeline.is_main:
         return
+    perturbed = [json.loads((other / "metrics.json").read_text()) for other in folders]
     metrics = json.loads((folder / "metrics.json").read_text())
     if as_json:
-        print(json.dumps(metrics))
+        print(json.dumps({**metrics, "perturbed": perturbed} if perturbed else metrics))
         return
     _show_metrics(metrics, by_language)
+    if perturbed:
+        _show_perturbed(perturbed)
     from hbr.talk import say
 
     say(f"results: {folder}")
@@ -760,6 +775,22 @@ def _show_metrics(metrics: Mapping[str, Any], by_language: bool) -> None:
     from hbr.report.metrics import to_rich
 
     _console().print(to_rich(metrics, by_language))
+
+
+def _perturbations(specs: list[str]) -> list[str]:
+    from hbr.perturb import expand
+
+    try:
+        return expand(specs)
+    except ValueError as error:
+        raise UserError(f"--perturb: {error}") from error
+
+
+def _show_perturbed(results: list[dict[str, Any]]) -> None:
+    from hbr.report.robustness import to_rich
+
+    known = next(iter(results[0]["drops"].values()))
+    _console().print(to_rich(results, "map" if "map" in known else next(iter(known))))
 
 
 def _show_study(study: Any, every: list[Any], folder: Path) -> None:

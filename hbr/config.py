@@ -122,8 +122,8 @@ RANKING, MINING = {"metrics", "passage"}, {"margin", "neighbours"}  # what resul
 
 def known_metric(name: str) -> None:
     """Raise ValueError for a metric that there is not, or whose cut-off is wrong."""
-    base, at, cutoff = name.partition("@")
-    known = NAMES["metric"] | NAMES["bias"]
+    base, at, cutoff = name.removeprefix("drop_").partition("@")
+    known = NAMES["metric"] | ({} if name.startswith("drop_") else NAMES["bias"])
     if base not in {*known, "map_spread", *MINED} and ":" not in base:
         raise ValueError(f"there is no metric {base!r}{near(base, known)}")
     if at and not (cutoff.isdigit() and int(cutoff) > 0):
@@ -171,6 +171,7 @@ class Evaluate(Section):
     # the mean one of the neighbours
     neighbours: Positive = 4  # mining: of each sentence
     limit: Positive | None = None  # concepts of each language, for a trial
+    seed: Annotated[int, Field(ge=0)] = 0  # of perturbations
 
 
 class Config(Section):

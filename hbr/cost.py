@@ -10,7 +10,7 @@ from hbr.data.catalogue import KINDS
 from hbr.data.rows import Rows
 from hbr.data.tasks import Task
 from hbr.errors import UserError
-from hbr.names import NAMES, resolve
+from hbr.names import NAMES, parted, resolve
 from hbr.pipeline import Pipeline
 from hbr.report.cost import Cost, Line
 from hbr.stages import prepare
@@ -101,7 +101,7 @@ def _tokens(column: Any, prefix: str, length: int, model: Any) -> float:
 def _to_encode(cells: list[Cell], model: Any, notes: dict[str, None]) -> tuple[float, int]:
     """Give the tokens and the texts of all evaluations."""
     tokens, texts = 0.0, 0
-    for dataset in dict.fromkeys(name for cell in cells for name in cell.tasks):
+    for dataset in dict.fromkeys(parted(name)[0] for cell in cells for name in cell.tasks):
         config, chosen = cells[0].config, cells[0].config.evaluate
         task = prepare.ready_task(cells[0].runs, dataset, chosen.passage, chosen.limit)
         if task is None:
@@ -135,11 +135,13 @@ def _downloads(cells: list[Cell]) -> Iterator[str]:
     trained = [c for c in cells if c.config.sampler.name != "untrained"]
     wanted = {
         "train": dict.fromkeys(name for cell in trained for name in cell.config.data.train),
-        "evaluate": dict.fromkeys(n for c in cells for n, source in c.tasks.items() if not source),
+        "evaluate": dict.fromkeys(
+            parted(name)[0] for c in cells for name, source in c.tasks.items() if not source
+        ),
     }
     for kind, names in wanted.items():
         for name in names:
-            entry = KINDS[kind].get(name.partition("/")[0])
+            entry = KINDS[kind].get(name) or KINDS[kind].get(name.partition("/")[0])
             if entry and here.get(name, "") in ("", "download"):
                 yield f"{name}" + (f" ({entry.size})" if entry.size else "")
 

@@ -134,6 +134,12 @@ def base(kind: str, name: str) -> str:
     return first if rest and kind == "task" and first in NAMES[kind] else name
 
 
+def parted(name: str) -> tuple[str, str]:
+    """Part `xquad-r~typo:0.1` into a data set and a perturbation of its queries, "" for none."""
+    dataset, _, perturbation = name.partition("~")
+    return dataset, perturbation
+
+
 def as_folder(name: str) -> str:
     """Give a data set's name as one folder may be called: `beir/scifact` is `beir-scifact`."""
     return re.sub(r"[/:]+", "-", name)

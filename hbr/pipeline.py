@@ -15,10 +15,12 @@ from hbr.config import MINING, RANKING, WITHOUT_ALPHA, Config, read_yaml, resolv
 from hbr.data.rows import Rows
 from hbr.data.tasks import Task
 from hbr.errors import UserError, first_line
-from hbr.names import NAMES, as_folder, near, resolve
+from hbr.names import NAMES, as_folder, near, parted, resolve
+from hbr.perturb import Dictionary, needs_dictionary, parse
 from hbr.runs import Store, fingerprint, write_atomic
 from hbr.sampling import Plan
 from hbr.stages import prepare
+from hbr.stages.perturb import perturbed_queries, write_perturbed
 from hbr.talk import say
 
 if TYPE_CHECKING:
@@ -158,8 +160,9 @@ class Pipeline:
             raise UserError(f"--device {self.device}: {first_line(error)}") from error
         return device
 
-    def task(self, dataset: str, source: Path | None = None) -> tuple[Store, Task]:
-        """Prepare an evaluation task."""
+    def task(self, name: str, source: Path | None = None) -> tuple[Store, Task]:
+        """Prepare an evaluation task; a perturbed one is its clean one."""
+        dataset, _ = parted(name)
         if dataset not in self.tasks:
             chosen = self.config.evaluate
             self.tasks[dataset] = self._main_first(
@@ -168,20 +171,35 @@ class Pipeline:
         return self.tasks[dataset]
 
     def encode(self, dataset: str, source: Path | None = None) -> bool:
-        """Bring the vectors of a task up to date; say whether that took anything."""
+        """Bring the vectors of a task up to date; say whether that took anything.
+
+        Of `DATASET~PERTURBATION` that is those of the perturbed queries alone.
+        """
         store, task = self.task(dataset, source)
         self._need("train")
+        _, spec = parted(dataset)
+        dictionary = self._dictionary(spec) if spec else None
 
         def make(folder: Path) -> Mapping[str, Any]:
             from hbr.stages.encode import encode
 
-            return encode(folder, self.run.path / "model", self.config, task, self.torch_device())
+            given = folder, self.run.path / "model", self.config, task, self.torch_device()
+            if not spec:
+                return encode(*given)
+            words = dictionary[1] if dictionary else None
+            texts, told = perturbed_queries(task, spec, self.config.evaluate.seed, words)
+            write_perturbed(folder, task, texts)
+            return {**encode(*given, texts), "perturbation": told}
 
         settings = {
             **self.config.encode.model_dump(mode="json"),
             "encoder": self.config.identity()["encoder"],
         }
         inputs = {"task": store.completion("task"), "train": self.run.completion("train")}
+        if spec:
+            settings |= {"perturbation": spec, "seed": self.config.evaluate.seed}
+        if dictionary:
+            inputs["dictionary"] = dictionary[0]
         return self._build_on_ranks(self.encode_stage(dataset), make, settings, inputs)
 
     def index(self, dataset: str, source: Path | None = None) -> bool:
@@ -224,12 +242,21 @@ class Pipeline:
         trec: bool = False,
         indexed: bool = False,
     ) -> Path:
-        """Bring the metrics of a task up to date, exact or by index; give their folder."""
+        """Bring the metrics of a task up to date, exact or by index; give their folder.
+
+        Those of `DATASET~PERTURBATION` stand beside those of the clean queries, which come first.
+        """
+        clean, spec = parted(dataset)
         if trec and indexed:
             raise UserError("--trec writes the exact ranking; leave out --index")
+        if spec and (trec or indexed):
+            raise UserError("--perturb measures by exact search; leave out --trec and --index")
         store, task = self.task(dataset, source)
-        if task.mining and (trec or indexed):
-            raise UserError(f"{dataset} is mined, not ranked; leave out --trec and --index")
+        if task.mining and (trec or indexed or spec):
+            told = "leave out --trec, --index and --perturb"
+            raise UserError(f"{clean} is mined, not ranked; {told}")
+        if spec:
+            self.evaluate(clean, source)
         decisive = MINING if task.mining else RANKING
         settings = self.config.evaluate.model_dump(mode="json", include=decisive)
         if indexed:
@@ -248,6 +275,7 @@ class Pipeline:
             from hbr.stages import evaluate
 
             vectors = self._vectors(dataset)
+            perturbed = self._perturbed(dataset) if spec else None
             negatives = self.config.train.negatives > 0
             training = prepare.training(self._trained_on(), (store, task), negatives=negatives)
             if task.mining:
@@ -259,7 +287,14 @@ class Pipeline:
             else:
                 device = self.torch_device()
                 evaluate.evaluate(
-                    folder, self.config, task, vectors, training, device=device, trec=trec
+                    folder,
+                    self.config,
+                    task,
+                    vectors,
+                    training,
+                    device=device,
+                    trec=trec,
+                    perturbed=perturbed,
                 )
             return {"dataset": dataset}
 
@@ -267,6 +302,8 @@ class Pipeline:
             "task": store.completion("task"),
             needed.partition("/")[0]: self.run.completion(needed),
         }
+        if spec:
+            inputs["clean"] = self.run.completion(f"evaluate/{as_folder(clean)}")
         before = self.run.entries().get(stage)
         if before and before["inputs"]["task"] != inputs["task"] and not self.dry:
             say(f"the results on {dataset} from other files are replaced")
@@ -293,7 +330,8 @@ class Pipeline:
     def results(self) -> list[dict[str, Any]]:
         """Give the metrics of all evaluations of this run that are not stale."""
         entries = self.run.entries()
-        stages = [s for s in entries if s.startswith("evaluate/") and _is_fresh(entries, s)]
+        clean = (s for s in entries if s.startswith("evaluate/") and not parted(s)[1])
+        stages = [s for s in clean if _is_fresh(entries, s)]
         return [json.loads((self.run.path / s / "metrics.json").read_text()) for s in stages]
 
     def is_current(self, tasks: Mapping[str, Path | None]) -> bool:
@@ -441,8 +479,23 @@ class Pipeline:
     def _vectors(self, dataset: str) -> tuple[Any, Any]:
         from hbr.stages.encode import load_vectors
 
-        folder = self.run.path / self.encode_stage(dataset)
-        return load_vectors(folder, "queries"), load_vectors(folder, "passages")
+        clean, _ = parted(dataset)
+        asked, told = (self.run.path / self.encode_stage(name) for name in (dataset, clean))
+        return load_vectors(asked, "queries"), load_vectors(told, "passages")
+
+    def _perturbed(self, dataset: str) -> Any:
+        from hbr.stages.evaluate import Perturbed
+
+        about = self.run.entries()[self.encode_stage(dataset)]["perturbation"]
+        return Perturbed(about, self.run.path / "evaluate" / as_folder(parted(dataset)[0]))
+
+    def _dictionary(self, spec: str) -> tuple[str, Dictionary] | None:
+        """Give the dictionary of the training rows, where a perturbation wants one."""
+        if not needs_dictionary(parse(spec)[0]):
+            return None
+        data = self.config.data
+        rows = prepare.rows(self.runs, data.train[0], languages=data.languages, limit=data.limit)
+        return prepare.dictionary(*rows)
 
     def _indexes(self, dataset: str, task: Task) -> dict[str, Any]:
         from hbr.stages.index import POOL, load_index

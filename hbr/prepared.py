@@ -12,6 +12,7 @@ from typing import IO, Any, NamedTuple
 from hbr import __version__
 from hbr.config import Config
 from hbr.errors import UserError
+from hbr.names import parted
 from hbr.runs import SUMS, Store, write_tar
 from hbr.stages import prepare
 from hbr.sweep import Study, cells, read_study
@@ -85,7 +86,8 @@ def _needed(plan: Study, runs: Path, overrides: Mapping[str, Any]) -> Iterator[H
     for cell in cells(plan, runs, overrides):
         yield from _data(cell.config, runs)
         chosen = cell.config.evaluate
-        for dataset, source in cell.tasks.items():
+        for name, source in cell.tasks.items():
+            dataset, _ = parted(name)
             store, _ = prepare.task(runs, dataset, source, chosen.passage, limit=chosen.limit)
             yield _stage(store, "task", runs)
         encoder = cell.config.encoder.name, cell.config.encoder.revision

@@ -12,7 +12,7 @@ letter and take a run of such letters as one word: `diacritics`, `transliterate`
 
 import inspect
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 
 from hbr.errors import UserError
@@ -43,7 +43,7 @@ def perturb(
         raise ValueError(f"the strength {strength} is not between 0 and 1")
     function, name = resolve("perturbation", name), canonical("perturbation", name)
     more = {}
-    if "dictionary" in inspect.signature(function).parameters:
+    if needs_dictionary(name):
         if dictionary is None:
             raise UserError(f"{name} needs a dictionary")
         more["dictionary"] = dictionary
@@ -54,6 +54,26 @@ def perturb(
         else text
         for text, code in zip(texts, languages, strict=True)
     ]
+
+
+def needs_dictionary(name: str) -> bool:
+    """Say whether a perturbation wants a dictionary."""
+    return "dictionary" in inspect.signature(resolve("perturbation", name)).parameters
+
+
+def expand(specs: Iterable[str]) -> list[str]:
+    """Spell perturbations out, one strength each: `typo:0.05,0.1` is `typo:0.05` and `typo:0.1`.
+
+    Raises ValueError and UserError as `parse` does.
+    """
+    found: dict[str, None] = {}
+    for spec in specs:
+        first, *strengths = spec.split(",")
+        name, strength = parse(first)
+        for told in (f"{strength:g}", *strengths):
+            known, value = parse(f"{name}:{told.strip()}")
+            found[f"{known}:{value:g}"] = None
+    return list(found)
 
 
 def parse(spec: str) -> tuple[str, float]:

@@ -1,7 +1,7 @@
 """Encode: the queries and passages of a task to vectors, in shards that outlive a kill."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +24,28 @@ MARK = ".{}.sha256"  # says of a shard that it is whole, until all are
 
 
 def encode(
-    folder: Path, model: Path, config: Config, task: Task, device: torch.device
+    folder: Path,
+    model: Path,
+    config: Config,
+    task: Task,
+    device: torch.device,
+    queries: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Fill a folder with the vectors of a task, going on where a killed attempt stopped.
 
+    With `queries`, texts in place of those of the task, only these are encoded.
     With several ranks all of them call this on one folder, and the shards are dealt out among them.
     Raises UserError (exit code 1) where the encoder gives a vector that is not finite.
     """
     ranks.broadcast(None)  # rank 0 has made the folder
     encoder = load(model, normalize=config.encoder.normalize).to(device)
+    asked = pa.table({"id": task.queries["id"], "text": queries}) if queries else task.queries
     sides = {
-        "queries": (task.queries, config.encoder.query_prefix, config.encoder.query_length),
+        "queries": (asked, config.encoder.query_prefix, config.encoder.query_length),
         "passages": (task.passages, config.encoder.passage_prefix, config.encoder.passage_length),
     }
+    if queries:
+        del sides["passages"]
     done = _whole(folder)
     size = config.encode.shard_size
     shards = [
@@ -57,8 +66,8 @@ def encode(
             write_atomic(folder / MARK.format(name), file_digest(folder / name))
     ranks.broadcast(None)  # all are done
     if ranks.rank() == 0:
-        _finish(folder, task)
-    every = len(task.queries) + len(task.passages)
+        _finish(folder, task, sides)
+    every = sum(len(table) for table, _, _ in sides.values())
     return {"texts": every, "width": encoder.width, "device": str(device)}
 
 
@@ -96,10 +105,14 @@ def _digests(folder: Path) -> dict[str, str]:
     return dict(sorted(digests.items()))
 
 
-def _finish(folder: Path, task: Task) -> None:
+def _finish(folder: Path, task: Task, sides: Iterable[str]) -> None:
     """Write what is read of all shards together."""
-    _write_ids(folder / "queries.tsv", task, task.query_language, task.queries)
-    _write_ids(folder / "passages.tsv", task, task.passage_language, task.passages)
+    tables = {
+        "queries": (task.query_language, task.queries),
+        "passages": (task.passage_language, task.passages),
+    }
+    for side in sides:
+        _write_ids(folder / f"{side}.tsv", task, *tables[side])
     write_atomic(folder / SHARDS, json.dumps(_digests(folder), indent=1))
     for mark in folder.glob(MARK.format("*")):
         mark.unlink()

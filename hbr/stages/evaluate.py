@@ -3,7 +3,7 @@
 import gzip
 import inspect
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from hbr import bias, mining
+from hbr import bias, mining, significance
 from hbr.config import Config
 from hbr.data.tasks import Task
 from hbr.metrics import parse
@@ -22,6 +22,7 @@ from hbr.streaming import Stack, streamed_ranks
 from hbr.talk import Progress
 
 RUN_DEPTH = 1000  # passages a query in a TREC run
+RESAMPLES = 2000  # of the interval of a drop
 Vectors = tuple[Any, Any]  # queries, passages: arrays, or stacks of shards
 
 
@@ -37,6 +38,16 @@ class Scores(NamedTuple):
     pool_rank: np.ndarray | None = None
 
 
+class Perturbed(NamedTuple):
+    """How queries were perturbed, and the folder with the results of the clean ones.
+
+    `about` has `name`, `strength`, `seed`, and what share of the queries was changed.
+    """
+
+    about: Mapping[str, Any]
+    clean: Path
+
+
 def evaluate(
     folder: Path,
     config: Config,
@@ -46,15 +57,17 @@ def evaluate(
     *,
     device: torch.device,
     trec: bool = False,
+    perturbed: Perturbed | None = None,
 ) -> None:
     """Fill a folder with metrics from exact ranks, and with a TREC run and qrels on request.
 
     `training` says what the run was trained on that matters here: its languages, and how many
-    queries and passages of the task were among it.
+    queries and passages of the task were among it. Of `perturbed` queries, what every metric
+    drops against the clean ones is written too.
     """
     ranks = _exact(task, vectors, config, device)
     about = {"search": "exact", "task": task.id, "training": training}
-    write_results(folder, task, ranks, config.evaluate.metrics, about)
+    write_results(folder, task, ranks, config.evaluate.metrics, about, perturbed)
     if trec:
         write_trec(folder, task, vectors)
 
@@ -278,7 +291,12 @@ def _look_up(
 
 
 def write_results(
-    folder: Path, task: Task, ranks: Ranks, names: tuple[str, ...], how: Mapping[str, Any]
+    folder: Path,
+    task: Task,
+    ranks: Ranks,
+    names: tuple[str, ...],
+    how: Mapping[str, Any],
+    perturbed: Perturbed | None = None,
 ) -> None:
     """Write `metrics.json` and `per_query.parquet` from the ranks of the relevant passages."""
     single = [name for name in names if not _is_bias(name)]
@@ -291,6 +309,9 @@ def write_results(
     if "multi" in task.settings:
         settings["multi"] = _pooled(task, ranks, language, gains, names)
     settings = {s: v for s, v in settings.items() if s in task.settings and len(v.query)}
+    if perturbed:
+        drops = _with_drops(settings, perturbed.clean, single)
+        how = {**how, **_perturbation(task, perturbed), "drops": drops}
     summary = summarise(task, settings)
     found = _bias(task, by_language, summary)
     for setting, apart in found["spread"].items():
@@ -307,6 +328,56 @@ def write_results(
     }
     (folder / "metrics.json").write_text(json.dumps(about, indent=1))
     _write_per_query(folder / "per_query.parquet", task, settings)
+
+
+def _perturbation(task: Task, perturbed: Perturbed) -> dict[str, Any]:
+    about = perturbed.about
+    spec = f"{about['name']}:{about['strength']:g}"
+    return {
+        "dataset": f"{task.name}~{spec}",
+        "protocol": f"{task.protocol}; queries perturbed by {spec}",
+        "perturbation": dict(about),
+    }
+
+
+def _with_drops(
+    settings: Mapping[str, Scores], clean: Path, names: Sequence[str]
+) -> dict[str, Any]:
+    """Add to perturbed scores what they lost, as `drop_map`; give its mean and 95 % interval.
+
+    Intervals are over concepts, paired: the same queries, clean and perturbed.
+    """
+    table = pq.read_table(clean / "per_query.parquet")
+    of = np.asarray(table["setting"].to_pylist())
+    found: dict[str, Any] = {}
+    for setting, scores in settings.items():
+        own = table.filter(pa.array(of == setting))
+        before = np.stack([own[name].to_numpy() for name in names], axis=1)
+        lost = before - np.stack([scores.values[name] for name in names], axis=1)
+        scores.values.update({f"drop_{n}": column for n, column in zip(names, lost.T, strict=True)})
+        design = _design(own)
+        figures = design.contributions(np.concatenate([before, lost], axis=1)).sum(0)
+        draws = significance.bootstrap(design, lost, RESAMPLES, 0)
+        found[setting] = {
+            name: {
+                "clean": float(figures[i]),
+                "drop": float(figures[len(names) + i]),
+                "interval": significance.interval(draws[:, i]),
+            }
+            for i, name in enumerate(names)
+        }
+    return found
+
+
+def _design(rows: pa.Table) -> significance.Design:
+    """Say which rows of one setting belong together, as the figures are averaged."""
+    columns = (rows[name].combine_chunks() for name in ("query_language", "passage_language"))
+    asked, answered = (
+        np.asarray(column.dictionary_encode(null_encoding="encode").indices) for column in columns
+    )
+    stratum = asked * (answered.max() + 1) + answered
+    concept = np.unique(rows["concept"].to_numpy(), return_inverse=True)[1]
+    return significance.Design(concept, np.unique(stratum, return_inverse=True)[1])
 
 
 def _by_language(ranks: Ranks, language: np.ndarray, gains: np.ndarray, names: list[str]) -> Scores:

@@ -1,6 +1,7 @@
 """Prepare: upstream files to memory-mapped rows and tasks, texts to tokens, tiny encoders."""
 
 import functools
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,13 +30,16 @@ from hbr.data.rows import (
 from hbr.data.snapshot import fetch_snapshots
 from hbr.data.tasks import Task, limited, open_task, write_task
 from hbr.errors import UserError
-from hbr.names import NAMES, as_folder, resolve, unknown
+from hbr.names import NAMES, as_folder, parted, resolve, unknown
+from hbr.perturb import Dictionary
+from hbr.perturb.dictionary import mine_dictionary
 from hbr.runs import Store, file_digest, fingerprint, lock
 from hbr.talk import say
 
 if TYPE_CHECKING:
     from hbr.encoders import Encoder
 
+MINED_PAIRS = 20_000  # sentences of a pair of languages that a dictionary is mined from
 TINY_VERSION = 1  # raise it when the tiny encoders change
 
 
@@ -197,7 +201,7 @@ def missing(runs: Path, data: Iterable[str], tasks: Mapping[str, Path | None]) -
         place = _rows_reader(name)[1]
         if place and not place.exists() and not _kept(runs, place.stem, "rows"):
             return place
-    for name, source in tasks.items():
+    for name, source in ((parted(name)[0], source) for name, source in tasks.items()):
         if source and not source.exists() and not _kept(runs, name, "task", source=str(source)):
             return source
     return None
@@ -291,6 +295,54 @@ def _hashes(store: Store, columns: dict[str, pa.ChunkedArray], inputs: dict[str,
         wait=True,
     )
     return store.path / "hashes"
+
+
+def dictionary(store: Store, data: Rows) -> tuple[str, Dictionary]:
+    """Mine words and their translations from parallel rows, once; give its id, and itself."""
+
+    def make(folder: Path) -> dict[str, Any]:
+        mined = {one: _translations(data, one) for one in data.languages}
+        (folder / "words.json").write_text(json.dumps(mined, ensure_ascii=False), encoding="utf-8")
+        return {"words": {language: len(words) for language, words in mined.items()}}
+
+    settings = {"pairs": MINED_PAIRS, "version": 1}
+    inputs = {"rows": store.completion("rows")}
+    if store.build("dictionary", make, settings=settings, inputs=inputs, wait=True):
+        found = store.entries()["dictionary"]["words"]
+        counts = ", ".join(f"{language} {count:,}" for language, count in found.items())
+        say(f"mined a dictionary from {data.name}: words {counts}")
+    path = store.path / "dictionary" / "words.json"
+    return store.completion("dictionary"), json.loads(path.read_text(encoding="utf-8"))
+
+
+def _translations(data: Rows, language: str) -> dict[str, list[str]]:
+    """Give the translations of a language's words in all others, from queries and passages."""
+    one = data.languages.index(language)
+    found: dict[str, list[str]] = {}
+    for other in (i for i in range(len(data.languages)) if i != one):
+        both = np.flatnonzero(np.asarray(data.stored[:, one] & data.stored[:, other]))
+        some = both[: MINED_PAIRS // 2]
+        pairs = [
+            pair
+            for texts, cells in (
+                (data.queries, data.query_cells),
+                (data.passages, data.passage_cells),
+            )
+            for pair in zip(
+                *(
+                    texts.column.take(cells(some, np.full(len(some), code))).to_pylist()
+                    for code in (one, other)
+                ),
+                strict=True,
+            )
+        ]
+        try:
+            mined = mine_dictionary(pairs, language)
+        except ValueError:  # a language without words between spaces
+            continue
+        for word, words in mined.items():
+            found.setdefault(word, []).extend(words)
+    return found
 
 
 def training(

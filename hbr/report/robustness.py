@@ -1,0 +1,42 @@
+"""How results on perturbed queries look."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from hbr.report.table import Cell, name
+
+
+def to_rich(results: Sequence[Mapping[str, Any]], metric: str) -> Table:
+    """Give a table of perturbations, with what a metric drops in each setting, and intervals."""
+    first = results[0]
+    settings = list(first["drops"])
+    clean = ", ".join(
+        f"{setting} {Cell(first['drops'][setting][metric]['clean']).text(metric)}"
+        for setting in settings
+    )
+    table = Table(box=SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0))
+    table.title = f"{first['dataset'].partition('~')[0]}: {name(metric)} of clean queries: {clean}"
+    table.title_justify = table.caption_justify = "left"
+    table.caption = "drop of the metric with its 95 % interval over concepts, and its share"
+    table.add_column("perturbation")
+    table.add_column("changed", justify="right")
+    for setting in settings:
+        table.add_column(f"{setting} {name(metric)}", justify="right")
+        table.add_column("drop", justify="right")
+    for result in results:
+        about = result["perturbation"]
+        cells = [f"{about['name']}:{about['strength']:g}", f"{about['changed']:.0%}"]
+        for setting in settings:
+            own = result["drops"][setting][metric]
+            cells += [Cell(own["clean"] - own["drop"]).text(metric), _drop(own, metric)]
+        table.add_row(*cells)
+    return table
+
+
+def _drop(own: Mapping[str, Any], metric: str) -> str:
+    low, high = (Cell(bound).text(metric) for bound in own["interval"])
+    share = f" {own['drop'] / own['clean']:.0%}" if own["clean"] else ""
+    return f"{Cell(own['drop']).text(metric)} [{low}, {high}]{share}"
