@@ -35,6 +35,11 @@ RELATIONS = {  # the words that mean something with each
 SUPPORTED, REFUTED, OPEN = "supported", "refuted", "open"
 
 
+def lower_is_better(metric: str) -> bool:
+    """Say whether the lower value of a metric is the better one; `drop_map` is what is lost."""
+    return metric.partition("@")[0] in LOWER_IS_BETTER or metric.startswith("drop_")
+
+
 def _selector(value: Any) -> Any:
     """Read what names cells: a sampler, or settings, spelled as configs may spell them."""
     if isinstance(value, str):
@@ -409,7 +414,7 @@ def _partners(
 
 def _best(partners: Sequence[int], figures: Sequence[float], claim: Claim) -> int:
     """Give the best of several cells, or one that was not run, if there is one."""
-    lower = claim.metric.partition("@")[0] in LOWER_IS_BETTER
+    lower = lower_is_better(claim.metric)
     missing = [j for j in partners if math.isnan(figures[j])]
     return (missing or sorted(partners, key=lambda j: figures[j] if lower else -figures[j]))[0]
 

@@ -471,7 +471,7 @@ def _material(
     from hbr import sweep as sweeping
 
     plan = sweeping.read_study(study)
-    evaluated = [item.dataset for item in plan.evaluate]
+    evaluated = list(plan.tasks)
     if dataset and dataset not in evaluated:
         raise UserError(f"--dataset {dataset}: {study} evaluates {', '.join(evaluated)}")
     every = sweeping.cells(plan, output_dir, overrides)

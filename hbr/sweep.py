@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from hbr.claims import Claim
 from hbr.config import (
@@ -29,6 +29,7 @@ from hbr.config import (
 )
 from hbr.errors import UserError
 from hbr.names import near
+from hbr.perturb import expand
 from hbr.pipeline import Pipeline, complete, slug
 from hbr.references import names as reference_names
 from hbr.references import reference
@@ -39,11 +40,21 @@ from hbr.stages.compare.reports import Material
 from hbr.talk import Progress, say
 
 
+def _perturbations(value: Any) -> Any:
+    return tuple(expand([value] if isinstance(value, str) else value or ()))
+
+
 class Evaluation(Section):
-    """A data set to evaluate on, and where its files are."""
+    """A data set to evaluate on, where its files are, and how its queries are perturbed too."""
 
     dataset: Annotated[str, AfterValidator(partial(known_name, "task"))]
     source: Path | None = None
+    perturb: Annotated[tuple[str, ...], BeforeValidator(_perturbations)] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The data set, and it again under each perturbation."""
+        return self.dataset, *(f"{self.dataset}~{change}" for change in self.perturb)
 
 
 class Study(Section):
@@ -81,6 +92,11 @@ class Study(Section):
             except (UserError, ValueError) as error:
                 raise ValueError(f"claim {claim.id!r}: {error}") from error
         return self
+
+    @property
+    def tasks(self) -> dict[str, Path | None]:
+        """What every run is evaluated on, and where the files are."""
+        return {name: item.source for item in self.evaluate for name in item.names}
 
     @property
     def varied(self) -> set[str]:
@@ -194,10 +210,9 @@ def cells(
     force: frozenset[str] = frozenset(),
 ) -> list[Cell]:
     """Give all cells of a study. Raises UserError where files of its data are not here."""
-    tasks = {item.dataset: item.source for item in study.evaluate}
-    made = [Cell(config, runs, tasks, device, force) for config in configs(study, overrides)]
+    made = [Cell(config, runs, study.tasks, device, force) for config in configs(study, overrides)]
     data = {name for cell in made for name in cell.config.data.train}
-    if absent := prepare.missing(runs, sorted(data), tasks):
+    if absent := prepare.missing(runs, sorted(data), study.tasks):
         raise UserError(f"study {study.name}: {absent}: there is no such file or folder")
     return made
 
@@ -297,7 +312,7 @@ def material(
 ) -> tuple[Material, list[str]]:
     """Give what is compared of a study, on its data sets or one; say which results are missing."""
     found, missing = [], []
-    names = [dataset] if dataset else [item.dataset for item in study.evaluate]
+    names = [dataset] if dataset else list(study.tasks)
     for name in names:
         own, absent = results(every, name)
         found += own

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from hbr.names import as_folder
+from hbr.names import as_folder, parted
 from hbr.report import plots
 from hbr.report.model import Report, Series
 
@@ -16,6 +16,8 @@ off the others stands on the frame, with its values."""
 LANGUAGES = "{}: mAP by the language of the query, means over seeds."
 RANKS = """{}: mean rank of the relevant passage in the pool of all languages, by the languages of
 query and passage. An encoder without language bias has even rows."""
+ROBUSTNESS = """{}: mAP when queries are perturbed, by the strength of the perturbation, means over
+seeds; at 0 stand the clean queries."""
 CURVES = """Loss by step, means over seeds. A point of training loss is the mean over a tenth of the
 steps around it."""
 CLAIMS = """What the claims rest on: each comparison's difference with its 95 % interval. A claim
@@ -40,6 +42,12 @@ def figures(report: Report) -> Iterator[Drawn]:
     yield from _by_encoder(by_language, "languages", "Languages", LANGUAGES, plots.languages)
     ranked = [cell for cell in series if _known(cell.mean_rank)]
     yield from _by_encoder(ranked, "ranks", "Language bias", RANKS, plots.mean_ranks_grid)
+    for key, cells in plots.grouped(series).items():
+        own = [c for c in report.perturbed if (parted(c.dataset)[0], c.encoder) == key]
+        if own:
+            words = ROBUSTNESS.format(f"{key[1]} on {key[0]}")
+            file = f"robustness-{as_folder(key[0])}-{key[1]}"
+            yield _drawn(file, "Robustness", words, plots.robustness(cells, own))
     if any(line for cell in series for line in (*cell.losses, *cell.validation)):
         yield _drawn("training", "Training", CURVES, plots.curves(series))
     if any(not math.isnan(f.effect) for verdict in report.verdicts for f in verdict.findings):

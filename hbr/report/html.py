@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from hbr.claims import LOWER_IS_BETTER, Finding, Verdict
+from hbr.claims import Finding, Verdict, lower_is_better
 from hbr.report import plots
 from hbr.report.figures import Drawn, figures
 from hbr.report.model import Report
@@ -75,7 +75,7 @@ def _table(table: Table) -> View:
     lines = table.lines()
     labels = len(lines[0]) - len(table.columns)
     heads = [
-        {"setting": setting, "metric": name(metric), "low": _base(metric) in LOWER_IS_BETTER}
+        {"setting": setting, "metric": name(metric), "low": lower_is_better(metric)}
         for setting, metric in table.columns
     ]
     rows = [

@@ -26,6 +26,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from matplotlib.transforms import blended_transform_factory
 
 from hbr.claims import OPEN, REFUTED, SUPPORTED, Finding, Verdict
+from hbr.names import parted
 from hbr.report.model import Series
 from hbr.report.table import plain
 from hbr.report.verdicts import effect, interval, sentence
@@ -187,6 +188,44 @@ def languages(series: Sequence[Series]) -> Figure:
             axes.set_title(f"{key[1]} · {key[0]}", loc="left")
     rows[-1].set_xlabel("query language")
     _legend(figure, [Patch(color=colour, label=label) for label, colour in colours.items()])
+    return figure
+
+
+@_style()
+def robustness(clean: Sequence[Series], perturbed: Sequence[Series]) -> Figure:
+    """Draw mAP over the strength of each perturbation: a panel each, a line a sampler.
+
+    All are of one data set and encoder; mAP is that in the pool, or else within languages.
+    """
+    pooled = any(not math.isnan(_value(cell, "multi", "map")) for cell in clean)
+    setting = "multi" if pooled else "mono"
+    curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    start = {cell.name: (0.0, _value(cell, setting, "map")) for cell in clean}
+    for cell in perturbed:
+        change, _, strength = parted(cell.dataset)[1].rpartition(":")
+        points = curves.setdefault(change, {}).setdefault(cell.name, [])
+        points.append((float(strength), _value(cell, setting, "map")))
+    colours = _colours(clean)
+    columns = min(4, len(curves))
+    lines = -(-len(curves) // columns)
+    figure = Figure(figsize=(DOUBLE, 0.3 + 1.6 * lines), layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False, sharey=True)
+    for axes, (change, cells) in zip(panels.flat, curves.items(), strict=False):
+        for label, points in cells.items():
+            whole = [p for p in sorted([start[label], *points]) if not math.isnan(p[1])]
+            axes.plot(*zip(*whole, strict=True), color=colours[label], marker=".", ms=4, lw=1)
+        axes.set_title(change)
+        axes.set_ylim(bottom=0)
+        _ticks(axes.xaxis, 4)
+        _ticks(axes.yaxis)
+    for axes in panels.flat:
+        axes.set_visible(axes.has_data())
+    for axes in panels[:, 0]:
+        axes.set_ylabel(f"{setting} mAP")
+    for axes in panels[-1]:
+        axes.set_xlabel("strength")
+    lines_of = [Line2D([], [], color=colours[c.name], marker=".", label=c.name) for c in clean]
+    _legend(figure, lines_of)
     return figure
 
 

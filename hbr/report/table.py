@@ -4,7 +4,7 @@ import csv
 import io
 import itertools
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -86,14 +86,14 @@ class Table:
     group_head: str = "language"
     dataset: str = ""
 
-    def marked(self, lower_is_better: Collection[str]) -> "Table":
+    def marked(self, lower_is_better: Callable[[str], bool]) -> "Table":
         """Give the table with best and second marked among the rows of one encoder."""
         rows = [list(row.cells) for row in self.rows]
         groups: dict[tuple[str, str | None], list[int]] = {}
         for i, row in enumerate(self.rows):
             groups.setdefault((row.label[0], row.group), []).append(i)
         for column, (_, metric) in enumerate(self.columns):
-            sign = 1 if metric.partition("@")[0] in lower_is_better else -1
+            sign = 1 if lower_is_better(metric) else -1
             for members in groups.values():
                 means = {round(sign * rows[i][column].mean, 12) for i in members}
                 best = sorted(mean for mean in means if not math.isnan(mean))[:2]
@@ -124,8 +124,9 @@ class Table:
 
 def name(metric: str) -> str:
     """Write a metric's name the way papers do: `recall@10` is R@10."""
-    base, at, cutoff = metric.partition("@")
-    return SHORT.get(base, base) + at + cutoff
+    plain = metric.removeprefix("drop_")
+    base, at, cutoff = plain.partition("@")
+    return "drop " * (plain != metric) + SHORT.get(base, base) + at + cutoff
 
 
 def fitting(table: Table, width: int) -> list[Table]:

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hbr.claims import Claim, Verdict
 from hbr.config import Config, resolve_config
 from hbr.errors import UserError
 from hbr.languages import BY
-from hbr.names import canonical, near
+from hbr.names import canonical, near, parted
 from hbr.references import Reference, reference
 from hbr.report.model import Report
 from hbr.report.table import Table
@@ -19,6 +19,7 @@ from hbr.stages.compare.tables import (
     compare,
     few_seeds,
     provenance,
+    robustness,
     series,
     too_few_draws,
     unfair,
@@ -70,18 +71,21 @@ def assemble(material: Material, options: Options) -> Report:
     differing = _protocols(evidence)
     if told := [*differing, *(line for own in evidence for line in unfair(own, varied))]:
         _refuse(told, options.strict)
+    how: dict[str, Any] = {
+        "by": options.by,
+        "baseline": canonical("sampler", options.baseline) if options.baseline else None,
+        "varied": varied,
+    }
+    whole, perturbed = _parted(evidence)
     tables = [
         compare(
-            own,
-            options.metrics,
-            by=options.by,
-            baseline=canonical("sampler", options.baseline) if options.baseline else None,
-            varied=varied,
-            title=f"{title}: {own.dataset}" if title else own.dataset,
+            own, options.metrics, title=f"{title}: {own.dataset}" if title else own.dataset, **how
         )
-        for own in (*evidence, *printed)
+        for own in (*whole, *printed)
         if columns_of(own, options.metrics)
     ]
+    for clean, changed in perturbed:
+        tables += robustness(clean, changed, **how)
     if options.reference:
         tables = [_with_notes(table, reference(options.reference)) for table in tables]
     notes = [note for table in tables for note in table.notes if not note.startswith("†")]
@@ -97,10 +101,27 @@ def assemble(material: Material, options: Options) -> Report:
         tables,
         judged,
         list(dict.fromkeys([*differing, *notes, *_few_draws(options.chance, judged)])),
-        [line for own in evidence for line in series(own)],
+        [line for own in whole for line in series(own)],
         provenance(result for own in evidence for result in own.results),
+        [line for _, changed in perturbed for own in changed for line in series(own)],
         _statistics(options.chance, evidence) if evidence else "",
     )
+
+
+def _parted(
+    evidence: Sequence[Evidence],
+) -> tuple[list[Evidence], list[tuple[Evidence, list[Evidence]]]]:
+    """Set what is known of perturbed queries beside that of the clean ones, where it is there."""
+    clean = {own.dataset: own for own in evidence if not parted(own.dataset)[1]}
+    beside: dict[str, list[Evidence]] = {}
+    whole = []
+    for own in evidence:
+        dataset, change = parted(own.dataset)
+        if change and dataset in clean:
+            beside.setdefault(dataset, []).append(own)
+        else:
+            whole.append(own)
+    return whole, [(clean[dataset], changed) for dataset, changed in beside.items()]
 
 
 def _check(options: Options, evidence: Sequence[Evidence]) -> None:

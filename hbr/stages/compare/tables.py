@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from hbr import fairness, languages, significance
-from hbr.claims import LEVEL, LOWER_IS_BETTER
+from hbr.claims import LEVEL, lower_is_better
+from hbr.names import parted
 from hbr.report.model import Series
-from hbr.report.table import Cell, Row, Table
+from hbr.report.table import Cell, Row, Table, name
 from hbr.stages.compare.evidence import (
     Evidence,
     Result,
@@ -73,8 +74,44 @@ def compare(
         group_head=by or "language",
         dataset=evidence.dataset,
     )
-    made, told = _with_daggers(evidence, made.marked(LOWER_IS_BETTER), baseline)
+    made, told = _with_daggers(evidence, made.marked(lower_is_better), baseline)
     return replace(made, notes=(*told, *warnings(evidence, varied)))
+
+
+def robustness(clean: Evidence, perturbed: Sequence[Evidence], **how: Any) -> list[Table]:
+    """Give a table a setting: a metric of the clean queries, and what it drops under each change.
+
+    The metric is mAP, or the first that there is; `how` is what `compare` takes besides.
+    """
+    known = [m for values in clean.results[0].metrics["settings"].values() for m in values]
+    metric = "map" if "map" in known else known[0]
+    tables = {"clean": compare(clean, (metric,), **how)}
+    for own in perturbed:
+        tables[parted(own.dataset)[1]] = compare(own, (f"drop_{metric}",), **how)
+    found = []
+    for setting, _ in tables["clean"].columns:
+        columns, parts = [], []
+        for change, table in tables.items():
+            at = [setting for setting, _ in table.columns].index(setting)
+            columns.append((change, table.columns[at][1]))
+            parts.append({(row.label, row.group): row.cells[at] for row in table.rows})
+        nothing = Cell(math.nan)
+        rows = [
+            replace(row, cells=tuple(part.get((row.label, row.group), nothing) for part in parts))
+            for row in tables["clean"].rows
+        ]
+        notes = [note for table in tables.values() for note in table.notes]
+        found.append(
+            replace(
+                tables["clean"],
+                title=f"{clean.dataset}: {setting} {name(metric)}, and its drop when queries are "
+                "perturbed",
+                columns=tuple(columns),
+                rows=tuple(rows),
+                notes=tuple(dict.fromkeys(notes)),
+            )
+        )
+    return found
 
 
 def warnings(evidence: Evidence, varied: Collection[str] = ()) -> list[str]:

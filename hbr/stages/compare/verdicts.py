@@ -21,6 +21,7 @@ from hbr.claims import (
     judge,
     overall,
 )
+from hbr.names import parted
 from hbr.stages.compare.evidence import Evidence, Result, has_values
 from hbr.stages.compare.tables import is_contaminated
 
@@ -86,7 +87,8 @@ def verdicts(
         findings[job.claim.id].append(_finding(job, float(own), float(together)))
     there = {own.dataset for own in evidence}
     for claim in claims:
-        for name in sorted(set(claim.dataset or datasets) - there):
+        named = claim.dataset or [name for name in datasets if _concerns(claim, name)]
+        for name in sorted({n for n in named if not any(_concerns(claim, t, n) for t in there)}):
             findings[claim.id].append(
                 Finding(name, NOT_EVALUATED, OPEN, note=NOT_EVALUATED, missing=True)
             )
@@ -95,7 +97,7 @@ def verdicts(
 
 def _jobs(claim: Claim, evidence: Sequence[Evidence]) -> Iterator[_Job]:
     for own in evidence:
-        if claim.dataset is not None and own.dataset not in claim.dataset:
+        if not _concerns(claim, own.dataset):
             continue
         figures = own.figures(claim.setting, claim.metric, claim.among)
         if not np.isfinite(figures).any():
@@ -106,6 +108,19 @@ def _jobs(claim: Claim, evidence: Sequence[Evidence]) -> Iterator[_Job]:
         varied = {"encoder", *own.varied}
         for comparison in comparisons(claim, [c.settings for c in own.cells], means, varied):
             yield _Job(claim, own, comparison)
+
+
+def _concerns(claim: Claim, dataset: str, named: str | None = None) -> bool:
+    """Say whether a claim speaks of a data set: of all that it names, or of all clean ones.
+
+    One about a drop speaks of the perturbed ones, of a data set that it names, of all of these.
+    """
+    clean, change = parted(dataset)
+    of_drops = claim.metric.startswith("drop_")
+    names = [named] if named else claim.dataset
+    if names is None:
+        return bool(change) == of_drops
+    return dataset in names or (of_drops and bool(change) and clean in names)
 
 
 def _p_values(jobs: Sequence[_Job]) -> np.ndarray:
