@@ -116,7 +116,6 @@ class Index(Section):
     depth: Positive = 1000  # passages retrieved for a query
 
 
-MINED = ("f1", "precision", "recall")  # of mined translations
 RANKING, MINING = {"metrics", "passage"}, {"margin", "neighbours"}  # what results depend on
 
 
@@ -124,7 +123,9 @@ def known_metric(name: str) -> None:
     """Raise ValueError for a metric that there is not, or whose cut-off is wrong."""
     base, at, cutoff = name.removeprefix("drop_").partition("@")
     known = NAMES["metric"] | ({} if name.startswith("drop_") else NAMES["bias"])
-    if base not in {*known, "map_spread", *MINED} and ":" not in base:
+    if base in ("f1", "precision"):
+        raise ValueError(f"{base} of mined translations has no values by query; name recall")
+    if base not in {*known, "map_spread"} and ":" not in base:
         raise ValueError(f"there is no metric {base!r}{near(base, known)}")
     if at and not (cutoff.isdigit() and int(cutoff) > 0):
         raise ValueError(f"the cut-off of {name!r} is no positive number")
@@ -141,8 +142,6 @@ def _known_metrics(names: tuple[str, ...]) -> tuple[str, ...]:
             wrong.append(str(error))
         if name == "map_spread":
             wrong.append("map_spread comes with map")
-        if name in ("f1", "precision"):
-            wrong.append(f"{name} is of mined translations, and comes with them")
     if wrong:
         raise ValueError("; ".join(wrong))
     return names

@@ -22,35 +22,44 @@ COPIES = 5  # of the weights of a run: the encoder, its best, a checkpoint with 
 
 
 def cost(todo: Iterable[Cell]) -> Cost:
-    """Say what some runs cost on this machine, one after the other.
+    """Say about what some runs cost on this machine, one after the other, validation left out.
 
     Texts are taken to be as long as those of the data that are prepared, or else as the config
     allows; nothing is downloaded or prepared for it.
     """
     cells = list(todo)
-    groups: dict[str, list[Cell]] = {}
+    groups: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in cells:
-        groups.setdefault(cell.config.encoder.name, []).append(cell)
+        groups.setdefault(_pace_of(cell.config), []).append(cell)
     notes: dict[str, None] = {}
-    lines = [_line(name, own, notes) for name, own in groups.items()]
+    lines = [_line(own, notes) for own in groups.values()]
     device = (
         Pipeline(cells[0].config, cells[0].runs, cells[0].device).torch_device() if cells else None
     )
     return Cost(tuple(lines), _named(device), tuple(dict.fromkeys(_downloads(cells))), tuple(notes))
 
 
-def _line(encoder: str, cells: list[Cell], notes: dict[str, None]) -> Line:
+def _pace_of(config: Config) -> tuple[Any, ...]:
+    """Give what decides how long a step and a text take."""
+    train = config.train
+    step = (train.batch_size, train.accumulate, train.chunk_size, train.precision)
+    return (*config.encoder.model_dump().values(), *step, *config.encode.model_dump().values())
+
+
+def _line(cells: list[Cell], notes: dict[str, None]) -> Line:
     from hbr.encoders import load
     from hbr.stages.pace import pace
 
     config, runs = cells[0].config, cells[0].runs
+    encoder = config.encoder.name
     try:
         folder = prepare.encoder_folder(runs, encoder, config.encoder.revision, download=False)
     except UserError:
         notes[f"{encoder} is not here: its hours and disk are not among these"] = None
         return Line(encoder, len(cells))
     model = load(folder)
-    longest = config.encoder.query_length, config.encoder.passage_length
+    allowed = config.encoder.query_length, config.encoder.passage_length
+    longest = min(allowed[0], model.longest), min(allowed[1], model.longest)
     lengths = _row_lengths(cells, model, notes) or longest
     found = pace(folder, config, lengths, Pipeline(config, runs, cells[0].device).torch_device())
     trained = [cell.config for cell in cells if cell.config.sampler.name != "untrained"]
@@ -131,7 +140,6 @@ def _downloads(cells: list[Cell]) -> Iterator[str]:
             yield f"encoder {encoder.name}" + (f" ({size:g} GB)" if size else "")
     if not cells:
         return
-    here = prepare.here(cells[0].runs)
     trained = [c for c in cells if c.config.sampler.name != "untrained"]
     wanted = {
         "train": dict.fromkeys(name for cell in trained for name in cell.config.data.train),
@@ -141,9 +149,9 @@ def _downloads(cells: list[Cell]) -> Iterator[str]:
     }
     for kind, names in wanted.items():
         for name in names:
-            entry = KINDS[kind].get(name) or KINDS[kind].get(name.partition("/")[0])
-            if entry and here.get(name, "") in ("", "download"):
-                yield f"{name}" + (f" ({entry.size})" if entry.size else "")
+            if prepare.whereabouts(cells[0].runs, name, kind) in ("", "download"):
+                entry = KINDS[kind].get(name)
+                yield name + (f" ({entry.size})" if entry and entry.size else "")
 
 
 def _named(device: Any) -> str:

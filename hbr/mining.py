@@ -4,7 +4,7 @@ Artetxe and Schwenk, Margin-based Parallel Corpus Mining with Multilingual Sente
 (arXiv 1811.01136): candidates from both directions, one use of a sentence, a threshold on a score.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,12 +44,19 @@ class Quality(NamedTuple):
 
 
 def nearest(
-    sources: Any, targets: Any, k: int, *, chunk_mb: float = CHUNK_MB, device: Any = "cpu"
+    sources: Any,
+    targets: Any,
+    k: int,
+    *,
+    chunk_mb: float = CHUNK_MB,
+    device: Any = "cpu",
+    advance: Callable[[int], None] = lambda _: None,
 ) -> tuple[Nearest, Nearest]:
-    """Give the k nearest targets of every source and sources of every target, by dot product.
+    """Give the k nearest targets of every source and sources of every target, by cosine.
 
     `sources` (n, width) and `targets` (m, width) are sliced, as arrays or stacks of shards; no more
-    than a few `chunk_mb` of them and of their products are in memory.
+    than a few `chunk_mb` of them and of their products are in memory. `advance` hears of every few
+    sources that are done.
     """
     size = max(1, int((chunk_mb * 2**20 / 4) ** 0.5))
     forward, backward = _none(len(sources), k), _none(len(targets), k)
@@ -59,6 +66,7 @@ def nearest(
             scores = left @ _tensor(targets[at : at + size], device).T
             _merge(forward, top, scores, at)
             _merge(backward, at, scores.T, top)
+        advance(len(left))
     return forward, backward
 
 
@@ -67,7 +75,8 @@ def _none(count: int, k: int) -> Nearest:
 
 
 def _tensor(vectors: np.ndarray, device: Any) -> torch.Tensor:
-    return torch.from_numpy(np.array(vectors, dtype=np.float32)).to(device)
+    own = torch.from_numpy(np.array(vectors, dtype=np.float32)).to(device)
+    return torch.nn.functional.normalize(own, dim=1)
 
 
 def _merge(found: Nearest, start: int, scores: torch.Tensor, at: int) -> None:
@@ -80,6 +89,26 @@ def _merge(found: Nearest, start: int, scores: torch.Tensor, at: int) -> None:
     order = np.argsort(-best, axis=1, kind="stable")[:, :k]
     found.scores[some] = np.take_along_axis(best, order, 1)
     found.places[some] = np.take_along_axis(places, order, 1)
+
+
+class Unique:
+    """Vectors of texts, the first of each, sliced as the whole is.
+
+    `places` (texts,) are those of the first ones; `repeated` says which of them stand for several.
+    """
+
+    def __init__(self, vectors: Any, texts: Sequence[str]) -> None:
+        numbers: dict[str, int] = {}
+        which = np.array([numbers.setdefault(text, len(numbers)) for text in texts], dtype=np.int64)
+        _, self.places, counts = np.unique(which, return_index=True, return_counts=True)
+        self.repeated = counts > 1
+        self.vectors = vectors
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, some: slice) -> np.ndarray:
+        return self.vectors.take(self.places[some])
 
 
 def candidates(forward: Nearest, backward: Nearest, margin: str) -> Mined:

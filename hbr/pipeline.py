@@ -166,7 +166,14 @@ class Pipeline:
         if dataset not in self.tasks:
             chosen = self.config.evaluate
             self.tasks[dataset] = self._main_first(
-                lambda: prepare.task(self.runs, dataset, source, chosen.passage, limit=chosen.limit)
+                lambda: prepare.task(
+                    self.runs,
+                    dataset,
+                    source,
+                    chosen.passage,
+                    limit=chosen.limit,
+                    ready=self.dry,
+                )
             )
         return self.tasks[dataset]
 
@@ -204,6 +211,8 @@ class Pipeline:
 
     def index(self, dataset: str, source: Path | None = None) -> bool:
         """Bring the faiss indexes of a task up to date; say whether that took anything."""
+        if self.task(dataset, source)[1].mining:
+            raise UserError(f"{dataset} is mined, not ranked: an index serves nothing")
         self.encode(dataset, source)
         if not self.is_main:
             return False
@@ -341,7 +350,7 @@ class Pipeline:
             look.train()
             for dataset, source in tasks.items():
                 look.evaluate(dataset, source)
-        except StaleError:
+        except (StaleError, UserError):  # a mistake is told by the run that makes it
             return False
         return True
 

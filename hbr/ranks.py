@@ -2,11 +2,15 @@
 
 import os
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+
+PATIENCE = timedelta(days=7)  # others wait while rank 0 downloads and prepares
 
 
 def rank() -> int:
@@ -29,7 +33,7 @@ def start(*, cuda: bool) -> None:
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if cuda else "gloo")
+        dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
 
 
 def stop() -> None:
@@ -40,6 +44,15 @@ def stop() -> None:
 
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+def wait() -> None:
+    """Go on when all are here; a broadcast does not make its sender wait."""
+    if ranks() == 1:
+        return
+    import torch.distributed as dist
+
+    dist.barrier()
 
 
 def broadcast(value: Any) -> Any:

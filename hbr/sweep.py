@@ -66,6 +66,7 @@ class Study(Section):
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]]  # setting -> its values
     untrained: bool = True  # add every encoder of the grid as it is
     evaluate: Annotated[list[Evaluation], Field(min_length=1)]
+    limit: Annotated[int, Field(ge=2)] | None = None  # of a trial: see `trial`
     claims: list[Claim] = Field(default_factory=list)
 
     @model_validator(mode="after")
@@ -171,6 +172,7 @@ def configs(study: Study, overrides: Mapping[str, Any]) -> list[Config]:
         for point in points:
             layers = merge(nested(study.base), nested(point))
             config = complete(resolve_config(layers, overrides))
+            config = _cut(config, study.limit) if study.limit else config
             found[slug(config)] = config
     except UserError as error:
         raise UserError(f"study {study.name}: {error}") from error
@@ -182,24 +184,30 @@ def trial(study: Study, limit: int, runs: Path) -> tuple[Study, Path]:
 
     No more than `limit` steps, and rows and questions of each language.
     """
-    usual = resolve_config(study.base).train
-    small = {
-        "data": {"limit": limit},
-        "evaluate": {"limit": limit},
-        "train": {
-            "steps": min(usual.steps, limit),
-            "batch_size": min(usual.batch_size, max(2, limit // 4)),
-            "validate_every": min(usual.validate_every, limit),
-        },
-    }
     folder = runs / f"limit-{limit}"
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "encoders").exists():
-        (runs / "encoders").mkdir(exist_ok=True)
-        (folder / "encoders").symlink_to("../encoders")
+    for shared in ("encoders", "data", "downloads"):
+        (runs / shared).mkdir(exist_ok=True)
+        if not (folder / shared).is_symlink():
+            (folder / shared).symlink_to(f"../{shared}")
     title = f"{study.title or study.name} (a trial, limited to {limit})"
-    base = merge(nested(study.base), small)
-    return study.model_copy(update={"base": base, "title": title}), folder
+    return study.model_copy(update={"limit": limit, "title": title}), folder
+
+
+def _cut(config: Config, limit: int) -> Config:
+    train = config.train
+    small = {
+        "steps": min(train.steps, limit),
+        "batch_size": min(train.batch_size, max(2, limit // 4)),
+        "validate_every": min(train.validate_every, limit),
+    }
+    return config.model_copy(
+        update={
+            "data": config.data.model_copy(update={"limit": limit}),
+            "evaluate": config.evaluate.model_copy(update={"limit": limit}),
+            "train": train.model_copy(update=small),
+        }
+    )
 
 
 def cells(

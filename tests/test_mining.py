@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hbr.mining import best_threshold, candidates, nearest, quality
+from hbr.mining import Unique, best_threshold, candidates, nearest, quality
 from hbr.streaming import Stack
 
 
@@ -96,6 +96,15 @@ def test_no_threshold_has_a_higher_f1(seed):
     threshold = best_threshold(score, correct, gold)
     assert quality(score > threshold, correct, gold).f1 == pytest.approx(max(every))
     assert threshold not in score
+
+
+def test_equal_texts_are_one_and_known_as_repeated():
+    rows = np.arange(12, dtype=np.float32).reshape(6, 2)
+    unique = Unique(Stack([rows]), ["a", "b", "a", "c", "b", "d"])
+    assert unique.places.tolist() == [0, 1, 3, 5]
+    assert unique.repeated.tolist() == [True, True, False, False]
+    assert len(unique) == 4
+    np.testing.assert_array_equal(unique[1:3], rows[[1, 3]])
 
 
 def test_quality_is_that_of_sets():

@@ -8,7 +8,7 @@ import pytest
 
 from hbr.pipeline import slug
 from hbr.references import reference
-from hbr.sweep import configs, read_study
+from hbr.sweep import configs, read_study, trial
 from tests.support import beside, hbr
 
 STUDY = """
@@ -85,6 +85,47 @@ def test_a_sweep_is_done_once_and_then_shows_its_table(world: Path, tmp_path: Pa
         assert "hybrid greater than monolingual" in kept, form
     plan = hbr("sweep", path, "--dry-run", "--output-dir", runs)
     assert plan.out.count("up to date") == 5
+
+
+def test_a_trial_cuts_what_the_grid_sets_too(tmp_path: Path) -> None:
+    text = STUDY.replace("seed: [0, 1]", "train.steps: [3, 60, 120]")
+    plan, folder = trial(read_study(study(tmp_path, text)), 8, tmp_path / "runs")
+    found = configs(plan, {"train.batch_size": 64})
+    assert folder == tmp_path / "runs" / "limit-8"
+    assert {(c.train.steps, c.train.batch_size) for c in found} <= {(3, 2), (8, 2), (2, 2)}
+    assert {(c.data.limit, c.evaluate.limit) for c in found} == {(8, 8)}
+
+
+def test_a_trial_uses_what_is_prepared(world: Path, tmp_path: Path) -> None:
+    runs = beside(world, tmp_path / "runs")
+    rows = [
+        {"id": f"r{i}", "query": {"en": f"q {i}"}, "passage": {"en": f"p {i}"}} for i in range(9)
+    ]
+    source = tmp_path / "rows.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    prepare = ("prepare", "--dataset", "parallel", "--source", source, *at(runs))
+    assert hbr(*prepare).code == 0
+    source.unlink()
+    path = study(tmp_path, STUDY.replace("[embedded]", "[parallel]"))
+    said = hbr("sweep", path, "--limit", 4, *at(runs))
+    assert said.code == 0, said.err
+    assert "LIMITED to 4 concepts" in said.out
+
+
+def test_a_data_set_that_is_missing_fails_its_cells_and_stops_no_other(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HBR_DATA", raising=False)
+    runs = beside(world, tmp_path / "runs")
+    assert hbr("sweep", study(tmp_path), *at(runs)).code == 0
+    path = study(tmp_path, STUDY.replace("[embedded]", "[embedded, mewsli-x]"))
+    plan = hbr("sweep", path, "--dry-run", *at(runs))
+    assert plan.code == 0, plan.err
+    assert "to get: mewsli-x" in " ".join(plan.out.split())
+    said = hbr("sweep", path, *at(runs))
+    assert said.code == 3
+    assert said.err.count("failed: ") == 5
+    assert "mAP" in said.out  # of embedded
 
 
 def test_a_cell_that_fails_stops_no_other_and_is_named(world: Path, tmp_path: Path) -> None:

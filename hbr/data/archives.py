@@ -29,8 +29,8 @@ def unpack(archive: Path, target: Path) -> None:
         for path in filter(Path.is_file, place.rglob("*")):
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-        archive.unlink()
         (place / target.name).rename(target)
+        archive.unlink()
     except DAMAGED as error:
         raise ValueError(f"is a damaged archive, {error}") from error
     finally:

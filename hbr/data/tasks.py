@@ -17,7 +17,7 @@ from hbr.data.rows import read_arrow
 from hbr.errors import UserError
 
 SETTINGS = ("mono", "cross", "multi")
-LAYOUT = 2  # raise it when the files below change
+LAYOUT = 3  # raise it when the files below change
 CHUNK = 65_536  # texts written at a time
 
 
@@ -59,6 +59,7 @@ class Draft(NamedTuple):
     settings: tuple[str, ...] = SETTINGS
     notes: Mapping[str, int] = {}
     mining: tuple[Mining, ...] = ()  # a task of which translations are mined, not ranked
+    excluded: Mapping[str, tuple[str, str]] = {}  # a passage that a concept must not find: itself
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Task:
     indptr: np.ndarray
     relevant: np.ndarray
     gain: np.ndarray
+    excluded: np.ndarray  # (concepts,) a passage that does not count as found, or -1
     mining: tuple[Mining, ...] = ()
 
     @cached_property
@@ -157,7 +159,8 @@ def write_task(folder: Path, name: str, draft: Draft) -> dict[str, Any]:
     if not any(judged):
         raise UserError(f"{name}: holds no query with a relevant passage")
     wanted = {key for own in judged for key in own}
-    places, counts = _write_passages(folder / "passages.arrow", name, draft.passages, wanted)
+    looked_for = wanted | set(draft.excluded.values())
+    places, counts = _write_passages(folder / "passages.arrow", name, draft.passages, looked_for)
     if unknown := sorted(wanted - places.keys()):
         language, passage = unknown[0]
         raise UserError(
@@ -180,6 +183,9 @@ def write_task(folder: Path, name: str, draft: Draft) -> dict[str, Any]:
         indptr=np.cumsum([0, *map(len, answers)], dtype=np.int64),
         relevant=np.array([place for own in answers for place, _ in own], dtype=np.int64),
         gain=np.array([gain for own in answers for _, gain in own], dtype=np.int16),
+        excluded=np.array(
+            [places.get(draft.excluded.get(c, ("", "")), -1) for c in concepts], dtype=np.int64
+        ),
     )
     about = {
         "name": name,
@@ -254,6 +260,42 @@ def open_task(folder: Path, id: str) -> Task:
         languages=tuple(about["languages"]),
         mining=tuple(Mining(*one) for one in about.get("mining", ())),
         **arrays,
+    )
+
+
+def draft_of(task: Task) -> Draft:
+    """Give a prepared task as a reader would; concepts are numbers."""
+
+    def texts(table: pa.Table, codes: np.ndarray) -> Iterator[tuple[str, str, int, str]]:
+        for at in range(0, len(table), CHUNK):
+            some = table[at : at + CHUNK].to_pydict()
+            for i, (id, text) in enumerate(zip(some["id"], some["text"], strict=True), start=at):
+                yield id, task.languages[codes[i]], i, text
+
+    ids = task.passages["id"]
+
+    def passage(place: int) -> tuple[str, str]:
+        return task.languages[task.passage_language[place]], ids[int(place)].as_py()
+
+    bounds = list(pairwise(task.indptr))
+    return Draft(
+        [
+            Query(id, language, str(task.concept[i]), text)
+            for id, language, i, text in texts(task.queries, task.query_language)
+        ],
+        (Passage(i, lang, t) for i, lang, _, t in texts(task.passages, task.passage_language)),
+        {
+            str(concept): [(*passage(task.relevant[i]), int(task.gain[i])) for i in range(a, b)]
+            for concept, (a, b) in enumerate(bounds)
+        },
+        task.protocol,
+        task.settings,
+        mining=task.mining,
+        excluded={
+            str(concept): passage(place)
+            for concept, place in enumerate(task.excluded)
+            if place >= 0
+        },
     )
 
 

@@ -12,7 +12,7 @@ from hbr.report.table import Cell, name
 
 Facts = Mapping[str, Any]
 
-SHOWN = ("map", "recall@1", "recall@10", "rank_distance")
+SHOWN = ("map", "recall@1", "recall@10", "rank_distance", "f1", "precision", "recall")
 PRIVATE = re.compile("q[a-t][a-z]")  # ISO 639's codes for private use
 HUB = re.compile(r"hf:(\w[\w.-]*/[\w.-]+)(@.+)?")
 WHAT = """A dense retriever: one encoder for queries and passages in many languages, compared by

@@ -30,8 +30,8 @@ class Cost(NamedTuple):
 
 
 def to_rich(cost: Cost) -> Group:
-    """Give a table of encoders with a sum, what must be downloaded, and what is not in it."""
-    title = f"at most, one run after the other, on {cost.device}"
+    """Give a table of encoders with a sum, what must be got, and what is not in it."""
+    title = f"about, one run after the other, on {cost.device}"
     table = Table(title=title, box=SIMPLE_HEAD, header_style="bold", title_justify="left")
     table.add_column("encoder")
     for head in ("runs", "a step", "training", "encoding", "disk"):
@@ -48,7 +48,7 @@ def to_rich(cost: Cost) -> Group:
         )
         runs = str(sum(line.runs for line in cost.lines))
         table.add_row("sum", runs, "", _hours(training), _hours(encoding), _size(disk))
-    told = [f"to download: {', '.join(cost.downloads) or 'nothing'}", *cost.notes]
+    told = [f"to get: {', '.join(cost.downloads) or 'nothing'}", *cost.notes]
     return Group(table, *(Text(line) for line in told))
 
 

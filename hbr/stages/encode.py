@@ -1,7 +1,7 @@
 """Encode: the queries and passages of a task to vectors, in shards that outlive a kill."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,6 @@ def encode(
     }
     if queries:
         del sides["passages"]
-    done = _whole(folder)
     size = config.encode.shard_size
     shards = [
         (side, slice(at, at + size), f"{side}-{at // size:05d}.npy")
@@ -54,6 +53,7 @@ def encode(
         for at in range(0, len(table), size)
     ]
     mine = shards[ranks.rank() :: ranks.ranks()]
+    done = _whole(folder, {name for _, _, name in mine})
     todo = [shard for shard in mine if shard[2] not in done]
     total, left = (sum(len(sides[s][0][some]) for s, some, _ in of) for of in (mine, todo))
     with Progress(f"encoding {task.name}", total, "texts", total - left) as progress:
@@ -64,9 +64,9 @@ def encode(
             _check(vectors, task, side, table["id"][some].to_pylist())
             np.save(folder / name, vectors.astype(config.encode.dtype))
             write_atomic(folder / MARK.format(name), file_digest(folder / name))
-    ranks.broadcast(None)  # all are done
+    ranks.wait()
     if ranks.rank() == 0:
-        _finish(folder, task, sides)
+        _finish(folder, task, sides, {name for _, _, name in shards})
     every = sum(len(table) for table, _, _ in sides.values())
     return {"texts": every, "width": encoder.width, "device": str(device)}
 
@@ -86,12 +86,12 @@ def load_vectors(folder: Path, side: str) -> Stack:
     return Stack(parts)
 
 
-def _whole(folder: Path) -> dict[str, str]:
-    """Give the shards that a killed attempt left whole, with their digests."""
+def _whole(folder: Path, names: Collection[str]) -> set[str]:
+    """Give those of some shards that a killed attempt left whole."""
     return {
-        name: digest
+        name
         for name, digest in _digests(folder).items()
-        if (folder / name).exists() and file_digest(folder / name) == digest
+        if name in names and (folder / name).exists() and file_digest(folder / name) == digest
     }
 
 
@@ -105,15 +105,18 @@ def _digests(folder: Path) -> dict[str, str]:
     return dict(sorted(digests.items()))
 
 
-def _finish(folder: Path, task: Task, sides: Iterable[str]) -> None:
+def _finish(folder: Path, task: Task, sides: Iterable[str], names: Collection[str]) -> None:
     """Write what is read of all shards together."""
+    digests = _digests(folder)
+    if missing := sorted(set(names) - digests.keys()):
+        raise UserError(f"{folder}: {missing[0]} was not encoded; run it again", exit_code=1)
     tables = {
         "queries": (task.query_language, task.queries),
         "passages": (task.passage_language, task.passages),
     }
     for side in sides:
         _write_ids(folder / f"{side}.tsv", task, *tables[side])
-    write_atomic(folder / SHARDS, json.dumps(_digests(folder), indent=1))
+    write_atomic(folder / SHARDS, json.dumps({n: digests[n] for n in sorted(names)}, indent=1))
     for mark in folder.glob(MARK.format("*")):
         mark.unlink()
 

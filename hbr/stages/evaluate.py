@@ -104,8 +104,9 @@ def mine(
 ) -> None:
     """Fill a folder with F1, precision and recall of mined translations, pair by pair.
 
-    A threshold is tuned on a part of its own. By query there is recall alone: whether a true pair
-    was mined.
+    Equal sentences are mined as one, and as in XTREME's and LASER's evaluation no pair with one of
+    them counts. A threshold is tuned on a part of its own. By query there is recall alone: whether
+    a true pair was mined.
     """
     by_pair: dict[str, dict[str, float]] = {}
     thresholds: dict[str, float] = {}
@@ -156,15 +157,22 @@ def _mined(
     asked, told = (task.languages.index(side) for side in sides)
     queries, passages = task.query_blocks[asked], task.blocks[told]
     margin = config.evaluate.margin
-    found = mining.nearest(
-        vectors[0].part(queries),
-        vectors[1].part(passages),
-        1 if margin == "absolute" else config.evaluate.neighbours,
-        device=device,
-    )
+    asked_for = mining.Unique(vectors[0].part(queries), task.queries["text"][queries].to_pylist())
+    told_of = mining.Unique(vectors[1].part(passages), task.passages["text"][passages].to_pylist())
+    with Progress(f"mining {sides[0]}", len(asked_for), "sentences") as progress:
+        found = mining.nearest(
+            asked_for,
+            told_of,
+            1 if margin == "absolute" else config.evaluate.neighbours,
+            device=device,
+            advance=progress.advance,
+        )
     local = mining.candidates(*found, margin)
-    pairs = local._replace(
-        source=local.source + queries.start, target=local.target + passages.start
+    sure = ~(asked_for.repeated[local.source] | told_of.repeated[local.target])
+    pairs = mining.Mined(
+        asked_for.places[local.source[sure]] + queries.start,
+        told_of.places[local.target[sure]] + passages.start,
+        local.score[sure],
     )
     query, passage = pairs_of(task.concept[queries], task.indptr, task.relevant)
     gold = query + queries.start, passage
@@ -213,7 +221,7 @@ def _exact(task: Task, vectors: Vectors, config: Config, device: torch.device) -
     pooled, top = "multi" in task.settings, _deepest(config.evaluate.metrics)
     if not pooled or 8 * passages.shape[0] * passages.shape[1] > config.evaluate.memory_mb * 2**20:
         return _streamed(task, vectors, top if pooled else 0, device)
-    pairs = pairs_of(task.concept, task.indptr, task.relevant)
+    pairs = _asked_for(task)
     parts = []
     with Progress(f"ranking {task.name}", len(queries), "queries") as progress:
         for part in exact_ranks(
@@ -227,14 +235,14 @@ def _exact(task: Task, vectors: Vectors, config: Config, device: torch.device) -
         ):
             parts.append(part)
             progress.advance(len(np.unique(part.query)))
-    return Ranks(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    return _found(task, Ranks(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True))))
 
 
 def _streamed(task: Task, vectors: Vectors, top: int, device: torch.device) -> Ranks:
     """Rank without holding the corpus; a task without a pool, each query in its own blocks."""
     queries, passages = vectors
     stack = passages if isinstance(passages, Stack) else Stack([passages])
-    pairs = pairs_of(task.concept, task.indptr, task.relevant)
+    pairs = _asked_for(task)
     done = 0
     with Progress(f"ranking {task.name}", len(stack), "passages") as progress:
         for end, found in streamed_ranks(
@@ -248,13 +256,46 @@ def _streamed(task: Task, vectors: Vectors, top: int, device: torch.device) -> R
         ):
             progress.advance(end - done)
             done, ranks = end, found
-    return ranks
+    return _found(task, ranks)
+
+
+def _asked_for(task: Task) -> tuple[np.ndarray, np.ndarray]:
+    """Give every query with the passages whose ranks are wanted: the relevant and the excluded."""
+    query, passage = pairs_of(task.concept, task.indptr, task.relevant)
+    excluded = task.excluded[task.concept]
+    relevant = np.isin(_keys(task, np.arange(len(excluded)), excluded), _keys(task, query, passage))
+    more = np.flatnonzero((excluded >= 0) & ~relevant)
+    query, passage = np.concatenate([query, more]), np.concatenate([passage, excluded[more]])
+    order = np.argsort(query, kind="stable")
+    return query[order], passage[order]
+
+
+def _found(task: Task, ranks: Ranks) -> Ranks:
+    """Give the ranks of the relevant passages as if the excluded ones were not there."""
+    excluded = task.excluded[task.concept]
+    if (excluded < 0).all():
+        return ranks
+    language = task.passage_language
+    of = excluded[ranks.query]
+    itself = ranks.passage == of
+    moved = []
+    for places, beside in (
+        (ranks.own, language[ranks.passage] == language[of]),
+        (ranks.pool, np.ones(len(of), bool)),
+    ):
+        ahead = np.full(len(excluded), np.inf)
+        ahead[ranks.query[itself]] = places[itself]
+        behind = beside & (places > ahead[ranks.query])
+        moved.append(np.where(itself, np.inf, places - behind))
+    wanted = _keys(task, *pairs_of(task.concept, task.indptr, task.relevant))
+    kept = np.isin(_keys(task, ranks.query, ranks.passage), wanted)
+    return Ranks(ranks.query[kept], ranks.passage[kept], moved[0][kept], moved[1][kept], ranks.top)
 
 
 def _retrieved(
     task: Task, queries: np.ndarray, indexes: Mapping[str, Any], depth: int, top: int
 ) -> Ranks:
-    query, passage = pairs_of(task.concept, task.indptr, task.relevant)
+    query, passage = _asked_for(task)
     own, pool = np.full(len(query), np.inf), np.full(len(query), np.inf)
     asked = np.ascontiguousarray(queries, dtype=np.float32)
     first = _look_up(pool, indexes["pool"], asked, query, passage, depth, top)
@@ -264,7 +305,7 @@ def _retrieved(
         within = passage[here] - task.blocks[code].start
         _look_up(ranks, indexes[language], asked, query[here], within, depth)
         own[here] = ranks
-    return Ranks(query, passage, own, pool, first)
+    return _found(task, Ranks(query, passage, own, pool, first))
 
 
 def _look_up(
@@ -533,6 +574,8 @@ def write_trec(folder: Path, task: Task, vectors: Vectors) -> None:
         number = 0
         for scores, places in top_k(*vectors, RUN_DEPTH):
             for line, place in zip(scores, places, strict=True):
+                kept = place != task.excluded[task.concept[number]]
+                line, place = line[kept], place[kept]
                 file.writelines(
                     f"{query_ids[number]} Q0 {passage_ids[p]} {rank} {score:.9g} hbr\n"
                     for rank, (p, score) in enumerate(zip(place, line, strict=True), start=1)

@@ -28,9 +28,9 @@ from hbr.data.rows import (
     write_tokens,
 )
 from hbr.data.snapshot import fetch_snapshots
-from hbr.data.tasks import Task, limited, open_task, write_task
+from hbr.data.tasks import Task, draft_of, limited, open_task, write_task
 from hbr.errors import UserError
-from hbr.names import NAMES, as_folder, parted, resolve, unknown
+from hbr.names import NAMES, as_folder, near, parted, resolve, unknown
 from hbr.perturb import Dictionary
 from hbr.perturb.dictionary import mine_dictionary
 from hbr.runs import Store, file_digest, fingerprint, lock
@@ -142,11 +142,13 @@ def task(
     passage: str,
     *,
     limit: int | None = None,
+    ready: bool = False,
     force: bool = False,
 ) -> tuple[Store, Task]:
     """Prepare an evaluation task from `source`, `$HBR_DATA`, what is prepared, or a download.
 
-    With a `limit` it has so many concepts of each language.
+    With a `limit` it has so many concepts of each language. Raises UserError where it cannot be
+    had, or is not `ready` when it must be.
     """
     reader = _task_reader(name)
     if source and not reader.needs_source:
@@ -164,13 +166,27 @@ def task(
             (store,) = prepared.values()
             say(f"{name}: as prepared from {store.entries()['task'].get('source')}")
             return store, open_task(store.path / "task", store.completion("task"))
+        if limit and (whole := ready_task(runs, name, passage, None)):
+            store = _store(
+                runs, name, _signature(reader.version, f"{name} {whole.id} {limit}", None)
+            )
+            cut = limited(draft_of(whole), limit)
+            store.build("task", lambda f: write_task(f, name, cut), settings=settings, wait=True)
+            return store, open_task(store.path / "task", store.completion("task"))
         if not (reader.remote or reader.hub):
-            raise UserError(f"--dataset {name} needs --source DIR, the folder with its files")
+            raise UserError(
+                f"--dataset {name} needs --source DIR, the folder with its files"
+                + (_hint(name) if "/" in name else "")
+            )
+        if ready:
+            raise UserError(f"{name} is not prepared")
         place = _downloaded(runs, name, reader)
     if place is not None and not place.exists():
         return _prepared_task(runs, name, place, settings)
     label = " ".join(map(str, filter(None, (name, passage, limit))))
     store = _store(runs, name, _signature(reader.version, label, place))
+    if ready and not store.is_current("task", settings, {}):
+        raise UserError(f"{name} is not prepared")
 
     def make(folder: Path) -> dict[str, Any]:
         draft = reader.read(place, passage)
@@ -230,19 +246,31 @@ def ready_task(runs: Path, name: str, passage: str, limit: int | None) -> Task |
 def here(runs: Path) -> dict[str, str]:
     """Say of every named data set where it is: embedded, prepared, in `$HBR_DATA`, a download."""
     found: dict[str, str] = {}
-    for stage, names in (("task", KINDS["evaluate"]), ("rows", KINDS["train"])):
+    for kind, names in KINDS.items():
         for name in names:
-            if name.startswith("embedded"):
-                found[name] = "embedded"
-            elif _kept(runs, name, stage):
-                found[name] = "prepared"
-            elif not found.get(name):
-                reader = _task_reader(name) if stage == "task" else _rows_reader(name)[0]
-                remote = reader.hub or getattr(reader, "remote", {})
-                found[name] = (
-                    "in $HBR_DATA" if _from_environment(name) else "download" * bool(remote)
-                )
+            found[name] = found.get(name) or whereabouts(runs, name, kind)
     return found
+
+
+def whereabouts(runs: Path, name: str, kind: str) -> str:
+    """Say where a data set to `train` or `evaluate` on is, as `here` does; "" for nowhere."""
+    evaluated = kind == "evaluate"
+    if name.startswith("embedded"):
+        return "embedded"
+    if _kept(runs, name, "task" if evaluated else "rows"):
+        return "prepared"
+    if _from_environment(name):
+        return "in $HBR_DATA"
+    if evaluated:
+        task_reader = _task_reader(name)
+        remote = bool(task_reader.remote or task_reader.hub)
+    else:
+        reader, place = _rows_reader(name)
+        if place:
+            return "a file" if place.exists() else ""
+        remote = bool(reader.hub)
+    by_itself = name.startswith((irds.PREFIX, hub.PREFIX))  # a library downloads it
+    return "download" if remote or by_itself else ""
 
 
 def tokens(store: Store, data: Rows, encoder: "Encoder", settings: EncoderConfig) -> Tokens:
@@ -465,8 +493,16 @@ def _task_reader(name: str) -> TaskReader:
     if name.startswith(irds.PREFIX):
         return irds.reader(name)
     reader: TaskReader = resolve("task", name)
-    _, _, one = name.partition("/")
+    layout, _, one = name.partition("/")
+    if one and ":" not in name and reader.named is None:
+        raise UserError(f"{layout} is one data set, and has no {one!r} in it")
     return reader.named(one) if one and reader.named else reader
+
+
+def _hint(name: str) -> str:
+    """Give the names like one of a collection that can be downloaded."""
+    hosted = near(name, [other for other in KINDS["evaluate"] if "/" in other])
+    return hosted if "mean" in hosted else ""
 
 
 def _from_environment(name: str) -> Path | None:

@@ -1,8 +1,18 @@
 """A task comes back with its passages in blocks, one a language."""
 
+import numpy as np
 import pytest
 
-from hbr.data.tasks import Draft, Passage, Query, Task, open_task, write_task
+from hbr.data.tasks import (
+    Draft,
+    Passage,
+    Query,
+    Task,
+    draft_of,
+    limited,
+    open_task,
+    write_task,
+)
 from hbr.errors import UserError
 
 DRAFT = Draft(
@@ -87,6 +97,44 @@ def refused(tmp_path, **changed) -> str:
     with pytest.raises(UserError, match="small: ") as raised:
         write_task(tmp_path, "small", DRAFT._replace(**changed))
     return str(raised.value)
+
+
+def test_a_prepared_task_can_be_told_again(task, tmp_path):
+    told = draft_of(task)
+    (tmp_path / "again").mkdir()
+    write_task(tmp_path / "again", "again", told)
+    again = open_task(tmp_path / "again", "x")
+    for name in ("query_language", "passage_language", "concept", "indptr", "relevant", "gain"):
+        np.testing.assert_array_equal(getattr(task, name), getattr(again, name), name)
+    np.testing.assert_array_equal(task.excluded, again.excluded)
+    assert again.passages.equals(task.passages)
+    assert again.queries.equals(task.queries)
+
+
+def test_a_limited_task_has_the_first_concepts_of_each_language_and_their_passages(tmp_path):
+    queries = [Query(f"q{i}", lang, f"{lang}{i}", "?") for lang in ("de", "en") for i in range(5)]
+    passages = [Passage(f"p{i}", lang, "!") for lang in ("de", "en") for i in range(99)]
+    relevant = {f"{lang}{i}": [(lang, f"p{98 - i}")] for lang in ("de", "en") for i in range(1, 5)}
+    small = limited(Draft(queries, passages, relevant, "p"), 2)
+    assert [q.concept for q in small.queries] == ["de1", "de2", "en1", "en2"]
+    kept = [(p.language, p.id) for p in small.passages]
+    assert kept == [
+        (lang, f"p{i}") for lang in ("de", "en") for i in (*range(20), 96, 97)
+    ]  # ten times as many others as concepts, and the answers
+    assert small.protocol == "p; LIMITED to 2 concepts a language"
+
+
+def test_an_excluded_passage_is_kept_by_its_concept(tmp_path):
+    passages = [Passage("q1", "en", "itself"), Passage("p", "en", "answer")]
+    draft = Draft(
+        [Query("q1", "en", "q1", "?"), Query("q2", "en", "q2", "?")],
+        passages,
+        {"q1": [("en", "p")], "q2": [("en", "p")]},
+        "p",
+        excluded={"q1": ("en", "q1"), "q2": ("en", "q2")},
+    )
+    write_task(tmp_path, "small", draft)
+    assert open_task(tmp_path, "x").excluded.tolist() == [0, -1]
 
 
 def test_doubled_passage_ids_of_one_language_are_refused(tmp_path):

@@ -85,6 +85,8 @@ def test_shards_that_other_ranks_left_are_gone_on_with(
 ) -> None:
     config = resolve_config({"encode": {"shard_size": 10}})
     monkeypatch.setattr(stage.ranks, "broadcast", lambda value: value)
+    monkeypatch.setattr(stage.ranks, "wait", lambda: None)
+    monkeypatch.setattr(stage, "_finish", lambda *_: None)
     monkeypatch.setattr(stage.ranks, "ranks", lambda: 3)
     for rank in (1, 2):  # rank 0 was killed before it did anything
         monkeypatch.setattr(stage.ranks, "rank", lambda rank=rank: rank)

@@ -1,5 +1,6 @@
 """What an evaluation writes about language bias and training texts, on tasks one can see whole."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -219,6 +220,50 @@ def test_ranks_of_vectors_give_what_sorted_orders_give(tmp_path, how):
     for part in ("settings", "by_pair", "by_query_language", "bias"):
         assert found[part] == read(again)[part]
     assert lines == lines_of(again)
+
+
+@pytest.mark.parametrize("how", ["exact", "streamed", "index"])
+def test_excluded_passages_are_as_if_they_were_not_there(tmp_path, how):
+    """Each concept excludes a passage, of whatever language; one excludes a relevant one."""
+    task, vectors = random_task(tmp_path / "task")
+    concepts = len(task.excluded)
+    excluded = np.random.default_rng(5).permutation(len(task.passage_language))[:concepts]
+    excluded[0] = task.relevant[task.indptr[0]]
+    excluded[1] = -1
+    task = dataclasses.replace(task, excluded=excluded)
+    folder = tmp_path / "found"
+    folder.mkdir()
+    if how == "index":
+        config = resolve_config({"evaluate.metrics": ["map"], "index.depth": 1000})
+        blocks = dict(zip(task.languages, task.blocks, strict=True))
+        indexes = {
+            name: build_index(vectors[1][block], "flat")
+            for name, block in {**blocks, "pool": slice(None)}.items()
+        }
+        evaluate_index(folder, config, task, vectors, {}, indexes)
+    else:
+        memory = {"evaluate.memory_mb": 4096} if how == "exact" else {}
+        config = resolve_config({"evaluate.metrics": ["map"], **memory})
+        if how == "streamed":
+            task = dataclasses.replace(task, settings=("mono", "cross"))
+        evaluate(folder, config, task, vectors, {}, device=torch.device("cpu"))
+    for line in lines_of(folder):
+        query = next(
+            q
+            for q in range(len(task.concept))
+            if (task.queries["id"][q].as_py(), task.languages[task.query_language[q]])
+            == (line["query"], line["query_language"])
+        )
+        out = excluded[task.concept[query]]
+        order = [p for p in orders_of(vectors)[query] if p != out]
+        wanted = task.relevant[slice(*task.indptr[task.concept[query] :][:2])]
+        if line["setting"] != "multi":
+            code = task.languages.index(line["passage_language"])
+            order = [p for p in order if task.passage_language[p] == code]
+            wanted = [p for p in wanted if task.passage_language[p] == code]
+        places = sorted(order.index(p) + 1 for p in wanted if p in order)
+        expected = sum((i + 1) / place for i, place in enumerate(places)) / len(wanted)
+        assert line["map"] == pytest.approx(expected), (line, places)
 
 
 def kruskal(ranks: Sequence[int], languages: Sequence[int]) -> float:

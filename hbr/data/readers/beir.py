@@ -30,7 +30,8 @@ TRANSLATED = re.compile(r"queries\.([A-Za-z]{2,3}(?:[-_]\w+)?)\.jsonl(?:\.gz)?")
 def read(source: Path | None, _passage: str) -> Draft:
     """Read a folder; of its qrels test.tsv counts, without it dev.tsv, without that train.tsv.
 
-    Gains are kept as they are; a passage is its title, a space and its text, as BEIR has it.
+    Gains are kept as they are; a passage is its title, a space and its text, and one with the id of
+    the query is not found by it, as BEIR has it.
     """
     assert source is not None
     corpus = required(source / "corpus.jsonl", LAYOUT)
@@ -51,7 +52,9 @@ def read(source: Path | None, _passage: str) -> Draft:
     }
     settings = ("mono", "cross") if len(asked) > 1 else ("mono",)
     protocol = f"BEIR, qrels/{split}.tsv, title + text"
-    return Draft(queries, _passages(corpus), relevant, protocol, settings, notes)
+    itself = {query: (LANGUAGE, query) for query in judged}
+    passages = _passages(corpus)
+    return Draft(queries, passages, relevant, protocol, settings, notes, excluded=itself)
 
 
 def read_named(source: Path | None, passage: str, name: str) -> Draft:

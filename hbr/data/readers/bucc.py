@@ -2,7 +2,7 @@
 
 Zweigenbaum et al., Overview of the Third BUCC Shared Task (BUCC 2018). As in XTREME (arXiv
 2003.11080) the training part is mined, since the gold pairs of the test part are not public, with
-a threshold that the sample part gives.
+a threshold that the sample part gives. XTREME's code scores by the ratio margin.
 """
 
 from collections.abc import Iterator

@@ -29,6 +29,8 @@ def reader(name: str) -> TaskReader:
 def read(_source: Path | None, _passage: str, name: str) -> Draft:
     """Read a collection; a text is what the library calls its default, gains are kept.
 
+    In those of BEIR a query does not find the passage of its own id.
+
     Raises UserError for an id that there is not, and (exit code 1) where files cannot be had.
     """
     collection = _load(name)
@@ -58,7 +60,9 @@ def read(_source: Path | None, _passage: str, name: str) -> Draft:
         ) from error
     settings = ("mono",) if told == asked else ("cross",)
     passages = _passages(collection, told)
-    return Draft(queries, passages, judged, f"ir_datasets {name}", settings, notes)
+    itself = {query.id: (told, query.id) for query in queries} if name.startswith("beir/") else {}
+    protocol = f"ir_datasets {name}"
+    return Draft(queries, passages, judged, protocol, settings, notes, excluded=itself)
 
 
 def _load(name: str) -> Any:
