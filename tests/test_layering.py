@@ -11,10 +11,21 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 LOW = ("errors", "talk", "names", "presets", "config", "runs")
 PARTS = (
-    *("bias", "claims", "data", "encoders", "fairness", "gradcache", "languages", "metrics"),
+    *(
+        "adversary",
+        "bias",
+        "claims",
+        "data",
+        "encoders",
+        "fairness",
+        "gradcache",
+        "languages",
+        "metrics",
+    ),
     *(
         "objectives",
         "ranks",
+        "recipes",
         "references",
         "report",
         "sampling",
