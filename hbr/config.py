@@ -106,10 +106,10 @@ class Train(Section):
     perturbed: Literal["queries", "passages", "both"] = "both"  # given negatives go with passages
     weight: Annotated[float, Field(gt=0)] = 1.0
     # λ: of the perturbed loss (1 in arXiv 1605.07725), of the reversal, of the semantic loss
-    epsilon: Annotated[float, Field(gt=0)] = 0.3
+    epsilon: Annotated[float, Field(gt=0)] = 0.1
     # Radius, as a share of the mean norm of a word embedding, for a whole text (l2) or, spread over
-    # the embedding's numbers, for each of them (linf: .03 is as far as .3 in a text of 100 tokens).
-    # arXiv 1605.07725 has 5 for norms of 16, arXiv 1909.11764's code .15 to .7 for norms near 1.5.
+    # the embedding's numbers, for each of them (linf: .01 is as far as .1 in a text of 100 tokens).
+    # The code of arXiv 1909.11764 has .15 to .7 for norms near 1.5; at .3 tiny encoders collapse.
     norm: Literal["l2", "linf"] = "l2"
     ascent_steps: Positive = 1  # 1: FGM; more: PGD
     ascent_size: Annotated[float, Field(gt=0)] | None = None

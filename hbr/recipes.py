@@ -143,7 +143,7 @@ class Adversarial(Plain):
 
     perturbed: Side = "both"
     weight: float = 1.0
-    epsilon: float = 0.3
+    epsilon: float = 0.1
     norm: adversary.Norm = "l2"
     ascent_steps: int = 1
     ascent_size: float | None = None
