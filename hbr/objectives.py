@@ -1,5 +1,6 @@
 """Losses: vectors in, one number out. How training uses them is in `hbr.recipes`."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -82,7 +83,7 @@ def reversal_strength(progress: float) -> float:
 
     Source: Ganin & Lempitsky et al., arXiv 1505.07818, the schedule of their experiments (γ = 10).
     """
-    return float(2 / (1 + torch.tensor(-10 * progress, dtype=torch.float64).exp()) - 1)
+    return 2 / (1 + math.exp(-10 * progress)) - 1
 
 
 def language_loss(

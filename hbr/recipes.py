@@ -153,30 +153,24 @@ class Adversarial(Plain):
     def backward(self, step: Step) -> Parts:
         """As `Plain.backward`."""
         radius = self.radius(step)
-        share = 2.5 / self.ascent_steps if self.ascent_size is None else self.ascent_size
-        size = radius * (min(share, 1.0) if self.ascent_size is None else share)
+        size = radius * (self.ascent_size or min(1.0, 2.5 / self.ascent_steps))
         shifts = step.shifts(self.perturbed, step.zero)
         clean = step.backward(step.contrast, shifts=shifts)
         random = self.start == "random"
         counted = self.ascent_steps + random if self.average else 1
         found = []
-
-        def visit(last: bool) -> None:
-            weights = last or self.average
+        for number in range(0 if random else 1, self.ascent_steps + 1):
+            if number == 0:
+                shifts = step.shifts(self.perturbed, partial(self._start, step, radius))
+            else:
+                shifts = {
+                    r: [self._higher(s, size, radius) for s in of] for r, of in shifts.items()
+                }
+            counts = self.average or number == self.ascent_steps
             weight = self.weight / counted
-            value = step.backward(step.contrast, shifts=shifts, weight=weight, weights=weights)
-            if weights:
+            value = step.backward(step.contrast, shifts=shifts, weight=weight, weights=counts)
+            if counts:
                 found.append(value)
-
-        if random:
-            shifts = step.shifts(self.perturbed, lambda piece: self._start(step, piece, radius))
-            visit(last=False)
-        for number in range(1, self.ascent_steps + 1):
-            shifts = {
-                role: [self._higher(shift, size, radius) for shift in of]
-                for role, of in shifts.items()
-            }
-            visit(last=number == self.ascent_steps)
         raised = sum(found) / counted
         return {"loss": clean + self.weight * raised, "clean": clean, "adversarial": raised}
 
@@ -185,7 +179,7 @@ class Adversarial(Plain):
         size = step.words if self.norm == "l2" else step.words / math.sqrt(step.width)
         return self.epsilon * size
 
-    def _start(self, step: Step, piece: Piece, radius: float) -> Tensor:
+    def _start(self, step: Step, radius: float, piece: Piece) -> Tensor:
         drawn = step.drawn(piece, adversary.uniform)
         return adversary.random_start(drawn, piece.lengths, radius, self.norm)
 

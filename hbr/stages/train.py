@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -280,7 +281,7 @@ class Fit:
                     self._encode,
                     texts[at : at + size],
                     self._seed(batch.step, number, before + at),
-                    [self._seed(batch.step, number, int(c), NOISE) for c in of[at : at + size]],
+                    partial(self._noise_seeds, batch.step, number, of[at : at + size]),
                 )
                 for at in range(0, max(len(texts), 1), size)
             ]
@@ -288,6 +289,9 @@ class Fit:
 
     def _seed(self, *place: int) -> int:
         return int(np.random.SeedSequence([self.config.seed, *place]).generate_state(1)[0])
+
+    def _noise_seeds(self, step: int, role: int, cells: np.ndarray) -> list[int]:
+        return [self._seed(step, role, int(cell), NOISE) for cell in cells]
 
     def _encode(self, texts: list[np.ndarray], seed: int, shift: Tensor | None) -> Tensor:
         if not texts:  # no row of this rank has a given negative
@@ -437,7 +441,12 @@ class Texts(NamedTuple):
     encode: Callable[[list[np.ndarray], int, Tensor | None], Tensor]
     tokens: list[np.ndarray]
     dropout: int  # a seed
-    seeds: list[int]
+    noise: Callable[[], list[int]]
+
+    @property
+    def seeds(self) -> list[int]:
+        """One of each text, whatever its chunk and rank."""
+        return self.noise()
 
     @property
     def lengths(self) -> list[int]:
