@@ -37,6 +37,15 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1
 
 WITHOUT_ALPHA = {"monolingual", "cross-lingual", "mixed", "english", "untrained"}
 LOG_ONLY = {"log_every", "checkpoint_every", "tensorboard"}  # change the log, not the weights
+OBJECTIVE_SETTINGS: dict[str, set[str]] = {  # those that one objective reads and others do not
+    "adversarial": {
+        *("perturbed", "weight", "epsilon", "norm"),
+        *("ascent_steps", "ascent_size", "start", "average"),
+    },
+    "smoothing": {"perturbed", "sigma", "swap"},
+    "language-adversarial": {"weight", "ramp", "classifier_lr"},
+    "language-contrastive": {"weight", "language_weight"},
+}
 
 
 class Sampler(Section):
@@ -93,6 +102,36 @@ class Train(Section):
     patience: Positive | None = None  # stop after so many validations without a better one
     checkpoint_every: Positive = 200
     tensorboard: bool = True
+    symmetric: bool = False  # rank queries for passages too
+    # What follows is read by the objectives that OBJECTIVE_SETTINGS names, and by no others.
+    perturbed: Literal["queries", "passages", "both"] = "both"  # given negatives go with passages
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    # λ: of the perturbed loss (1 in arXiv 1605.07725), of the reversal, of the semantic loss
+    epsilon: Annotated[float, Field(gt=0)] = 0.1
+    # Radius, as a share of the mean norm of a word embedding, for a whole text (l2) or, spread over
+    # the embedding's numbers, for each of them (linf: .01 is as far as .1 in a text of 100 tokens).
+    # The code of arXiv 1909.11764 has .15 to .7 for norms near 1.5; at .3 tiny encoders collapse.
+    norm: Literal["l2", "linf"] = "l2"
+    ascent_steps: Positive = 1  # 1: FGM; more: PGD
+    ascent_size: Annotated[float, Field(gt=0)] | None = None
+    # of a step, as a share of epsilon; null: 2.5 / ascent_steps (arXiv 1706.06083), at most 1
+    start: Literal["zero", "random"] = "zero"
+    average: bool = False  # every point of the ascent counts (FreeLB), not the last alone
+    sigma: Annotated[float, Field(ge=0)] = 0.1  # noise on a token, as a share of its norm
+    swap: Share = 0.0  # probability that a text is swapped for its row's in another language
+    ramp: bool = True  # the reversal rises from 0 to its weight
+    classifier_lr: Annotated[float, Field(gt=0)] = 1e-3
+    language_weight: Annotated[float, Field(ge=0)] = 0.1  # of the language contrastive loss
+
+    def deciding(self) -> dict[str, Any]:
+        """Give the settings that decide the trained weights, as plain values.
+
+        Settings of other objectives are left out, and `symmetric` where it is off.
+        """
+        own = OBJECTIVE_SETTINGS.get(self.objective, set())
+        idle = set().union(*OBJECTIVE_SETTINGS.values()) - own
+        idle |= LOG_ONLY | (set() if self.symmetric else {"symmetric"})
+        return self.model_dump(mode="json", exclude=idle)
 
 
 class Encode(Section):
@@ -202,7 +241,7 @@ class Config(Section):
             chosen["sampler"].pop("alpha")
         if self.data.limit is None:
             chosen["data"].pop("limit")
-        return chosen | {"train": self.train.model_dump(mode="json", exclude=LOG_ONLY)}
+        return chosen | {"train": self.train.deciding()}
 
 
 SECTIONS: dict[str, Any] = {name: field.annotation for name, field in Config.model_fields.items()}

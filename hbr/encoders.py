@@ -57,9 +57,22 @@ class Encoder(nn.Module):
             places -= config.pad_token_id + 1
         return int(min(places, self.tokenizer.model_max_length))
 
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Encode texts: token ids and attention mask (texts, tokens) to vectors (texts, width)."""
-        hidden = self.backbone(input_ids=ids, attention_mask=mask).last_hidden_state
+    @property
+    def words(self) -> Tensor:
+        """The word embeddings: (vocabulary, their width)."""
+        return self.backbone.get_input_embeddings().weight
+
+    def forward(self, ids: Tensor, mask: Tensor, shift: Tensor | None = None) -> Tensor:
+        """Encode texts: token ids and attention mask (texts, tokens) to vectors (texts, width).
+
+        `shift` (texts, tokens, width of a word embedding) is added to the word embeddings, but
+        for padding, which must stand on the right.
+        """
+        given = {"input_ids": ids}
+        if shift is not None:
+            words = self.backbone.get_input_embeddings()(ids)
+            given = {"inputs_embeds": words + shift * mask[..., None]}
+        hidden = self.backbone(**given, attention_mask=mask).last_hidden_state
         vectors = hidden[:, 0] if self.tokens == "cls" else _mean(hidden, mask)
         if self.dense is not None:
             vectors = torch.tanh(self.dense(vectors.to(self.dense.weight.dtype)))

@@ -69,7 +69,13 @@ NAMES: dict[str, dict[str, str]] = {
         "mmarco-v1-dev": "hbr.data.readers.mmarco_dev:MMARCO_V1_DEV",
         "parallel": "hbr.data.readers.parallel:PARALLEL",
     },
-    "objective": {"infonce": "hbr.objectives:info_nce"},
+    "objective": {  # a function is a loss of vectors, a class a recipe
+        "infonce": "hbr.objectives:info_nce",
+        "adversarial": "hbr.recipes:Adversarial",
+        "smoothing": "hbr.recipes:Smoothing",
+        "language-adversarial": "hbr.recipes:LanguageAdversarial",
+        "language-contrastive": "hbr.recipes:LanguageContrastive",
+    },
     "metric": {
         "map": "hbr.metrics:average_precision",
         "ndcg": "hbr.metrics:ndcg",

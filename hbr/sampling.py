@@ -23,7 +23,7 @@ import numpy as np
 from hbr.errors import UserError
 
 Draw = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-STEPS, PAIRS, WALK = 0, 1, 2  # streams of random numbers that must not meet
+STEPS, PAIRS, WALK, SWAPS, TRANSLATIONS = range(5)  # streams of random numbers that must not meet
 
 
 class Parallel(Protocol):
@@ -139,10 +139,19 @@ def _same_language(has: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 def _ordered_pair(has: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     query, _ = _same_language(has, u)
+    return query, other_language(has, query, u[:, 1])
+
+
+def other_language(has: np.ndarray, language: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """Give each row another of its languages, uniformly by u (n,), or its own if it has no other.
+
+    `has` is (n, languages), `language` (n,).
+    """
     others = has.copy()
-    others[np.arange(len(has)), query] = False
-    passage = _kth_language(others, (u[:, 1] * others.sum(1)).astype(int))
-    return query, passage
+    others[np.arange(len(has)), language] = False
+    count = others.sum(1)
+    other = _kth_language(others, (u * count).astype(int))
+    return np.where(count > 0, other, language)
 
 
 class Batch(NamedTuple):
@@ -166,6 +175,31 @@ class Batch(NamedTuple):
             query_language=self.query_language[piece],
             passage_language=self.passage_language[piece],
         )
+
+
+def translations(batch: Batch, has: np.ndarray, seed: int) -> np.ndarray:
+    """Give each row of a batch another language of its passage, or the same if it has no other."""
+    u = np.random.default_rng([seed, TRANSLATIONS, batch.step]).random(len(batch.rows))
+    return other_language(has, batch.passage_language, u)
+
+
+def swapped(
+    batch: Batch, has: np.ndarray, share: float, seed: int, *, queries: bool, passages: bool
+) -> Batch:
+    """Swap texts of a batch for those of their rows in another language, each by itself.
+
+    `has` (n, languages) is of the batch's rows, `share` the probability of a swap.
+    """
+    u = np.random.default_rng([seed, SWAPS, batch.step]).random((4, len(batch.rows)))
+
+    def drawn(language: np.ndarray, u: np.ndarray) -> np.ndarray:
+        return np.where(u[0] < share, other_language(has, language, u[1]), language)
+
+    asked, told = batch.query_language, batch.passage_language
+    return batch._replace(
+        query_language=drawn(asked, u[:2]) if queries else asked,
+        passage_language=drawn(told, u[2:]) if passages else told,
+    )
 
 
 class Walk:

@@ -7,8 +7,20 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hbr.config import Config, full_path, leaves, parse_set, read_yaml, resolve_config
+from hbr.config import (
+    LOG_ONLY,
+    OBJECTIVE_SETTINGS,
+    Config,
+    Train,
+    full_path,
+    leaves,
+    parse_set,
+    read_yaml,
+    resolve_config,
+)
 from hbr.errors import UserError
+from hbr.pipeline import complete, slug
+from hbr.stages.compare.evidence import flat
 
 
 def mistakes(*layers: dict) -> list[str]:
@@ -219,6 +231,50 @@ def test_what_changes_no_weights_is_not_in_the_identity(settings):
 )
 def test_what_changes_weights_is_in_the_identity(settings):
     assert resolve_config(settings).identity() != Config().identity()
+
+
+BEFORE_OBJECTIVES = {  # what infonce runs were known by before there were others
+    *("objective", "temperature", "mask", "negatives", "steps", "batch_size", "accumulate"),
+    *("chunk_size", "lr", "weight_decay", "warmup", "clip", "precision", "compile"),
+    *("validate_every", "patience"),
+}
+
+
+def test_runs_from_before_there_were_objectives_keep_their_identity():
+    assert set(Config().identity()["train"]) == BEFORE_OBJECTIVES
+    assert slug(complete(Config())) == "hybrid-xlm-r-tiny-s0-354d79"
+    own = resolve_config({"train.objective": "mine.losses:loss"})
+    assert set(own.identity()["train"]) == BEFORE_OBJECTIVES
+
+
+CHANGED = {
+    **{"perturbed": "queries", "weight": 0.5, "epsilon": 0.5, "norm": "linf", "ascent_steps": 2},
+    **{"ascent_size": 0.5, "start": "random", "average": True, "sigma": 0.5, "swap": 0.5},
+    **{"ramp": False, "classifier_lr": 0.5, "language_weight": 0.5},
+}
+
+
+def test_every_setting_of_an_objective_is_one_of_the_train_section():
+    assert set().union(*OBJECTIVE_SETTINGS.values()) == set(CHANGED)
+    assert set(CHANGED) | BEFORE_OBJECTIVES | LOG_ONLY | {"symmetric"} == set(Train.model_fields)
+
+
+@pytest.mark.parametrize("objective", ["infonce", "mine.losses:loss", *OBJECTIVE_SETTINGS])
+@pytest.mark.parametrize("setting", CHANGED)
+def test_a_setting_is_in_the_identity_of_the_objectives_that_read_it_alone(objective, setting):
+    plain = resolve_config({"train.objective": objective})
+    changed = resolve_config({"train.objective": objective, f"train.{setting}": CHANGED[setting]})
+    read = setting in OBJECTIVE_SETTINGS.get(objective, set())
+    assert (plain.identity() != changed.identity()) == read
+    assert (flat(plain) != flat(changed)) == read
+
+
+@pytest.mark.parametrize("objective", ["infonce", "mine.losses:loss", *OBJECTIVE_SETTINGS])
+def test_symmetric_tells_runs_of_every_objective_apart(objective):
+    one, other = (
+        resolve_config({"train.objective": objective, "symmetric": on}) for on in (False, True)
+    )
+    assert one.identity() != other.identity()
 
 
 def test_an_untrained_run_is_its_encoder_whatever_the_seed_and_the_training():

@@ -160,3 +160,25 @@ def test_a_hub_id_in_the_cache_is_found_with_its_revision(
         found = encoders.locate("FacebookAI/xlm-roberta-base", revision)
         assert found == repository / "snapshots" / commit
     assert encoders.load(found).backbone.config.model_type == "xlm-roberta"
+
+
+@pytest.mark.parametrize("family", ["xlm-r", "mbert"])
+@pytest.mark.parametrize("pooling", ["mean", "cls", "dense"])
+def test_a_shift_moves_the_words_of_a_text_and_padding_never(
+    made: Path, family: str, pooling: str
+) -> None:
+    encoder = encoders.load(made / family, pooling=pooling)
+    ids, mask = encoder.batch(encoder.tokenize(TEXTS, 64))
+    zero = torch.zeros(*ids.shape, encoder.words.shape[1])
+    with torch.inference_mode():
+        plain = encoder(ids, mask)
+        torch.testing.assert_close(encoder(ids, mask, zero), plain, rtol=0, atol=1e-6)
+        padding = torch.randn_like(zero) * (1 - mask[..., None])
+        torch.testing.assert_close(encoder(ids, mask, padding), plain, rtol=0, atol=1e-6)
+        moved = zero.clone()
+        moved[1, 1] = encoder.words[7] - encoder.words[ids[1, 1]]
+        other = ids.clone()
+        other[1, 1] = 7  # as if that word stood there
+        found, expected = encoder(ids, mask, moved), encoder(other, mask)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    assert (found[1] - plain[1]).abs().max() > 1e-3

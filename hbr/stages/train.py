@@ -9,8 +9,9 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,13 +27,15 @@ from hbr.config import Train as TrainConfig
 from hbr.data.rows import Rows, Tokens
 from hbr.encoders import Encoder, save
 from hbr.errors import UserError
-from hbr.gradcache import Chunk, backward
 from hbr.names import resolve
+from hbr.objectives import Loss, info_nce, symmetric
+from hbr.recipes import Head, Parts, Piece, Plain, Step, Vectors, translated
 from hbr.runs import replace_synced, tree_digest
 from hbr.sampling import Batch, Plan, plan_hash, same_group
 from hbr.talk import Progress, say
 
 HASHED = 1000  # batches whose hash the manifest keeps
+NOISE = 1  # tells the seeds of texts from those of dropout
 
 
 class Source(NamedTuple):
@@ -104,8 +107,12 @@ class Fit:
         self.settings: TrainConfig = config.train
         self.sources, self.validation = sources, validation
         self.encoder = encoder.to(device).train()
-        self.objective = resolve("objective", config.train.objective)
-        self.optimizer = _optimizer(encoder, config.train)
+        self.recipe, self.loss = _objective(config.train)
+        known = {language for data in plan.datasets for language in data.languages}
+        self.languages = sorted(config.data.languages or known)
+        self.head = self._head()
+        self.words = float(encoder.words.detach().norm(dim=1).mean())
+        self.optimizer = _optimizer(encoder, config.train, self.head)
         self.counters = Counters()
         self.saved_at = 0  # step of the last checkpoint
         self.writes = ranks.rank() == 0
@@ -166,17 +173,24 @@ class Fit:
         ]
         self.optimizer.zero_grad(set_to_none=True)
         results = [self._backward(batch) for batch in batches]
-        ranks.sum_gradients(self.encoder.parameters())
+        own = list(self.head.module.parameters()) if self.head else []
+        for parameter in own:  # every rank has their whole gradient
+            assert parameter.grad is not None
+            parameter.grad /= ranks.ranks()
+        ranks.sum_gradients([*self.encoder.parameters(), *own])
         norm = float(torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), settings.clip))
-        loss = sum(loss for loss, _ in results) / len(results)
+        torch.nn.utils.clip_grad_norm_(own, settings.clip)
+        parts = {name: sum(p[name] for p, _ in results) / len(results) for name in results[0][0]}
+        loss = parts.pop("loss")
         if not (math.isfinite(loss) and math.isfinite(norm)):
             self._diverged(step, batches)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(settings, step)
+            group["lr"] = learning_rate(settings, step) * group["times"]
         self.optimizer.step()
         return {
             "step": step + 1,
             "loss": loss,
+            **parts,
             "lr": learning_rate(settings, step),
             "norm": norm,
             "mode": "+".join(sorted({batch.mode for batch in batches})),
@@ -184,14 +198,39 @@ class Fit:
             "pairs_per_s": settings.batch_size * len(batches) / (time.monotonic() - started),
         }
 
-    def _backward(self, batch: Batch) -> tuple[float, float]:
-        """Add the gradients of one global batch; gives its loss and the masked share."""
-        group = np.asarray(self.sources[batch.dataset].rows.group)[batch.rows]
-        mask = self._mask(group)
-        share = 1 / self.settings.accumulate
+    def _backward(self, batch: Batch) -> tuple[Parts, float]:
+        """Add the gradients of one global batch; gives its loss, in parts, and the masked share."""
+        has = np.asarray(self.plan.datasets[batch.dataset].has[batch.rows])
+        batch = self.recipe.alter(batch, has, self.config.seed)
+        mask = self._mask(np.asarray(self.sources[batch.dataset].rows.group)[batch.rows])
+        rows, other = np.zeros(0, dtype=np.int64), None
+        if self.recipe.translates:
+            rows, other = translated(batch, has, self.config.seed)
+        parts = self.recipe.backward(
+            Step(
+                chunks=self._chunks(batch, other),
+                contrast=self._contrast(mask),
+                gather=ranks.gather,
+                share=1 / self.settings.accumulate,
+                progress=batch.step / max(self.plan.steps - 1, 1),
+                words=self.words,
+                width=self.encoder.words.shape[1],
+                device=self.device,
+                temperature=self.settings.temperature,
+                mask=mask,
+                languages=self._classes(batch),
+                translated=torch.from_numpy(rows).to(self.device),
+                head=self.head and self.head.module,
+            )
+        )
+        pairs = len(batch.rows) * (len(batch.rows) - 1)
+        return parts, 0.0 if mask is None else float(mask.sum()) / pairs
 
-        def loss(vectors: Mapping[str, Tensor]) -> Tensor:
-            return share * self.objective(
+    def _contrast(self, mask: Tensor | None) -> Callable[[Vectors], Tensor]:
+        """The contrastive loss of vectors by role."""
+
+        def loss(vectors: Vectors) -> Tensor:
+            return self.loss(
                 vectors["query"],
                 vectors["passage"],
                 vectors.get("negatives"),
@@ -199,9 +238,7 @@ class Fit:
                 temperature=self.settings.temperature,
             )
 
-        value = backward(self._chunks(batch), loss, ranks.gather) / share
-        pairs = len(group) * (len(group) - 1)
-        return value, 0.0 if mask is None else float(mask.sum()) / pairs
+        return loss
 
     def _mask(self, group: np.ndarray) -> Tensor | None:
         """Say which passages of a batch may not be negatives of which queries."""
@@ -209,44 +246,71 @@ class Fit:
             return None
         return torch.from_numpy(same_group(group)).to(self.device)
 
-    def _chunks(self, batch: Batch) -> dict[str, list[Chunk]]:
-        """The pieces of this rank's part of a batch, each encoding the same way every time."""
-        texts = self._texts(batch.part(ranks.rank(), ranks.ranks()))
-        before = sum(len(batch.part(other, ranks.ranks()).rows) for other in range(ranks.rank()))
-        chunks: dict[str, list[Chunk]] = {}
-        for number, (role, tokens) in enumerate(texts.items()):
-            size = self.settings.chunk_size or max(len(tokens), 1)
+    def _classes(self, batch: Batch) -> Tensor:
+        """Number the languages of all queries and all passages over all data sets."""
+        names = np.array(self.sources[batch.dataset].rows.languages)
+        drawn = names[np.concatenate([batch.query_language, batch.passage_language])]
+        return torch.from_numpy(np.searchsorted(self.languages, drawn)).to(self.device)
+
+    def _head(self) -> Head | None:
+        """Make what the objective trains beside the encoder, the same on every rank."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            head = self.recipe.head(self.encoder.width, len(self.languages))
+        if head:
+            head.module.to(self.device)
+        return head
+
+    def _chunks(self, batch: Batch, other: Batch | None) -> dict[str, list[Piece]]:
+        """The pieces of this rank's part of a batch, each encoding the same way every time.
+
+        `other` has the translations of passages, where they are wanted.
+        """
+        cells = self._cells(batch.part(ranks.rank(), ranks.ranks()))
+        before = sum(len(batch.part(rank, ranks.ranks()).rows) for rank in range(ranks.rank()))
+        if other:
+            own = self._cells(other.part(ranks.rank(), ranks.ranks()))
+            cells["translation"] = own["passage"]
+        tokens = self.sources[batch.dataset].tokens
+        chunks: dict[str, list[Piece]] = {}
+        for number, (role, of) in enumerate(cells.items()):
+            texts = tokens.texts("query" if role == "query" else "passage", of)
+            size = self.settings.chunk_size or max(len(texts), 1)
             chunks[role] = [
-                self._chunk(tokens[at : at + size], (batch.step, number, before + at))
-                for at in range(0, max(len(tokens), 1), size)
+                Texts(
+                    self._encode,
+                    texts[at : at + size],
+                    self._seed(batch.step, number, before + at),
+                    partial(self._noise_seeds, batch.step, number, of[at : at + size]),
+                )
+                for at in range(0, max(len(texts), 1), size)
             ]
         return chunks
 
-    def _chunk(self, tokens: list[np.ndarray], place: tuple[int, int, int]) -> Chunk:
-        seed = int(np.random.SeedSequence([self.config.seed, *place]).generate_state(1)[0])
+    def _seed(self, *place: int) -> int:
+        return int(np.random.SeedSequence([self.config.seed, *place]).generate_state(1)[0])
 
-        def encode() -> Tensor:
-            if not tokens:  # no row of this rank has a given negative
-                return torch.zeros(0, self.encoder.width, device=self.device, requires_grad=True)
-            torch.manual_seed(seed)  # dropout
-            with autocast(self.device, self.settings.precision):
-                return self.encoder(*self.encoder.batch(tokens, self.device))
+    def _noise_seeds(self, step: int, role: int, cells: np.ndarray) -> list[int]:
+        return [self._seed(step, role, int(cell), NOISE) for cell in cells]
 
-        return encode
+    def _encode(self, texts: list[np.ndarray], seed: int, shift: Tensor | None) -> Tensor:
+        if not texts:  # no row of this rank has a given negative
+            return torch.zeros(0, self.encoder.width, device=self.device, requires_grad=True)
+        torch.manual_seed(seed)  # dropout
+        with autocast(self.device, self.settings.precision):
+            return self.encoder(*self.encoder.batch(texts, self.device), shift)
 
-    def _texts(self, batch: Batch) -> dict[str, list[np.ndarray]]:
-        rows, tokens = self.sources[batch.dataset]
-        asked = rows.query_cells(batch.rows, batch.query_language)
-        answered = rows.passage_cells(batch.rows, batch.passage_language)
-        texts = {
-            "query": tokens.texts("query", asked),
-            "passage": tokens.texts("passage", answered),
+    def _cells(self, batch: Batch) -> dict[str, np.ndarray]:
+        """The cells of a batch's texts by role; all but those of queries are passages' cells."""
+        rows = self.sources[batch.dataset].rows
+        cells = {
+            "query": rows.query_cells(batch.rows, batch.query_language),
+            "passage": rows.passage_cells(batch.rows, batch.passage_language),
         }
         if self.settings.negatives and len(rows.negative):
             most = self.settings.negatives
-            given = rows.negative_cells(batch.rows, batch.passage_language, most)
-            texts["negatives"] = tokens.texts("passage", given)
-        return texts
+            cells["negatives"] = rows.negative_cells(batch.rows, batch.passage_language, most)
+        return cells
 
     @torch.no_grad()
     def _validate(self, log: "Log") -> None:
@@ -265,7 +329,7 @@ class Fit:
         log.write({"step": counters.step, "validation_loss": value, "best": better})
 
     def _validation_loss(self) -> float:
-        """Mean InfoNCE over the validation rows in fixed batches, language by language."""
+        """Mean contrastive loss of the validation rows in fixed batches, language by language."""
         assert self.validation is not None
         rows, tokens, languages = self.validation
         self.encoder.eval()
@@ -284,7 +348,7 @@ class Fit:
                         for role, own in zip(("query", "passage"), cells, strict=True)
                     )
                 temperature = self.settings.temperature
-                loss = self.objective(queries, passages, mask=mask, temperature=temperature)
+                loss = self.loss(queries, passages, mask=mask, temperature=temperature)
                 total, count = total + float(loss) * len(some), count + len(some)
         self.encoder.train()
         return total / count
@@ -313,14 +377,15 @@ class Fit:
         self.saved_at = self.counters.step
         if not self.writes:
             return
-        names = {id(p): name for name, p in self.encoder.named_parameters()}
+        names = {id(p): name for name, p in self._parameters().items()}
         state = {
             f"{names[id(p)]}|{key}": value
             for p, values in self.optimizer.state.items()
             for key, value in values.items()
         }
         (self.folder / "checkpoint-last").mkdir(exist_ok=True)
-        tensors = {"model": self.encoder.state_dict(), "optimizer": state}
+        head = self.head.module.state_dict() if self.head else {}
+        tensors = {"model": self.encoder.state_dict(), "optimizer": state, "head": head}
         self._write(tensors, "checkpoint-last/state.safetensors")
 
     def _write(self, tensors: Mapping[str, Mapping[str, Tensor]], name: str) -> None:
@@ -342,12 +407,19 @@ class Fit:
         self.counters = Counters(**counters)
         self.saved_at = self.counters.step
         _load_weights(self.encoder, tensors["model"], path)
-        parameters = dict(self.encoder.named_parameters())
+        if self.head:
+            _load_weights(self.head.module, tensors["head"], path)
+        parameters = self._parameters()
         for key, value in tensors["optimizer"].items():
             name, _, field = key.partition("|")
             self.optimizer.state[parameters[name]][field] = value.to(self.device)
         if self.writes:
             say(f"goes on from step {self.counters.step:,}")
+
+    def _parameters(self) -> dict[str, torch.nn.Parameter]:
+        """All that is trained, by name."""
+        own = self.head.module.named_parameters() if self.head else ()
+        return dict(self.encoder.named_parameters()) | {f"head.{name}": p for name, p in own}
 
     def _load_best(self) -> None:
         path = self.folder / "best.safetensors"
@@ -361,6 +433,28 @@ class Fit:
         settings = self.settings
         pairs = settings.batch_size * settings.accumulate  # a step
         return Progress("training", settings.steps * pairs, "pairs", self.counters.step * pairs)
+
+
+class Texts(NamedTuple):
+    """Some texts of one role, a `hbr.recipes.Piece`."""
+
+    encode: Callable[[list[np.ndarray], int, Tensor | None], Tensor]
+    tokens: list[np.ndarray]
+    dropout: int  # a seed
+    noise: Callable[[], list[int]]
+
+    @property
+    def seeds(self) -> list[int]:
+        """One of each text, whatever its chunk and rank."""
+        return self.noise()
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each text."""
+        return [len(text) for text in self.tokens]
+
+    def __call__(self, shift: Tensor | None = None) -> Tensor:
+        return self.encode(self.tokens, self.dropout, shift)
 
 
 class Log:
@@ -425,20 +519,38 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
-def _optimizer(encoder: Encoder, settings: TrainConfig) -> torch.optim.AdamW:
-    """AdamW without decay on biases and norms."""
+def _objective(settings: TrainConfig) -> tuple[Plain, Loss]:
+    """Give the recipe that an objective's name stands for, and its contrastive loss."""
+    found = resolve("objective", settings.objective)
+    recipe, loss = Plain(), found
+    if isinstance(found, type):
+        own = {field.name for field in fields(found)} & set(TrainConfig.model_fields)
+        recipe, loss = found(**{name: getattr(settings, name) for name in own}), info_nce
+    return recipe, symmetric(loss) if settings.symmetric else loss
+
+
+def _optimizer(encoder: Encoder, settings: TrainConfig, head: Head | None) -> torch.optim.AdamW:
+    """AdamW without decay on biases and norms; a head's rate has the encoder's course."""
     assert settings.lr is not None
     parameters = [p for p in encoder.parameters() if p.requires_grad]
     groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {
+            "params": [p for p in own if (p.ndim > 1) == decays],
+            "weight_decay": decay,
+            "times": times,
+        }
+        for own, times in (
+            (parameters, 1.0),
+            *([(list(head.module.parameters()), head.lr / settings.lr)] if head else []),
+        )
+        for decays, decay in ((True, settings.weight_decay), (False, 0.0))
     ]
     return torch.optim.AdamW(groups, lr=settings.lr, fused=True)
 
 
 def _read(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """Give the tensors of a checkpoint by kind and name, and its counters."""
-    tensors: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}}
+    tensors: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "head": {}}
     try:
         with safe_open(path, framework="pt") as file:
             for key in file.keys():  # noqa: SIM118 (not a dict)
@@ -449,7 +561,7 @@ def _read(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
         raise UserError(f"{path} is damaged ({error}); start again with --no-resume") from error
 
 
-def _load_weights(encoder: Encoder, weights: dict[str, Tensor], path: Path) -> None:
+def _load_weights(encoder: torch.nn.Module, weights: dict[str, Tensor], path: Path) -> None:
     try:
         encoder.load_state_dict(weights)
     except RuntimeError as error:

@@ -35,14 +35,32 @@ def killed_at(step: int, command: list[str], folder: Path) -> int:
     return process.returncode
 
 
+def objective(name: str, **settings: object) -> list[str]:
+    """Say an objective and its settings on the command line."""
+    chosen = {"train.objective": name} | settings
+    return [word for key, value in chosen.items() for word in ("--set", f"{key}={value}")]
+
+
+ROBUST = {
+    "adversarial": objective("adversarial", ascent_steps=2, start="random", average="true"),
+    "smoothing": objective("smoothing", swap=0.3),
+    "language-adversarial": objective("language-adversarial"),
+    "language-contrastive": objective("language-contrastive", symmetric="true"),
+}
+
+
 @pytest.mark.slow
-def test_killed_at_any_step_a_run_ends_in_the_same_bytes(world: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["infonce", "adversarial", "language-adversarial"])
+def test_killed_at_any_step_a_run_ends_in_the_same_bytes(
+    world: Path, tmp_path: Path, name: str
+) -> None:
     whole, broken = beside(world, tmp_path / "whole"), beside(world, tmp_path / "broken")
-    command = [sys.executable, "-m", "hbr", *SMALL, "--output-dir"]
+    own, steps = ROBUST.get(name, []), 60 if name == "infonce" else 20
+    command = [sys.executable, "-m", "hbr", *SMALL, *own, "--steps", str(steps), "--output-dir"]
     subprocess.run([*command, str(whole)], env=ONE_THREAD, check=True, capture_output=True)
     seed = random.randrange(1000)
     print("steps from seed", seed)
-    for step in sorted(random.Random(seed).sample(range(1, 60), 3)):
+    for step in sorted(random.Random(seed).sample(range(1, steps), steps // 20)):
         assert killed_at(step, [*command, str(broken)], broken) == -9
     done = subprocess.run(
         [*command, str(broken)], env=ONE_THREAD, check=True, capture_output=True, text=True
@@ -54,13 +72,16 @@ def test_killed_at_any_step_a_run_ends_in_the_same_bytes(world: Path, tmp_path: 
     for file in files:
         assert (one / file).read_bytes() == (other / file).read_bytes(), file
     assert log_of(one) == log_of(other)
-    assert [line["step"] for line in log_of(one) if "loss" in line] == list(range(1, 61))
+    assert [line["step"] for line in log_of(one) if "loss" in line] == list(range(1, steps + 1))
 
 
 @pytest.mark.slow
-def test_two_ranks_train_what_one_process_trains(world: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["infonce", *ROBUST])
+def test_two_ranks_train_what_one_process_trains(world: Path, tmp_path: Path, name: str) -> None:
     """At a small learning rate: Adam blows rounding up where a gradient is all but zero."""
-    words = ["--encoder", "mbert-tiny", "--lr", "1e-4", "--steps", "50", "--seed", "3"]
+    steps = "50" if name == "infonce" else "15"
+    words = ["--encoder", "mbert-tiny", "--lr", "1e-4", "--steps", steps, "--seed", "3"]
+    words += ROBUST.get(name, [])
     assert train(world, tmp_path / "one", *words).code == 0
     two = beside(world, tmp_path / "two")
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "hbr"]
@@ -132,16 +153,18 @@ def test_the_checkpoint_of_another_encoder_is_refused(world: Path, tmp_path: Pat
     assert (said.code, "state.safetensors is damaged" in said.err) == (2, True)
 
 
-def test_gradient_cache_and_accumulation_train(world: Path, tmp_path: Path) -> None:
-    plain = train(world, tmp_path / "plain", "--steps", "5")
-    cached = train(world, tmp_path / "cached", "--steps", "5", "--set", "chunk_size=5")
+@pytest.mark.parametrize("name", ["infonce", *ROBUST])
+def test_gradient_cache_and_accumulation_train(world: Path, tmp_path: Path, name: str) -> None:
+    own = ROBUST.get(name, [])
+    plain = train(world, tmp_path / "plain", "--steps", "5", *own)
+    cached = train(world, tmp_path / "cached", "--steps", "5", "--set", "chunk_size=5", *own)
     assert plain.code == cached.code == 0
     losses = [
         [line["loss"] for line in log_of(only_run(tmp_path / name)) if "loss" in line]
         for name in ("plain", "cached")
     ]
     assert losses[0] == pytest.approx(losses[1], abs=1e-3)
-    more = train(world, tmp_path / "more", "--steps", "3", "--set", "accumulate=2")
+    more = train(world, tmp_path / "more", "--steps", "3", "--set", "accumulate=2", *own)
     assert more.code == 0
     assert json.loads((only_run(tmp_path / "more") / "manifest.json").read_text())["stages"][
         "train"
@@ -158,10 +181,11 @@ def test_patience_ends_a_run_early_and_keeps_the_best_encoder(world: Path, tmp_p
     assert kept[-1]["step"] == entry["best_step"]
 
 
-def test_bfloat16_trains_close_to_float32(world: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["infonce", *ROBUST])
+def test_bfloat16_trains_close_to_float32(world: Path, tmp_path: Path, name: str) -> None:
     losses = []
     for precision in ("fp32", "bf16"):
-        words = ["--steps", "5", "--set", f"train.precision={precision}"]
+        words = ["--steps", "5", "--set", f"train.precision={precision}", *ROBUST.get(name, [])]
         assert train(world, tmp_path / precision, *words).code == 0
         losses.append(
             [line["loss"] for line in log_of(only_run(tmp_path / precision)) if "loss" in line]
@@ -196,6 +220,64 @@ def test_negatives_that_few_rows_have_train_too(world: Path, tmp_path: Path) -> 
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     said = train(world, tmp_path / "runs", "--data", file, "--steps", "4")
     assert said.code == 0, said.err
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("adversarial", {"clean", "adversarial"}),
+        ("smoothing", set()),
+        ("language-adversarial", {"clean", "language", "reversal"}),
+        ("language-contrastive", {"clean", "semantic", "language"}),
+    ],
+)
+def test_the_log_tells_the_parts_of_a_loss_and_the_encoder_keeps_its_weights_alone(
+    world: Path, tmp_path: Path, name: str, parts: set[str]
+) -> None:
+    for folder, words in (("plain", []), ("own", ROBUST[name])):
+        assert train(world, tmp_path / folder, *words, "--steps", "6").code == 0
+    own, plain = only_run(tmp_path / "own"), only_run(tmp_path / "plain")
+    lines = [line for line in log_of(own) if "loss" in line]
+    assert set(lines[0]) - set(log_of(plain)[0]) == parts
+    if name == "adversarial":
+        assert all(line["loss"] == line["clean"] + line["adversarial"] for line in lines)
+        assert lines[0]["adversarial"] > lines[0]["clean"] == log_of(plain)[0]["loss"]
+    weights = [load_file(run / "model" / "model.safetensors") for run in (own, plain)]
+    assert weights[0].keys() == weights[1].keys()
+    kept = load_file(own / "train" / "checkpoint-last" / "state.safetensors")
+    assert any(key.startswith("head/") for key in kept) == (name == "language-adversarial")
+
+
+def test_the_classifier_learns_the_languages_where_nothing_is_reversed(
+    world: Path, tmp_path: Path
+) -> None:
+    words = objective("language-adversarial", weight=1e-6, classifier_lr=1e-2)
+    assert train(world, tmp_path, *words, "--sampler", "mixed").code == 0
+    told = [line["language"] for line in log_of(only_run(tmp_path)) if "language" in line]
+    assert told[0] > 1.9
+    assert told[-1] < 1
+
+
+def test_a_loss_of_ones_own_trains_as_it_is_and_symmetric(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_losses.py").write_text(
+        "import hbr.objectives\n\n\n"
+        "def mine(queries, passages, negatives=None, *, mask=None, temperature=0.05):\n"
+        "    known = {'mask': mask, 'temperature': temperature}\n"
+        "    return 2 * hbr.objectives.info_nce(queries, passages, negatives, **known)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    first = {}
+    for name in ("infonce", "own_losses:mine"):
+        for on in ("false", "true"):
+            folder = tmp_path / f"{name.partition(':')[0]}-{on}"
+            said = train(world, folder, "--steps", "2", *objective(name, symmetric=on))
+            assert said.code == 0, said.err
+            first[name, on] = log_of(only_run(folder))[0]["loss"]
+    for on in ("false", "true"):
+        assert first["own_losses:mine", on] == pytest.approx(2 * first["infonce", on])
+    assert first["infonce", "true"] != pytest.approx(first["infonce", "false"], abs=1e-4)
 
 
 def test_no_resume_starts_from_nothing(world: Path, tmp_path: Path) -> None:

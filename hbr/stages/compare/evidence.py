@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hbr import languages, significance
-from hbr.config import LOG_ONLY, WITHOUT_ALPHA, Config, short_name
+from hbr.config import WITHOUT_ALPHA, Config, short_name
 from hbr.errors import UserError
 from hbr.names import as_folder
 from hbr.runs import Store
@@ -360,14 +360,14 @@ def cell_key(config: Config) -> str:
 
 def flat(config: Config) -> dict[str, Any]:
     """Give what a trained encoder depends on, by full name; without α where there is none."""
-    sections = config.model_dump(mode="json", include={"sampler", "encoder", "data", "train"})
+    sections = config.model_dump(mode="json", include={"sampler", "encoder", "data"})
+    sections["train"] = config.train.deciding()
     if config.sampler.name == "untrained":
         sections = {"sampler": sections["sampler"], "encoder": sections["encoder"]}
     found = {
         f"{section}.{key}": value
         for section, values in sections.items()
         for key, value in values.items()
-        if key not in LOG_ONLY
     }
     if config.sampler.name in WITHOUT_ALPHA:
         found.pop("sampler.alpha")
