@@ -169,6 +169,8 @@ def _files_of(result: Result) -> dict[str, Path]:
     assert result.folder is not None
     run, dataset = result.folder.parents[1], result.metrics["dataset"]
     names = [*KEPT, *(f"evaluate/{as_folder(dataset)}/{file}" for file in RESULTS)]
+    if result.diagnostics:
+        names.append(result.diagnostics.relative_to(run).as_posix())
     return {f"runs/{result.name}/{n}": run / n for n in names if (run / n).exists()}
 
 

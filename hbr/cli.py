@@ -80,6 +80,7 @@ Seed = Annotated[Optional[int], typer.Option(help="Seed of everything random.")]
 Steps = Annotated[Optional[int], typer.Option(help="Optimiser steps.")]
 BatchSize = Annotated[Optional[int], typer.Option(help="Pairs in a batch.")]
 DEFAULT_RUNS = Path("runs")
+DIAGNOSTICS = "diagnostics.json"
 Format = Literal["table", "markdown", "latex", "csv", "json", "html"]
 
 
@@ -294,6 +295,7 @@ def index(
         "hbr evaluate --dataset xquad-r --source DIR",
         "hbr evaluate --dataset xquad-r --run runs/RUN --trec --by-language",
         "hbr evaluate --perturb typo:0.05,0.1,0.2 --perturb diacritics",
+        "hbr evaluate --diagnose",
     )
 )
 def evaluate(
@@ -317,6 +319,9 @@ def evaluate(
             help="Also with perturbed queries: typo, diacritics, word-drop:0.1,0.3, …; repeatable.",
         ),
     ] = None,
+    diagnose: Annotated[
+        bool, typer.Option("--diagnose", help="Also say what the vectors tell of languages.")
+    ] = False,
     config: Files = None,
     settings: Sets = None,
     output_dir: Runs = DEFAULT_RUNS,
@@ -334,16 +339,23 @@ def evaluate(
         raise UserError("--perturb measures by exact search; leave out --trec and --index")
     folder = pipeline.evaluate(dataset, source, trec=trec, indexed=index_kind is not None)
     folders = [pipeline.evaluate(f"{dataset}~{spec}", source) for spec in specs]
+    told = pipeline.diagnose(dataset, source) if diagnose else None
     if not pipeline.is_main:
         return
     perturbed = [json.loads((other / "metrics.json").read_text()) for other in folders]
     metrics = json.loads((folder / "metrics.json").read_text())
     if as_json:
-        print(json.dumps({**metrics, "perturbed": perturbed} if perturbed else metrics))
+        more: dict[str, Any] = {"perturbed": perturbed} if perturbed else {}
+        more |= {"diagnostics": json.loads((told / DIAGNOSTICS).read_text())} if told else {}
+        print(json.dumps({**metrics, **more}))
         return
     _show_metrics(metrics, by_language)
     if perturbed:
         _show_perturbed(perturbed)
+    if told:
+        from hbr.report.diagnostics import to_rich
+
+        _console().print(to_rich(json.loads((told / DIAGNOSTICS).read_text()), dataset))
     from hbr.talk import say
 
     say(f"results: {folder}")

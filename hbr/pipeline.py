@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
+DIAGNOSIS = 1  # raise it when the diagnostics change
 OWN_LR = 3e-5  # of an encoder that is no preset
 
 
@@ -321,6 +322,25 @@ class Pipeline:
             self.write_card()
         return folder
 
+    def diagnose(self, dataset: str, source: Path | None = None) -> Path:
+        """Bring the diagnostics of a task's vectors up to date; give their folder."""
+        _, task = self.task(dataset, source)
+        if task.mining:
+            raise UserError(f"{dataset} is mined: its vectors cannot be diagnosed")
+        self.encode(dataset, source)
+        stage = f"diagnose/{as_folder(dataset)}"
+        if not self.is_main:
+            return self.run.path / stage
+
+        def make(folder: Path) -> None:
+            from hbr.stages.diagnose import diagnose
+
+            diagnose(folder, task, self._vectors(dataset))
+
+        inputs = {"encode": self.run.completion(self.encode_stage(dataset))}
+        self._build(stage, make, {"version": DIAGNOSIS}, inputs)
+        return self.run.path / stage
+
     def write_card(self) -> None:
         """Write `model/README.md`: how the run was made and what it scores, as far as is known."""
         from hbr.report.card import card, pooling_of
@@ -343,13 +363,15 @@ class Pipeline:
         stages = [s for s in clean if _is_fresh(entries, s)]
         return [json.loads((self.run.path / s / "metrics.json").read_text()) for s in stages]
 
-    def is_current(self, tasks: Mapping[str, Path | None]) -> bool:
+    def is_current(self, tasks: Mapping[str, Path | None], diagnosed: Collection[str] = ()) -> bool:
         """Say whether the run is trained and these tasks are evaluated, all up to date."""
         look = Pipeline(self.config, self.runs, dry=True, path=self.path)
         try:
             look.train()
             for dataset, source in tasks.items():
                 look.evaluate(dataset, source)
+                if dataset in diagnosed:
+                    look.diagnose(dataset, source)
         except (StaleError, UserError):  # a mistake is told by the run that makes it
             return False
         return True

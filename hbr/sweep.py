@@ -45,11 +45,12 @@ def _perturbations(value: Any) -> Any:
 
 
 class Evaluation(Section):
-    """A data set to evaluate on, where its files are, and how its queries are perturbed too."""
+    """A data set to evaluate on, where its files are, and what else is looked at."""
 
     dataset: Annotated[str, AfterValidator(partial(known_name, "task"))]
     source: Path | None = None
     perturb: Annotated[tuple[str, ...], BeforeValidator(_perturbations)] = ()
+    diagnose: bool = False  # the vectors too
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -117,6 +118,7 @@ class Cell(NamedTuple):
     tasks: dict[str, Path | None]
     device: str
     force: frozenset[str]
+    diagnosed: tuple[str, ...] = ()
 
 
 def read_study(path: Path) -> Study:
@@ -218,7 +220,11 @@ def cells(
     force: frozenset[str] = frozenset(),
 ) -> list[Cell]:
     """Give all cells of a study. Raises UserError where files of its data are not here."""
-    made = [Cell(config, runs, study.tasks, device, force) for config in configs(study, overrides)]
+    diagnosed = tuple(item.dataset for item in study.evaluate if item.diagnose)
+    made = [
+        Cell(config, runs, study.tasks, device, force, diagnosed)
+        for config in configs(study, overrides)
+    ]
     data = {name for cell in made for name in cell.config.data.train}
     if absent := prepare.missing(runs, sorted(data), study.tasks):
         raise UserError(f"study {study.name}: {absent}: there is no such file or folder")
@@ -227,7 +233,9 @@ def cells(
 
 def is_current(cell: Cell) -> bool:
     """Say whether a cell's run is trained and evaluated and need not be done again."""
-    return not cell.force and Pipeline(cell.config, cell.runs).is_current(cell.tasks)
+    return not cell.force and Pipeline(cell.config, cell.runs).is_current(
+        cell.tasks, cell.diagnosed
+    )
 
 
 def sweep(stale: list[Cell], logs: Path, jobs: int) -> dict[str, str]:
@@ -292,6 +300,8 @@ def _work(cell: Cell, logs: Path) -> tuple[str | None, float]:
             pipeline.train()
             for dataset, source in cell.tasks.items():
                 pipeline.evaluate(dataset, source)
+                if dataset in cell.diagnosed:
+                    pipeline.diagnose(dataset, source)
         except UserError as told:
             error = str(told)
             log.write(f"{error}\n")

@@ -40,13 +40,15 @@ USUAL = Chance()
 class Result(NamedTuple):
     """What one run says of one data set.
 
-    `folder` holds its values by query, and is None for printed figures; `stages` is the manifest.
+    `folder` holds its values by query, and is None for printed figures; `stages` is the manifest,
+    `diagnostics` the file of them, where the vectors were diagnosed.
     """
 
     config: Config
     metrics: Mapping[str, Any]
     folder: Path | None = None
     stages: Mapping[str, Any] = {}
+    diagnostics: Path | None = None
 
     @property
     def name(self) -> str:
@@ -110,7 +112,15 @@ def read_result(run: Store, config: Config, dataset: str) -> Result:
             f"`{again} --force`"
         )
     own = dict(zip(("train", "encode", "evaluate"), (stages[s] for s in chain), strict=True))
-    return Result(config, metrics, folder, own)
+    return Result(config, metrics, folder, own, _diagnostics(run, stages, dataset))
+
+
+def _diagnostics(run: Store, stages: Mapping[str, Any], dataset: str) -> Path | None:
+    """Give the diagnostics of the vectors that stand there now, if there are any."""
+    name = as_folder(dataset)
+    made = stages.get(f"diagnose/{name}", {}).get("inputs", {}).get("encode")
+    path = run.path / "diagnose" / name / "diagnostics.json"
+    return path if made and made == stages[f"encode/{name}"].get("id") else None
 
 
 @dataclass(frozen=True)

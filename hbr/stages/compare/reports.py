@@ -17,6 +17,7 @@ from hbr.stages.compare.evidence import USUAL, Chance, Evidence, Result, gather
 from hbr.stages.compare.tables import (
     columns_of,
     compare,
+    diagnostics,
     few_seeds,
     provenance,
     robustness,
@@ -84,6 +85,7 @@ def assemble(material: Material, options: Options) -> Report:
         for own in (*whole, *printed)
         if columns_of(own, options.metrics)
     ]
+    tables += [table for own in whole for table in diagnostics(own)]
     for clean, changed in perturbed:
         tables += robustness(clean, changed, **how)
     if options.reference:

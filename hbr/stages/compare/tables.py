@@ -12,6 +12,7 @@ import numpy as np
 from hbr import fairness, languages, significance
 from hbr.claims import LEVEL, lower_is_better
 from hbr.names import parted
+from hbr.report.diagnostics import summary
 from hbr.report.model import Series
 from hbr.report.table import Cell, Row, Table, name
 from hbr.stages.compare.evidence import (
@@ -112,6 +113,40 @@ def robustness(clean: Evidence, perturbed: Sequence[Evidence], **how: Any) -> li
             )
         )
     return found
+
+
+def diagnostics(evidence: Evidence) -> list[Table]:
+    """Give a table of what the vectors of each cell say, where they were diagnosed."""
+    known = {
+        i: summary(json.loads(result.diagnostics.read_text()))
+        for i, result in enumerate(evidence.results)
+        if result.diagnostics
+    }
+    if not known:
+        return []
+    columns = tuple(next(iter(known.values())))
+    rows = []
+    for cell in evidence.cells:
+        own = [known[i] for i in cell.members if i in known]
+        cells = []
+        for column in columns:
+            values = [value for figures in own if (value := figures[column]) is not None]
+            mean = statistics.fmean(values) if values and len(values) == len(own) else math.nan
+            sd = statistics.stdev(values) if len(values) > 1 and not math.isnan(mean) else None
+            cells.append(Cell(mean, sd))
+        seeds = len(own) if cell.is_trained else 0
+        rows.append(Row(evidence.label(cell.config), None, seeds, tuple(cells)))
+    return [
+        Table(
+            f"{evidence.dataset}: vectors",
+            ("encoder", "sampler", *evidence.varied),
+            columns,
+            tuple(rows),
+            "vectors: alignment is a distance; probe: how often a linear probe tells the language "
+            "of a vector",
+            dataset=evidence.dataset,
+        )
+    ]
 
 
 def warnings(evidence: Evidence, varied: Collection[str] = ()) -> list[str]:

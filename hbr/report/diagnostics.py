@@ -1,0 +1,56 @@
+"""How the diagnostics of vectors look."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from hbr.report.table import Cell
+
+
+def summary(found: Mapping[str, Any]) -> dict[tuple[str, str], float | None]:
+    """Give the figures that a table has room for: of passages, where both sides have one."""
+    told = found["passages"]
+    hubs = found["hubness"]["pool"] or {}
+    return {
+        ("mono", "alignment"): found["alignment"]["mono"],
+        ("cross", "alignment"): found["alignment"]["cross"],
+        ("passages", "uniformity"): told["uniformity"]["all"],
+        ("passages", "isoscore"): told["isotropy"]["isoscore"],
+        ("pool", "hubness"): hubs.get("skewness"),
+        ("pool", "never found"): hubs.get("never"),
+        ("passages", "cka"): (told["translations"] or {"mean": {}})["mean"].get("cka"),
+        ("passages", "cosine gap"): (told["translations"] or {"mean": {}})["mean"].get("gap"),
+        ("passages", "language share"): told["language_share"],
+        ("queries", "probe"): (found["queries"]["language_probe"] or {}).get("accuracy"),
+        ("passages", "probe"): (told["language_probe"] or {}).get("accuracy"),
+    }
+
+
+def to_rich(found: Mapping[str, Any], dataset: str) -> Table:
+    """Give a table of the figures of `summary`, with what a low and a high one mean."""
+    table = Table(box=SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0))
+    table.title, table.title_justify = f"{dataset}: vectors", "left"
+    table.add_column("diagnostic")
+    table.add_column("value", justify="right")
+    table.add_column("is")
+    for (of, name), value in summary(found).items():
+        shown = Cell(float("nan") if value is None else value).text(name)
+        table.add_row(f"{name} ({of})", shown, MEANING[of, name])
+    return table
+
+
+MEANING = {
+    ("mono", "alignment"): "mean squared distance of a query to its passages, 0 to 4: low is near",
+    ("cross", "alignment"): "the same, across languages",
+    ("passages", "uniformity"): "of passages, down to about -4: low is spread out",
+    ("passages", "isoscore"): "of passages: 1 where all directions are used alike, 0 where one is",
+    ("pool", "hubness"): "skewness of how often a passage is in the first ten: high has hubs",
+    ("pool", "never found"): "share of passages in no query's first ten",
+    ("passages", "cka"): "of translations, mean over pairs of languages: 1 is the same shape",
+    ("passages", "cosine gap"): "of translations against others, mean over pairs of languages",
+    ("passages", "language share"): "share of the variance of passages that is between languages",
+    ("queries", "probe"): "how often a linear probe tells the language of a query",
+    ("passages", "probe"): "the same, of a passage",
+}
