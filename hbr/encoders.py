@@ -5,7 +5,7 @@ tokenizer at the top, `modules.json` naming pooling, dense layer and normalisati
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,6 +104,16 @@ class Encoder(nn.Module):
 def _mean(hidden: Tensor, mask: Tensor) -> Tensor:
     weights = mask[..., None].to(hidden.dtype)
     return (hidden * weights).sum(1) / weights.sum(1)
+
+
+def budgeted(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
+    """Cut texts, longest first, into batches of at most `budget` tokens, padding included."""
+    order = np.argsort(-lengths, kind="stable")
+    at = 0
+    while at < len(order):
+        count = max(1, budget // max(1, int(lengths[order[at]])))
+        yield order[at : at + count]
+        at += count
 
 
 def forget_truncation(tokenizer: Any) -> None:

@@ -16,7 +16,7 @@ from hbr.data.rows import Rows
 from hbr.data.tasks import Task
 from hbr.errors import UserError, first_line
 from hbr.names import NAMES, as_folder, near, parted, resolve
-from hbr.perturb import Dictionary, needs_dictionary, parse
+from hbr.perturb import ATTACKS, Dictionary, needs_dictionary, parse
 from hbr.runs import Store, fingerprint, write_atomic
 from hbr.sampling import Plan
 from hbr.stages import prepare
@@ -185,7 +185,11 @@ class Pipeline:
         """
         store, task = self.task(dataset, source)
         self._need("train")
-        _, spec = parted(dataset)
+        clean, spec = parted(dataset)
+        change = parse(spec) if spec else ("", 0.0)
+        attacked = change[0] in ATTACKS
+        if attacked:
+            self.encode(clean, source)
         dictionary = self._dictionary(spec) if spec else None
 
         def make(folder: Path) -> Mapping[str, Any]:
@@ -194,6 +198,8 @@ class Pipeline:
             given = folder, self.run.path / "model", self.config, task, self.torch_device()
             if not spec:
                 return encode(*given)
+            if attacked:
+                return self._attack(folder, task, clean, change) if self.is_main else {}
             words = dictionary[1] if dictionary else None
             texts, told = perturbed_queries(task, spec, self.config.evaluate.seed, words)
             write_perturbed(folder, task, texts)
@@ -206,6 +212,8 @@ class Pipeline:
         inputs = {"task": store.completion("task"), "train": self.run.completion("train")}
         if spec:
             settings |= {"perturbation": spec, "seed": self.config.evaluate.seed}
+        if attacked:
+            inputs["clean"] = self.run.completion(self.encode_stage(clean))
         if dictionary:
             inputs["dictionary"] = dictionary[0]
         return self._build_on_ranks(self.encode_stage(dataset), make, settings, inputs)
@@ -513,6 +521,17 @@ class Pipeline:
         clean, _ = parted(dataset)
         asked, told = (self.run.path / self.encode_stage(name) for name in (dataset, clean))
         return load_vectors(asked, "queries"), load_vectors(told, "passages")
+
+    def _attack(
+        self, folder: Path, task: Task, clean: str, change: tuple[str, float]
+    ) -> Mapping[str, Any]:
+        from hbr.stages.attack import attack
+        from hbr.stages.encode import write_queries
+
+        model, vectors = self.run.path / "model", self._vectors(clean)
+        found, told = attack(model, self.config, task, vectors, change, self.torch_device())
+        write_queries(folder, self.config, task, found)
+        return {"perturbation": told}
 
     def _perturbed(self, dataset: str) -> Any:
         from hbr.stages.evaluate import Perturbed

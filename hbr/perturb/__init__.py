@@ -14,11 +14,21 @@ import inspect
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
+from typing import NamedTuple
 
 from hbr.errors import UserError
 from hbr.languages import language as known_language
 from hbr.names import NAMES, canonical, resolve, unknown
 
+
+class Attack(NamedTuple):
+    """An attack on the word embeddings of queries: its steps, and its usual radius."""
+
+    steps: int
+    strength: float = 0.1
+
+
+ATTACKS = {"attack-fgm": Attack(1), "attack-pgd": Attack(5)}  # done where the encoder is
 Perturbation = Callable[..., str]
 Dictionary = Mapping[str, Mapping[str, Sequence[str]]]  # language -> word -> words of others
 
@@ -58,6 +68,8 @@ def perturb(
 
 def needs_dictionary(name: str) -> bool:
     """Say whether a perturbation wants a dictionary."""
+    if name in ATTACKS:
+        return False
     return "dictionary" in inspect.signature(resolve("perturbation", name)).parameters
 
 
@@ -83,10 +95,10 @@ def parse(spec: str) -> tuple[str, float]:
     own function cannot be imported.
     """
     head, colon, tail = spec.rpartition(":")
-    known = canonical("perturbation", head) in NAMES["perturbation"]
+    known = canonical("perturbation", head) in {*NAMES["perturbation"], *ATTACKS}
     told = bool(colon) and (known or ":" in head or _is_number(tail))
     name = canonical("perturbation", head if told else spec)
-    if name not in NAMES["perturbation"] and ":" not in name:
+    if name not in {*NAMES["perturbation"], *ATTACKS} and ":" not in name:
         raise ValueError(unknown("perturbation", name))
     if not told:
         return name, default_strength(name)
@@ -97,6 +109,8 @@ def parse(spec: str) -> tuple[str, float]:
 
 def default_strength(name: str) -> float:
     """Give the strength that a perturbation has where none is asked for: 1 if it names none."""
+    if name in ATTACKS:
+        return ATTACKS[name].strength
     default = inspect.signature(resolve("perturbation", name)).parameters["strength"].default
     return 1.0 if default is inspect.Parameter.empty else float(default)
 

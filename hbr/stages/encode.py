@@ -1,7 +1,7 @@
 """Encode: the queries and passages of a task to vectors, in shards that outlive a kill."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from hbr import ranks
 from hbr.config import Config
 from hbr.config import Encode as EncodeConfig
 from hbr.data.tasks import CHUNK, Task
-from hbr.encoders import Encoder, load
+from hbr.encoders import Encoder, budgeted, load
 from hbr.errors import UserError
 from hbr.runs import file_digest, write_atomic
 from hbr.streaming import Stack
@@ -69,6 +69,19 @@ def encode(
         _finish(folder, task, sides, {name for _, _, name in shards})
     every = sum(len(table) for table, _, _ in sides.values())
     return {"texts": every, "width": encoder.width, "device": str(device)}
+
+
+def write_queries(folder: Path, config: Config, task: Task, vectors: np.ndarray) -> None:
+    """Write vectors of all queries that were made elsewhere, as `encode` would."""
+    names = set()
+    for at in range(0, len(vectors), config.encode.shard_size):
+        name = f"queries-{at // config.encode.shard_size:05d}.npy"
+        some = vectors[at : at + config.encode.shard_size]
+        _check(some, task, "queries", task.queries["id"][at : at + len(some)].to_pylist())
+        np.save(folder / name, some.astype(config.encode.dtype))
+        write_atomic(folder / MARK.format(name), file_digest(folder / name))
+        names.add(name)
+    _finish(folder, task, ("queries",), names)
 
 
 def load_vectors(folder: Path, side: str) -> Stack:
@@ -149,16 +162,6 @@ def _vectors(
             vectors[some] = encoder(ids, mask).float().cpu().numpy()
         progress.advance(len(some))
     return vectors
-
-
-def budgeted(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
-    """Cut texts, longest first, into batches of at most `budget` tokens, padding included."""
-    order = np.argsort(-lengths, kind="stable")
-    at = 0
-    while at < len(order):
-        count = max(1, budget // max(1, int(lengths[order[at]])))
-        yield order[at : at + count]
-        at += count
 
 
 def _check(vectors: np.ndarray, task: Task, side: str, ids: list[str]) -> None:
