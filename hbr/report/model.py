@@ -33,5 +33,5 @@ class Report:
     warnings: Sequence[str]
     series: Sequence[Series]
     provenance: Sequence[Mapping[str, str]] = field(default=())  # a line a run
-    perturbed: Sequence[Series] = ()  # likewise, of perturbed queries
     statistics: str = ""  # one sentence: resamples, seed, family
+    perturbed: Sequence[Series] = ()  # as `series`, of perturbed queries

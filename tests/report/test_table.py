@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from hbr.claims import lower_is_better
 from hbr.report.table import (
     Cell,
     Row,
@@ -28,7 +29,7 @@ from hbr.report.table import (
 from tests.support import pdflatex, tabulars
 
 COLUMNS = (("mono", "map"), ("multi", "rank_distance"))
-LOW = {"rank_distance", "same_language"}
+LOW = lower_is_better
 
 
 def row(sampler: str, *means: float, encoder: str = "e", group: str | None = None) -> Row:

@@ -105,8 +105,8 @@ def assemble(material: Material, options: Options) -> Report:
         list(dict.fromkeys([*differing, *notes, *_few_draws(options.chance, judged)])),
         [line for own in whole for line in series(own)],
         provenance(result for own in evidence for result in own.results),
-        [line for _, changed in perturbed for own in changed for line in series(own)],
         _statistics(options.chance, evidence) if evidence else "",
+        [line for _, changed in perturbed for own in changed for line in series(own)],
     )
 
 
