@@ -33,6 +33,7 @@ PAPER = (  # the columns of arXiv 2408.10536
     ("multi", "recall@10"),
     ("multi", "rank_distance"),
 )
+ABSOLUTE = "drops are absolute: who finds little has little to lose"
 SURE_SEEDS = 5  # fewer say little of how much training varies
 FOLLOWS = {  # facts that follow from a setting, and are not told beside it
     "train.steps": {"steps done", "pairs seen"},
@@ -101,7 +102,7 @@ def robustness(clean: Evidence, perturbed: Sequence[Evidence], **how: Any) -> li
             replace(row, cells=tuple(part.get((row.label, row.group), nothing) for part in parts))
             for row in tables["clean"].rows
         ]
-        notes = [note for table in tables.values() for note in table.notes]
+        notes = [ABSOLUTE, *(note for table in tables.values() for note in table.notes)]
         found.append(
             replace(
                 tables["clean"],
@@ -142,7 +143,7 @@ def diagnostics(evidence: Evidence) -> list[Table]:
             ("encoder", "sampler", *evidence.varied),
             columns,
             tuple(rows),
-            "vectors: alignment is a distance; probe: how often a linear probe tells the language "
+            "alignment: a distance, low is near; probe: how often a linear one tells the language "
             "of a vector",
             dataset=evidence.dataset,
         )
