@@ -297,8 +297,10 @@ class Pipeline:
             negatives = self.config.train.negatives > 0
             training = prepare.training(self._trained_on(), (store, task), negatives=negatives)
             if task.mining:
+                from hbr.stages.mine import mine
+
                 device = self.torch_device()
-                evaluate.mine(folder, self.config, task, vectors, training, device=device)
+                mine(folder, self.config, task, vectors, training, device=device)
             elif indexed:
                 indexes = self._indexes(dataset, task)
                 evaluate.evaluate_index(folder, self.config, task, vectors, training, indexes)
