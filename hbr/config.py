@@ -126,10 +126,14 @@ class Train(Section):
     def deciding(self) -> dict[str, Any]:
         """Give the settings that decide the trained weights, as plain values.
 
-        Settings of other objectives are left out, and `symmetric` where it is off.
+        Settings of other objectives are left out, and `symmetric` where it is off; for one's own
+        objective, those that are as usual.
         """
-        own = OBJECTIVE_SETTINGS.get(self.objective, set())
-        idle = set().union(*OBJECTIVE_SETTINGS.values()) - own
+        every = set().union(*OBJECTIVE_SETTINGS.values())
+        idle = every - OBJECTIVE_SETTINGS.get(self.objective, set())
+        if self.objective not in NAMES["objective"]:  # what one's own reads is not known
+            usual = type(self).model_fields
+            idle = {name for name in every if getattr(self, name) == usual[name].default}
         idle |= LOG_ONLY | (set() if self.symmetric else {"symmetric"})
         return self.model_dump(mode="json", exclude=idle)
 
@@ -179,8 +183,9 @@ def _known_metrics(names: tuple[str, ...]) -> tuple[str, ...]:
             known_metric(name)
         except ValueError as error:
             wrong.append(str(error))
-        if name == "map_spread":
-            wrong.append("map_spread comes with map")
+        if name == "map_spread" or name.startswith("drop_"):
+            of = "map" if name == "map_spread" else name.removeprefix("drop_")
+            wrong.append(f"{name} comes with {of}")
     if wrong:
         raise ValueError("; ".join(wrong))
     return names
