@@ -46,8 +46,13 @@ class Cell:
         if math.isnan(self.mean):
             return "–"
         spread = "" if self.sd is None else f" ± {plain(self.sd, digits(metric))}"
-        share = "" if math.isnan(self.share) else f" ({self.share:.0%})"
-        return plain(self.mean, digits(metric)) + spread + share + ("†" if self.dagger else "")
+        mean = plain(self.mean, digits(metric))
+        return mean + spread + self.part + ("†" if self.dagger else "")
+
+    @property
+    def part(self) -> str:
+        """What share of something it is: ` (12 %)`, or nothing."""
+        return "" if math.isnan(self.share) else f" ({round(100 * self.share)} %)"
 
 
 @dataclass(frozen=True)
@@ -355,6 +360,6 @@ def signed(value: float, digits: int) -> str:
 
 
 def plain(value: float, digits: int) -> str:
-    """Write a number without the zero before its point."""
-    text = f"{value:,.{digits}f}"
+    """Write a number without the zero before its point, and without a sign where it rounds to 0."""
+    text = f"{value:z,.{digits}f}"
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
