@@ -11,7 +11,7 @@ sweep: .venv/base  ## the embedded study end to end, and its table
 	$(BIN)/hbr sweep experiments/embedded.yaml --jobs $(JOBS)
 
 test: .venv/dev  ## all tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 lint: .venv/dev
 	$(BIN)/ruff check .

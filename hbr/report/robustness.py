@@ -11,7 +11,7 @@ from hbr.report.table import Cell, name
 
 
 def to_rich(results: Sequence[Mapping[str, Any]], metric: str) -> Table:
-    """Give a table of perturbations, with what a metric drops in each setting, and intervals."""
+    """Give a table of perturbations, with what a metric drops in each setting; 80 columns do."""
     first = results[0]
     settings = list(first["drops"])
     clean = ", ".join(
@@ -21,19 +21,20 @@ def to_rich(results: Sequence[Mapping[str, Any]], metric: str) -> Table:
     table = Table(box=SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0))
     table.title = f"{first['dataset'].partition('~')[0]}: {name(metric)} of clean queries: {clean}"
     table.title_justify = table.caption_justify = "left"
-    table.caption = "drop of the metric with its 95 % interval over concepts, and its share"
-    table.add_column("perturbation")
+    table.caption = "drop of the metric, its 95 % interval over concepts, and its share"
+    table.add_column("perturbation", no_wrap=True)
     table.add_column("changed", justify="right")
-    for setting in settings:
-        table.add_column(f"{setting} {name(metric)}", justify="right")
-        table.add_column("drop", justify="right")
+    table.add_column("setting")
+    for head in (name(metric), "drop [95 %]"):
+        table.add_column(head, justify="right", no_wrap=True)
     for result in results:
         about = result["perturbation"]
-        cells = [f"{about['name']}:{about['strength']:g}", f"{about['changed']:.0%}"]
-        for setting in settings:
+        first_cells = f"{about['name']}:{about['strength']:g}", f"{about['changed']:.0%}"
+        for number, setting in enumerate(settings):
             own = result["drops"][setting][metric]
-            cells += [Cell(own["clean"] - own["drop"]).text(metric), _drop(own, metric)]
-        table.add_row(*cells)
+            left = Cell(own["clean"] - own["drop"]).text(metric)
+            label = ("", "") if number else first_cells
+            table.add_row(*label, setting, left, _drop(own, metric))
     return table
 
 
