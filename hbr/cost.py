@@ -132,10 +132,9 @@ def _task_tokens(task: Task, config: Config, model: Any, times: int) -> float:
 
 def _downloads(cells: list[Cell]) -> Iterator[str]:
     """Name what is not here, with its size where that is known."""
-    for cell in cells:
-        encoder = cell.config.encoder
+    for runs, encoder in dict.fromkeys((cell.runs, cell.config.encoder) for cell in cells):
         try:
-            prepare.encoder_folder(cell.runs, encoder.name, encoder.revision, download=False)
+            prepare.encoder_folder(runs, encoder.name, encoder.revision, download=False)
         except UserError:
             named = encoder.name in NAMES["encoder"]
             size = resolve("encoder", encoder.name).size if named else 0

@@ -106,6 +106,11 @@ def _mean(hidden: Tensor, mask: Tensor) -> Tensor:
     return (hidden * weights).sum(1) / weights.sum(1)
 
 
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Compute in bfloat16 where that is asked for."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
 def budgeted(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
     """Cut texts, longest first, into batches of at most `budget` tokens, padding included."""
     order = np.argsort(-lengths, kind="stable")

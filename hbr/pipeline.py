@@ -191,7 +191,7 @@ class Pipeline:
         attacked = change[0] in ATTACKS
         if attacked:
             self.encode(clean, source)
-        dictionary = self._dictionary(spec) if spec else None
+        dictionary = self._dictionary(change[0]) if spec else None
 
         def make(folder: Path) -> Mapping[str, Any]:
             from hbr.stages.encode import encode
@@ -544,9 +544,9 @@ class Pipeline:
         about = self.run.entries()[self.encode_stage(dataset)]["perturbation"]
         return Perturbed(about, self.run.path / "evaluate" / as_folder(parted(dataset)[0]))
 
-    def _dictionary(self, spec: str) -> tuple[str, Dictionary] | None:
+    def _dictionary(self, perturbation: str) -> tuple[str, Dictionary] | None:
         """Give the dictionary of the training rows, where a perturbation wants one."""
-        if not needs_dictionary(parse(spec)[0]):
+        if not needs_dictionary(perturbation):
             return None
         data = self.config.data
         store, rows = prepare.rows(

@@ -106,6 +106,10 @@ class Task:
         """The queries of each language."""
         return self._blocks(self.query_language)
 
+    def pair(self, query: np.ndarray, passage: np.ndarray) -> np.ndarray:
+        """Give pairs of a query and a passage, both (pairs,), a number each: (pairs,)."""
+        return query * len(self.passage_language) + passage
+
     def _blocks(self, codes: np.ndarray) -> list[slice]:
         ends = np.searchsorted(codes, np.arange(len(self.languages) + 1))
         return [slice(int(a), int(b)) for a, b in pairwise(ends)]

@@ -8,6 +8,8 @@ from rich.table import Table
 
 from hbr.report.table import Cell
 
+FILE = "diagnostics.json"
+
 
 def summary(found: Mapping[str, Any]) -> dict[tuple[str, str], float | None]:
     """Give the figures that a table has room for: of passages, where both sides have one."""

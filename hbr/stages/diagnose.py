@@ -6,8 +6,7 @@ from typing import Any
 
 from hbr.data.tasks import Task
 from hbr.diagnosis import diagnose as diagnosed
-
-FILE = "diagnostics.json"
+from hbr.report.diagnostics import FILE
 
 
 def diagnose(folder: Path, task: Task, vectors: tuple[Any, Any]) -> None:

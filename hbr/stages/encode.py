@@ -13,7 +13,7 @@ from hbr import ranks
 from hbr.config import Config
 from hbr.config import Encode as EncodeConfig
 from hbr.data.tasks import CHUNK, Task
-from hbr.encoders import Encoder, budgeted, load
+from hbr.encoders import Encoder, autocast, budgeted, load
 from hbr.errors import UserError
 from hbr.runs import file_digest, write_atomic
 from hbr.streaming import Stack
@@ -158,7 +158,7 @@ def _vectors(
     lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
     for some in budgeted(lengths, settings.token_budget):
         ids, mask = encoder.batch([tokens[i] for i in some], device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+        with autocast(device, settings.precision):
             vectors[some] = encoder(ids, mask).float().cpu().numpy()
         progress.advance(len(some))
     return vectors

@@ -93,11 +93,6 @@ def evaluate_index(
     write_results(folder, task, ranks, config.evaluate.metrics, about)
 
 
-def _keys(task: Task, query: np.ndarray, passage: np.ndarray) -> np.ndarray:
-    """Number pairs of a query and a passage."""
-    return query * len(task.passage_language) + passage
-
-
 def _deepest(names: tuple[str, ...]) -> int:
     """Give how many of the first passages the measures of language bias look at."""
     cutoffs = [name.partition("@")[2] for name in names if _is_bias(name)]
@@ -155,7 +150,7 @@ def _asked_for(task: Task) -> tuple[np.ndarray, np.ndarray]:
     """Give every query with the passages whose ranks are wanted: the relevant and the excluded."""
     query, passage = pairs_of(task.concept, task.indptr, task.relevant)
     excluded = task.excluded[task.concept]
-    relevant = np.isin(_keys(task, np.arange(len(excluded)), excluded), _keys(task, query, passage))
+    relevant = np.isin(task.pair(np.arange(len(excluded)), excluded), task.pair(query, passage))
     more = np.flatnonzero((excluded >= 0) & ~relevant)
     query, passage = np.concatenate([query, more]), np.concatenate([passage, excluded[more]])
     order = np.argsort(query, kind="stable")
@@ -179,8 +174,8 @@ def _found(task: Task, ranks: Ranks) -> Ranks:
         ahead[ranks.query[itself]] = places[itself]
         behind = beside & (places > ahead[ranks.query])
         moved.append(np.where(itself, np.inf, places - behind))
-    wanted = _keys(task, *pairs_of(task.concept, task.indptr, task.relevant))
-    kept = np.isin(_keys(task, ranks.query, ranks.passage), wanted)
+    wanted = task.pair(*pairs_of(task.concept, task.indptr, task.relevant))
+    kept = np.isin(task.pair(ranks.query, ranks.passage), wanted)
     return Ranks(ranks.query[kept], ranks.passage[kept], moved[0][kept], moved[1][kept], ranks.top)
 
 

@@ -103,19 +103,14 @@ def _mined(
     )
     query, passage = pairs_of(task.concept[queries], task.indptr, task.relevant)
     gold = query + queries.start, passage
-    correct = np.isin(_keys(task, pairs.source, pairs.target), _keys(task, *gold))
+    correct = np.isin(task.pair(pairs.source, pairs.target), task.pair(*gold))
     return _Part(pairs, correct, gold)
-
-
-def _keys(task: Task, query: np.ndarray, passage: np.ndarray) -> np.ndarray:
-    """Number pairs of a query and a passage."""
-    return query * len(task.passage_language) + passage
 
 
 def _recalled(task: Task, language: str, part: _Part, chosen: np.ndarray) -> pa.Table:
     """Say of every true pair whether it was mined."""
     query, passage = part.gold
-    found = _keys(task, part.pairs.source[chosen], part.pairs.target[chosen])
+    found = task.pair(part.pairs.source[chosen], part.pairs.target[chosen])
     return pa.table(
         {
             "setting": pa.array(["cross"] * len(query)).dictionary_encode(),
@@ -123,7 +118,7 @@ def _recalled(task: Task, language: str, part: _Part, chosen: np.ndarray) -> pa.
             "query": task.queries["id"].combine_chunks().take(query),
             "query_language": pa.array([language] * len(query)),
             "passage_language": pa.array(["en"] * len(query)),
-            "recall": pa.array(np.isin(_keys(task, query, passage), found).astype(float)),
+            "recall": pa.array(np.isin(task.pair(query, passage), found).astype(float)),
         }
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from hbr.config import Config
-from hbr.encoders import load
+from hbr.encoders import autocast, load
 from hbr.objectives import info_nce
 
 LONG_ENOUGH = 1.0  # seconds that something is measured for
@@ -41,17 +41,14 @@ def pace(folder: Path, config: Config, lengths: tuple[int, int], device: torch.d
         for length in lengths
     )
 
-    def computed(precision: str) -> torch.autocast:
-        return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
-
     def learn() -> None:
-        with computed(settings.precision):
+        with autocast(device, settings.precision):
             vectors = encoder(*asked), encoder(*told)
         info_nce(*vectors).backward()
 
     @torch.inference_mode()
     def encode() -> None:
-        with computed(config.encode.precision):
+        with autocast(device, config.encode.precision):
             encoder(*told)
 
     token = _seconds(encode, device) / told[0].numel()

@@ -25,7 +25,7 @@ from hbr import ranks
 from hbr.config import Config
 from hbr.config import Train as TrainConfig
 from hbr.data.rows import Rows, Tokens
-from hbr.encoders import Encoder, save
+from hbr.encoders import Encoder, autocast, save
 from hbr.errors import UserError
 from hbr.names import resolve
 from hbr.objectives import Loss, info_nce, symmetric
@@ -512,11 +512,6 @@ def learning_rate(settings: TrainConfig, step: int) -> float:
     if step < warmup:
         return settings.lr * (step + 1) / warmup
     return settings.lr * (settings.steps - step) / max(settings.steps - warmup, 1)
-
-
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Compute in bfloat16 where that is asked for."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 def _objective(settings: TrainConfig) -> tuple[Plain, Loss]:

@@ -18,6 +18,7 @@ from hbr import languages, significance
 from hbr.config import WITHOUT_ALPHA, Config, short_name
 from hbr.errors import UserError
 from hbr.names import as_folder, parted
+from hbr.report.diagnostics import FILE
 from hbr.runs import Store
 
 SAMPLER_ORDER = ("untrained", "english", "mixed", "monolingual", "cross-lingual", "hybrid")
@@ -136,7 +137,7 @@ def _diagnostics(run: Store, stages: Mapping[str, Any], dataset: str) -> Path | 
     """Give the diagnostics of the vectors that stand there now, if there are any."""
     name = as_folder(dataset)
     made = stages.get(f"diagnose/{name}", {}).get("inputs", {}).get("encode")
-    path = run.path / "diagnose" / name / "diagnostics.json"
+    path = run.path / "diagnose" / name / FILE
     return path if made and made == stages[f"encode/{name}"].get("id") else None
 
 

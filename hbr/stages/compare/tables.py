@@ -160,10 +160,8 @@ def diagnostics(evidence: Evidence) -> list[Table]:
         own = [known[i] for i in cell.members if i in known]
         cells = []
         for column in columns:
-            values = [value for figures in own if (value := figures[column]) is not None]
-            mean = statistics.fmean(values) if values and len(values) == len(own) else math.nan
-            sd = statistics.stdev(values) if len(values) > 1 and not math.isnan(mean) else None
-            cells.append(Cell(mean, sd))
+            values = [math.nan if (value := f[column]) is None else value for f in own]
+            cells.append(Cell(*_over_seeds(values)))
         seeds = len(own) if cell.is_trained else 0
         rows.append(Row(evidence.label(cell.config), None, seeds, tuple(cells)))
     return [
@@ -261,8 +259,7 @@ def _row(
     cells = []
     for setting, metric in columns:
         values = [figure(evidence.results[i].metrics, setting, metric, keep) for i in cell.members]
-        mean = statistics.fmean(values) if values else math.nan
-        sd = statistics.stdev(values) if len(values) > 1 and not math.isnan(mean) else None
+        mean, sd = _over_seeds(values)
         low, high = math.nan, math.nan
         rested = [evidence.results[i] for i in cell.members]
         if group is None and all(has_values(r, metric) for r in rested) and rested:
@@ -275,6 +272,12 @@ def _row(
         seeds = expected = 0  # nothing was drawn by seed, or the paper does not say
     name = evidence.label(cell.config)
     return Row(name, group, seeds, tuple(cells), expected, marked)
+
+
+def _over_seeds(values: Sequence[float]) -> tuple[float, float | None]:
+    """Give mean and standard deviation; NaN and None where a value is not known."""
+    mean = statistics.fmean(values) if values else math.nan
+    return mean, statistics.stdev(values) if len(values) > 1 and not math.isnan(mean) else None
 
 
 def _groups(evidence: Evidence, by: str | None) -> Iterator[tuple[str, Any]]:
