@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Optional
 
 import typer
 
-from hbr import __version__
+from hbr import __version__, ranks
 from hbr.errors import UserError
 
 app = typer.Typer(
@@ -49,8 +49,7 @@ def _dataset(name: str | None) -> str | None:
     clean, change = parted(name or "")
     if not change:
         return canonical("task", name) if name else name
-    (spelled,) = _perturbations([change])[:1]
-    return f"{canonical('task', clean)}~{spelled}"
+    return f"{canonical('task', clean)}~{_perturbations([change])[0]}"
 
 
 Dataset = Annotated[str, typer.Option(help="The evaluation set.", callback=_dataset)]
@@ -84,7 +83,6 @@ Seed = Annotated[Optional[int], typer.Option(help="Seed of everything random.")]
 Steps = Annotated[Optional[int], typer.Option(help="Optimiser steps.")]
 BatchSize = Annotated[Optional[int], typer.Option(help="Pairs in a batch.")]
 DEFAULT_RUNS = Path("runs")
-DIAGNOSTICS = "diagnostics.json"
 Format = Literal["table", "markdown", "latex", "csv", "json", "html"]
 
 
@@ -334,6 +332,8 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Evaluate a run in the mono, cross and multi settings, from exact ranks."""
+    from hbr.report.diagnostics import FILE, to_rich
+
     named = {"index.kind": index_kind}
     pipeline = _pipeline(run, output_dir, device, config, settings, named, force and "evaluate")
     specs = _perturbations(perturb or [])
@@ -348,18 +348,17 @@ def evaluate(
         return
     perturbed = [json.loads((other / "metrics.json").read_text()) for other in folders]
     metrics = json.loads((folder / "metrics.json").read_text())
+    diagnosed = json.loads((told / FILE).read_text()) if told else None
     if as_json:
         more: dict[str, Any] = {"perturbed": perturbed} if perturbed else {}
-        more |= {"diagnostics": json.loads((told / DIAGNOSTICS).read_text())} if told else {}
+        more |= {"diagnostics": diagnosed} if diagnosed else {}
         print(json.dumps({**metrics, **more}))
         return
     _show_metrics(metrics, by_language)
     if perturbed:
         _show_perturbed(perturbed)
-    if told:
-        from hbr.report.diagnostics import to_rich
-
-        _console().print(to_rich(json.loads((told / DIAGNOSTICS).read_text()), dataset))
+    if diagnosed:
+        _console().print(to_rich(diagnosed, dataset))
     from hbr.talk import say
 
     say(f"results: {folder}")
@@ -642,6 +641,8 @@ def main() -> None:
         print(f"hbr: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except SystemExit as done:
+        if not done.code:
+            ranks.stop()
         if done.code == 130:  # which Typer makes of an interrupt
             forced = ", without --force," if "--force" in sys.argv else ""
             print(f"hbr: interrupted; the same command{forced} goes on from here", file=sys.stderr)

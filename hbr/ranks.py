@@ -37,12 +37,13 @@ def start(*, cuda: bool) -> None:
 
 
 def stop() -> None:
-    """Leave the others."""
+    """Leave the others, all together: who leaves early takes away what others still receive."""
     if ranks() == 1:
         return
     import torch.distributed as dist
 
     if dist.is_initialized():
+        dist.barrier()
         dist.destroy_process_group()
 
 

@@ -86,7 +86,8 @@ def test_two_ranks_train_what_one_process_trains(world: Path, tmp_path: Path, na
     two = beside(world, tmp_path / "two")
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "hbr"]
     command = [*launch, *SMALL, *words, "--output-dir", str(two)]
-    subprocess.run(command, env=ONE_THREAD, check=True, capture_output=True, timeout=240)
+    done = subprocess.run(command, env=ONE_THREAD, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
     runs = [only_run(tmp_path / name) for name in ("one", "two")]
     weights = [load_file(run / "model" / "model.safetensors") for run in runs]
     assert weights[0].keys() == weights[1].keys()
