@@ -38,6 +38,8 @@ def own(asked: argparse.Namespace) -> dict[str, float]:
     texts = [text for pair in found for text in pair][: asked.count]
     if asked.kind == "contexts":
         texts = [told for _, told in found]
+    if asked.one_thread:
+        torch.set_num_threads(1)
     ours = encoders.load(asked.encoder)
     theirs = SentenceTransformer(str(asked.encoder), device="cpu")
     theirs.max_seq_length = LENGTH
@@ -61,7 +63,7 @@ def own(asked: argparse.Namespace) -> dict[str, float]:
             ways[name] = lambda on=on, budget=budget: hbr(unpadded=on, budget=budget)
     first, last = (np.asarray(ways[name]()) for name in (next(iter(ways)), list(ways)[-1]))
     assert np.abs(first - last).max() < (1e-4 if asked.precision == "fp32" else 5e-2)
-    seconds = side.shortest(ways, asked.rounds)
+    seconds = side.shortest(ways, asked.rounds, cpu=asked.one_thread)
     return {name: len(texts) / value for name, value in seconds.items()}
 
 
@@ -77,6 +79,7 @@ def main() -> None:
     parser.add_argument("--kind", nargs="+", default=["sentences", "contexts"])
     parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"])
     parser.add_argument("--allocator", nargs="+", default=list(side.MALLOC))
+    parser.add_argument("--one-thread", action="store_true", help="and count its CPU seconds")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--own", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -88,6 +91,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         words = ["--own", "--encoder", str(side.encoder(asked.encoder, Path(place)))]
         words += ["--texts", str(asked.texts)] if asked.texts else []
+        words += ["--one-thread"] * asked.one_thread
         words += ["--rounds", str(asked.rounds), "--count", str(asked.count)]
         words += ["--budgets", *map(str, asked.budgets), "--batches", *map(str, asked.batches)]
         for kind in asked.kind:
