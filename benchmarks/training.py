@@ -106,7 +106,7 @@ def ours(asked: argparse.Namespace, changes: list[str], allocator: str) -> float
         )
         if done.returncode:
             raise SystemExit(done.stderr)
-        (log,) = runs.glob("*/train/log.jsonl")
+        (log,) = runs.glob("monolingual-*/train/log.jsonl")
         steps = [json.loads(line)["pairs_per_s"] for line in log.read_text().splitlines()]
         return max(steps[1:])
 
