@@ -316,7 +316,8 @@ def overall(findings: Sequence[Finding]) -> str:
 def _pair(
     claim: Claim, cells: Sequence[Mapping[str, Any]], i: int, j: int, place: str
 ) -> Comparison:
-    label = f"{_name(cells[i], cells)} vs {_name(cells[j], cells)}"
+    words = {key for side in claim.sides for key in side if key != "sampler"}
+    label = f"{_name(cells[i], cells, words)} vs {_name(cells[j], cells, words)}"
     label = f"{place}: {label}" if place else label
     effect, base = {i: 1.0, j: -1.0}, {j: 1.0}
     if claim.equal:
@@ -428,8 +429,12 @@ def _place(cell: Mapping[str, Any], within: Collection[str]) -> str:
     return ", ".join(str(cell[key]) for key in sorted(within) if key in cell)
 
 
-def _name(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> str:
-    """Name a cell by its sampler, and by α where the study has several."""
+def _name(
+    cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]], words: Collection[str]
+) -> str:
+    """Name a cell by its sampler, by α where the study has several, and by what a claim names."""
     same = [other for other in cells if other.get("sampler") == cell.get("sampler")]
     several = len({other.get("alpha") for other in same}) > 1
-    return f"{cell['sampler']} α={cell['alpha']}" if several else str(cell["sampler"])
+    sampler = f"{cell['sampler']} α={cell['alpha']}" if several else str(cell["sampler"])
+    named = [str(v) for key, v in cell.items() if _word(key) in words and _word(key) != "encoder"]
+    return " ".join([sampler, *(word for word in named if word not in sampler)])

@@ -44,9 +44,13 @@ RunDir = Annotated[
 
 
 def _dataset(name: str | None) -> str | None:
-    from hbr.names import canonical
+    from hbr.names import canonical, parted
 
-    return canonical("task", name) if name else name
+    clean, change = parted(name or "")
+    if not change:
+        return canonical("task", name) if name else name
+    (spelled,) = _perturbations([change])[:1]
+    return f"{canonical('task', clean)}~{spelled}"
 
 
 Dataset = Annotated[str, typer.Option(help="The evaluation set.", callback=_dataset)]

@@ -130,12 +130,16 @@ class Train(Section):
     def deciding(self) -> dict[str, Any]:
         """Give the settings that decide the trained weights, as plain values.
 
-        Settings of other objectives are left out, and those of LATER that change nothing. A run is
-        the same with and without padding but for rounding and the masks of dropout, as it is on
-        one and on two ranks: a finished one stays valid, whichever it had.
+        Settings of other objectives are left out; for one's own objective, those that are as usual.
+        So are those of LATER that change nothing: a run is the same with and without padding but
+        for rounding and the masks of dropout, as it is on one and on two ranks, and a finished one
+        stays valid, whichever it had.
         """
-        own = OBJECTIVE_SETTINGS.get(self.objective, set())
-        idle = set().union(*OBJECTIVE_SETTINGS.values()) - own
+        every = set().union(*OBJECTIVE_SETTINGS.values())
+        idle = every - OBJECTIVE_SETTINGS.get(self.objective, set())
+        if self.objective not in NAMES["objective"]:  # what one's own reads is not known
+            usual = type(self).model_fields
+            idle = {name for name in every if getattr(self, name) == usual[name].default}
         idle |= LOG_ONLY | {name for name, value in LATER.items() if getattr(self, name) == value}
         return self.model_dump(mode="json", exclude=idle)
 
@@ -186,8 +190,9 @@ def _known_metrics(names: tuple[str, ...]) -> tuple[str, ...]:
             known_metric(name)
         except ValueError as error:
             wrong.append(str(error))
-        if name == "map_spread":
-            wrong.append("map_spread comes with map")
+        if name == "map_spread" or name.startswith("drop_"):
+            of = "map" if name == "map_spread" else name.removeprefix("drop_")
+            wrong.append(f"{name} comes with {of}")
     if wrong:
         raise ValueError("; ".join(wrong))
     return names

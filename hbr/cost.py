@@ -116,16 +116,18 @@ def _to_encode(cells: list[Cell], model: Any, notes: dict[str, None]) -> tuple[f
         if task is None:
             notes[f"{dataset} is not prepared: encoding it is not among these"] = None
             continue
-        tokens += len(cells) * _task_tokens(task, config, model)
-        texts += len(cells) * (len(task.queries) + len(task.passages))
+        changes = sum(parted(name)[0] == dataset for name in cells[0].tasks) - 1
+        tokens += len(cells) * _task_tokens(task, config, model, 1 + changes)
+        texts += len(cells) * (len(task.queries) * (1 + changes) + len(task.passages))
     return tokens, texts
 
 
-def _task_tokens(task: Task, config: Config, model: Any) -> float:
+def _task_tokens(task: Task, config: Config, model: Any, times: int) -> float:
+    """Give the tokens of a task whose queries are encoded several times."""
     chosen = config.encoder
     asked = _tokens(task.queries["text"], chosen.query_prefix, chosen.query_length, model)
     told = _tokens(task.passages["text"], chosen.passage_prefix, chosen.passage_length, model)
-    return len(task.queries) * asked + len(task.passages) * told
+    return times * len(task.queries) * asked + len(task.passages) * told
 
 
 def _downloads(cells: list[Cell]) -> Iterator[str]:

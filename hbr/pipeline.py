@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DIAGNOSIS = 1  # raise it when the diagnostics change
+PERTURBATIONS = 1  # raise it when perturbations or attacks change
 OWN_LR = 3e-5  # of an encoder that is no preset
 
 
@@ -202,7 +203,8 @@ class Pipeline:
                 return self._attack(folder, task, clean, change) if self.is_main else {}
             words = dictionary[1] if dictionary else None
             texts, told = perturbed_queries(task, spec, self.config.evaluate.seed, words)
-            write_perturbed(folder, task, texts)
+            if self.is_main:
+                write_perturbed(folder, task, texts)
             return {**encode(*given, texts), "perturbation": told}
 
         settings = {
@@ -211,7 +213,8 @@ class Pipeline:
         }
         inputs = {"task": store.completion("task"), "train": self.run.completion("train")}
         if spec:
-            settings |= {"perturbation": spec, "seed": self.config.evaluate.seed}
+            more = {"perturbation": spec, "seed": self.config.evaluate.seed}
+            settings |= {**more, "version": PERTURBATIONS}
         if attacked:
             inputs["clean"] = self.run.completion(self.encode_stage(clean))
         if dictionary:
@@ -297,8 +300,10 @@ class Pipeline:
             negatives = self.config.train.negatives > 0
             training = prepare.training(self._trained_on(), (store, task), negatives=negatives)
             if task.mining:
+                from hbr.stages.mine import mine
+
                 device = self.torch_device()
-                evaluate.mine(folder, self.config, task, vectors, training, device=device)
+                mine(folder, self.config, task, vectors, training, device=device)
             elif indexed:
                 indexes = self._indexes(dataset, task)
                 evaluate.evaluate_index(folder, self.config, task, vectors, training, indexes)
@@ -544,8 +549,14 @@ class Pipeline:
         if not needs_dictionary(parse(spec)[0]):
             return None
         data = self.config.data
-        rows = prepare.rows(self.runs, data.train[0], languages=data.languages, limit=data.limit)
-        return prepare.dictionary(*rows)
+        store, rows = prepare.rows(
+            self.runs, data.train[0], languages=data.languages, limit=data.limit
+        )
+        if self.dry and "dictionary" not in store.entries():
+            raise StaleError
+        id, words = prepare.dictionary(store, rows)
+        chosen = set(data.languages or rows.languages)
+        return id, {language: own for language, own in words.items() if language in chosen}
 
     def _indexes(self, dataset: str, task: Task) -> dict[str, Any]:
         from hbr.stages.index import POOL, load_index

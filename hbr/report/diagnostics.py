@@ -23,8 +23,8 @@ def summary(found: Mapping[str, Any]) -> dict[tuple[str, str], float | None]:
         ("passages", "cka"): (told["translations"] or {"mean": {}})["mean"].get("cka"),
         ("passages", "cosine gap"): (told["translations"] or {"mean": {}})["mean"].get("gap"),
         ("passages", "language share"): told["language_share"],
-        ("queries", "probe"): (found["queries"]["language_probe"] or {}).get("accuracy"),
-        ("passages", "probe"): (told["language_probe"] or {}).get("accuracy"),
+        ("queries", "probe"): (found["queries"]["language_probe"] or {}).get("normalised"),
+        ("passages", "probe"): (told["language_probe"] or {}).get("normalised"),
     }
 
 
@@ -51,6 +51,6 @@ MEANING = {
     ("passages", "cka"): "of translations, mean over pairs of languages: 1 is the same shape",
     ("passages", "cosine gap"): "of translations against others, mean over pairs of languages",
     ("passages", "language share"): "share of the variance of passages that is between languages",
-    ("queries", "probe"): "how often a linear probe tells the language of a query",
+    ("queries", "probe"): "how well a linear probe tells the language of a query: 0 is chance",
     ("passages", "probe"): "the same, of a passage",
 }

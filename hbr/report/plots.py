@@ -212,7 +212,10 @@ def robustness(clean: Sequence[Series], perturbed: Sequence[Series]) -> Figure:
     panels = figure.subplots(lines, columns, squeeze=False, sharey=True)
     for axes, (change, cells) in zip(panels.flat, curves.items(), strict=False):
         for label, points in cells.items():
-            whole = [p for p in sorted([start[label], *points]) if not math.isnan(p[1])]
+            every = [start.get(label, (0.0, math.nan)), *points]
+            whole = [point for point in sorted(every) if not math.isnan(point[1])]
+            if not whole:
+                continue
             axes.plot(*zip(*whole, strict=True), color=colours[label], marker=".", ms=4, lw=1)
         axes.set_title(change)
         axes.set_ylim(bottom=0)

@@ -1,5 +1,6 @@
 """How results on perturbed queries look."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,5 +39,5 @@ def to_rich(results: Sequence[Mapping[str, Any]], metric: str) -> Table:
 
 def _drop(own: Mapping[str, Any], metric: str) -> str:
     low, high = (Cell(bound).text(metric) for bound in own["interval"])
-    share = f" {own['drop'] / own['clean']:.0%}" if own["clean"] else ""
-    return f"{Cell(own['drop']).text(metric)} [{low}, {high}]{share}"
+    share = own["drop"] / own["clean"] if own["clean"] else math.nan
+    return f"{Cell(own['drop']).text(metric)} [{low}, {high}]{Cell(0.0, share=share).part}"

@@ -39,13 +39,20 @@ class Cell:
     low: float = math.nan
     high: float = math.nan
     dagger: bool = False  # told apart from what the table's note says
+    share: float = math.nan  # of what it is a part of
 
     def text(self, metric: str) -> str:
         """Write it the way papers do: `.812 ± .004`, distances without decimals."""
         if math.isnan(self.mean):
             return "–"
         spread = "" if self.sd is None else f" ± {plain(self.sd, digits(metric))}"
-        return plain(self.mean, digits(metric)) + spread + ("†" if self.dagger else "")
+        mean = plain(self.mean, digits(metric))
+        return mean + spread + self.part + ("†" if self.dagger else "")
+
+    @property
+    def part(self) -> str:
+        """What share of something it is: ` (12 %)`, or nothing."""
+        return "" if math.isnan(self.share) else f" ({round(100 * self.share)} %)"
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,8 @@ class Row:
 class Table:
     """Rows by (setting, metric) columns; `protocol` says how the values were measured.
 
-    `group_head` names what the groups are; `notes` stand below the table.
+    `group_head` names what the groups are; `notes` stand below the table. `of` says of which data
+    set, setting and metric each column is, where that is not what its head says.
     """
 
     title: str
@@ -85,6 +93,7 @@ class Table:
     notes: tuple[str, ...] = ()
     group_head: str = "language"
     dataset: str = ""
+    of: tuple[tuple[str, str, str], ...] = ()
 
     def marked(self, lower_is_better: Callable[[str], bool]) -> "Table":
         """Give the table with best and second marked among the rows of one encoder."""
@@ -133,8 +142,8 @@ def fitting(table: Table, width: int) -> list[Table]:
     """Cut a table into ones that fit a terminal, column by column, so that no number is cut."""
     lines = table.lines()
     widths = [
-        max(len(part) for text in column for part in _head(text)) + 2
-        for column in zip(*lines, strict=True)
+        2 + max(len(part) for part in (*head.split(" ", 1), *cells))
+        for head, *cells in zip(*lines, strict=True)
     ]
     labels = len(widths) - len(table.columns)
     parts: list[list[int]] = [[]]
@@ -217,13 +226,18 @@ def to_csv(tables: Sequence[Table]) -> str:
     for table in tables:
         for row in table.rows:
             label = dict(zip(table.heads, row.label, strict=True)) | {table.group_head: row.group}
-            about = [table.dataset, table.protocol, *(label.get(h) or "" for h in heads + groups)]
-            for (setting, metric), cell in zip(table.columns, row.cells, strict=True):
+            about = [table.protocol, *(label.get(h) or "" for h in heads + groups)]
+            for (dataset, setting, metric), cell in zip(_keys(table), row.cells, strict=True):
                 numbers = (cell.mean, cell.sd, cell.low, cell.high)
                 shown = ["" if v is None or math.isnan(v) else repr(float(v)) for v in numbers]
-                line = [*about, row.seeds, int(row.marked), setting, metric, *shown]
+                line = [dataset, *about, row.seeds, int(row.marked), setting, metric, *shown]
                 writer.writerow(line)
     return out.getvalue()
+
+
+def _keys(table: Table) -> Sequence[tuple[str, str, str]]:
+    """Say of which data set, setting and metric each column is."""
+    return table.of or [(table.dataset, *column) for column in table.columns]
 
 
 def to_plain(table: Table) -> dict[str, Any]:
@@ -231,8 +245,8 @@ def to_plain(table: Table) -> dict[str, Any]:
     rows = []
     for row in table.rows:
         cells = {
-            f"{setting}/{metric}": {k: _known(v) for k, v in asdict(cell).items()}
-            for cell, (setting, metric) in zip(row.cells, table.columns, strict=True)
+            "/".join(key if table.of else key[1:]): {k: _known(v) for k, v in asdict(cell).items()}
+            for cell, key in zip(row.cells, _keys(table), strict=True)
         }
         label = dict(zip(table.heads, row.label, strict=True))
         about = {table.group_head: row.group, "seeds": row.seeds, "expected": row.expected}
@@ -334,11 +348,6 @@ def _tex_run(text: str, known: bool) -> str:
     return rf"\ifdefined\Umathcode {text}\else {'?' * len(text)}\fi{{}}"
 
 
-def _head(text: str) -> list[str]:
-    """Give the lines of a cell: a head such as `mono mAP` stands on two."""
-    return [text] if "±" in text else text.split(" ")
-
-
 def digits(metric: str) -> int:
     """Give how many decimals a metric is written with: ranks have none."""
     return 0 if metric.partition("@")[0] == "rank_distance" else 3
@@ -351,6 +360,6 @@ def signed(value: float, digits: int) -> str:
 
 
 def plain(value: float, digits: int) -> str:
-    """Write a number without the zero before its point."""
-    text = f"{value:,.{digits}f}"
+    """Write a number without the zero before its point, and without a sign where it rounds to 0."""
+    text = f"{value:z,.{digits}f}"
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text

@@ -1,6 +1,7 @@
-"""Attack: the worst that a small shift of their word embeddings can do to queries.
+"""Attack: the worst that a small shift of their word embeddings is found to do to queries.
 
-It knows encoder and passages, and so bounds what typos and the like of that size can do from above.
+It knows encoder and passages, which no typist does; but it is found by a few steps, and aims at the
+ranks that the task has (in the pool, where there is one).
 """
 
 from pathlib import Path
@@ -56,12 +57,17 @@ def attack(
             ids, mask = encoder.batch([tokens[i] for i in some], device)
             clean = _tensor(vectors[0].take(some), device)
             relevant = _relevant(task, some, corpus, device)
-            against = _nearest(clean @ told.T, relevant)
+            against = _nearest(clean @ told.T, relevant, _met(task, some, corpus, device))
             shift = _worst(encoder, (ids, mask), told, relevant, against, radius, steps)
             with torch.inference_mode():
                 found[some] = encoder(ids, mask, shift).cpu().numpy()
             progress.advance(len(some))
-    about = {"radius": radius, "steps": steps, "changed": 1.0, "passages": len(corpus)}
+    about = {
+        "radius": radius,
+        "steps": steps,
+        "changed": float(strength > 0),
+        "passages": len(corpus),
+    }
     return found, {"name": name, "strength": strength, **about}
 
 
@@ -74,17 +80,22 @@ def _worst(
     radius: float,
     steps: int,
 ) -> Tensor:
-    """Give the shift that some steps of ascent find: (texts, tokens, width)."""
+    """Give the worst shift that some steps of ascent find, text by text: (texts, tokens, width)."""
     ids, mask = batch
     shift = torch.zeros(*ids.shape, encoder.words.shape[1], device=ids.device)
     size = radius * min(1.0, 2.5 / steps)
-    for _ in range(steps):
+    worst, highest = shift, torch.full((len(ids),), -torch.inf, device=ids.device)
+    for step in range(steps + 1):
         shift.requires_grad_()
         scores = encoder(ids, mask, shift) @ told.T / TEMPERATURE
-        worse = _over(scores, against) - _over(scores, relevant)
-        gradient = torch.autograd.grad(worse.sum(), shift)[0]
-        shift = adversary.ascend(shift.detach(), gradient, size, radius, "l2")
-    return shift
+        harm = _over(scores, against) - _over(scores, relevant)
+        better = harm.detach() > highest
+        worst = torch.where(better[:, None, None], shift.detach(), worst)
+        highest = torch.where(better, harm.detach(), highest)
+        if step < steps:
+            gradient = torch.autograd.grad(harm.sum(), shift)[0]
+            shift = adversary.ascend(shift.detach(), gradient, size, radius, "l2")
+    return worst
 
 
 def _over(scores: Tensor, which: Tensor) -> Tensor:
@@ -109,12 +120,29 @@ def _relevant(task: Task, some: np.ndarray, corpus: np.ndarray, device: torch.de
     return which
 
 
-def _nearest(scores: Tensor, relevant: Tensor) -> Tensor:
+def _met(task: Task, some: np.ndarray, corpus: np.ndarray, device: torch.device) -> Tensor:
+    """Say which passages each query is ranked against: (queries, passages).
+
+    All in a pool, else those in the languages of its answers; never one that is excluded.
+    """
+    concept = task.concept[some]
+    which = np.ones((len(some), len(corpus)), dtype=bool)
+    if "multi" not in task.settings:
+        query, passage = pairs_of(concept, task.indptr, task.relevant)
+        meets = np.zeros((len(some), len(task.languages)), dtype=bool)
+        meets[query, task.passage_language[passage]] = True
+        which = meets[:, task.passage_language[corpus]]
+    which &= corpus != task.excluded[concept][:, None]
+    return torch.from_numpy(which).to(device)
+
+
+def _nearest(scores: Tensor, relevant: Tensor, met: Tensor) -> Tensor:
     """Say which passages are the nearest that do not answer: (queries, passages)."""
-    places = first_of(scores.masked_fill(relevant, -torch.inf), AGAINST)[1]
+    others = met & ~relevant
+    places = first_of(scores.masked_fill(~others, -torch.inf), AGAINST)[1]
     which = torch.zeros_like(relevant)
     which[torch.arange(len(places))[:, None], torch.from_numpy(places).to(which.device)] = True
-    return which & ~relevant
+    return which & others
 
 
 def _tensor(vectors: np.ndarray, device: torch.device) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hbr.data.tasks import Task
+from hbr.errors import UserError
 from hbr.perturb import Dictionary, changed_share, parse, perturb
 
 
@@ -16,6 +17,11 @@ def perturbed_queries(
 ) -> tuple[list[str], dict[str, Any]]:
     """Give the queries of a task perturbed, and what share of them is not as it was."""
     name, strength = parse(spec)
+    if dictionary is not None and not any(map(dictionary.get, task.languages)):
+        raise UserError(
+            f"{name}: the dictionary of the training rows has no words in the languages of "
+            f"{task.name}; train on parallel rows in them"
+        )
     clean = task.queries["text"].to_pylist()
     languages = [task.languages[code] for code in task.query_language]
     texts = perturb(clean, languages, name, strength, seed, dictionary)

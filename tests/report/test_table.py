@@ -239,7 +239,8 @@ def test_plain_values_are_json_with_every_mark_and_note() -> None:
     assert (line["encoder"], line["sampler"], line["language"]) == ("e", "a", None)
     assert (line["seeds"], line["expected"], line["contaminated"]) == (1, 2, True)
     assert line["values"]["mono/map"] == {
-        **{"mean": 0.5, "sd": 0.1, "place": 0, "low": 0.4, "high": 0.6, "dagger": True}
+        **{"mean": 0.5, "sd": 0.1, "place": 0, "low": 0.4, "high": 0.6, "dagger": True},
+        "share": None,
     }
     assert line["values"]["multi/rank_distance"]["mean"] is None
 

@@ -1,5 +1,6 @@
 """Perturbed queries: what is evaluated, what it drops against clean ones, how it is shown."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -140,11 +141,36 @@ def test_a_comparison_sets_drops_beside_the_clean_value(runs: Path) -> None:
     shown = next(t for title, t in tables.items() if "multi mAP, and its drop" in title)
     for row in shown["rows"]:
         run = next(r for r in every if r.name.startswith(row["sampler"]))
-        assert next(iter(row["values"])) == "clean/map"
-        assert row["values"]["clean/map"]["mean"] == metrics(run)["settings"]["multi"]["map"]
+        clean = metrics(run)["settings"]["multi"]["map"]
+        assert next(iter(row["values"])) == "embedded/multi/map"
+        assert row["values"]["embedded/multi/map"]["mean"] == clean
+        drop = row["values"]["embedded~typo:0.1/multi/drop_map"]
         expected = metrics(run, "typo:0.1")["settings"]["multi"]["drop_map"]
-        assert row["values"]["typo:0.1/drop_map"]["mean"] == pytest.approx(expected)
+        assert drop["mean"] == pytest.approx(expected)
+        assert drop["share"] == pytest.approx(expected / clean)
+        assert drop["place"] is None
+    assert any(note.startswith("queries changed: ") for note in shown["notes"])
+    assert not any(note.startswith("†") for note in shown["notes"])
     assert not any("~" in title for title in tables)
+
+
+def test_results_of_other_clean_queries_are_refused(run: Path, runs: Path) -> None:
+    words = ("evaluate", "--run", run, "--output-dir", runs)
+    assert hbr(*words, "--set", "evaluate.limit=7").code == 0
+    said = hbr("compare", run, "--output-dir", runs)
+    assert said.code == 2
+    assert "other clean queries; renew them: `hbr evaluate --dataset embedded --perturb" in said.err
+    perturb = [word for spec in ("typo:0,0.1", *SPECS[1:]) for word in ("--perturb", spec)]
+    assert hbr(*words, *SMALL, *perturb).code == 0
+
+
+def test_a_perturbed_name_may_be_spelled_shorter(run: Path, runs: Path) -> None:
+    words = ("encode", *SMALL, "--run", run, "--output-dir", runs, "--dataset")
+    said = hbr(*words, "embedded~case-upper")
+    assert said.code == 0, said.err
+    assert "embedded~case-upper-1" in said.out
+    said = hbr(*words, "embedded~typo:7")
+    assert (said.code, "no number between 0 and 1" in said.err) == (2, True)
 
 
 def test_claims_about_drops_speak_of_perturbed_queries_and_others_of_clean_ones() -> None:
@@ -164,6 +190,7 @@ def test_claims_about_drops_speak_of_perturbed_queries_and_others_of_clean_ones(
     named = drop.model_copy(update={"dataset": ("x",)})
     assert _concerns(named, "x~typo:0.1")
     assert not _concerns(named, "y~typo:0.1")
+    assert not _concerns(named, "x")
 
 
 def test_an_attack_stays_in_its_ball_and_harms_more_than_chance(run: Path, runs: Path) -> None:
@@ -180,7 +207,8 @@ def test_an_attack_stays_in_its_ball_and_harms_more_than_chance(run: Path, runs:
     corpus = np.arange(len(told))
     relevant = attacking._relevant(task, np.arange(8), corpus, torch.device("cpu"))
     with torch.inference_mode():
-        against = attacking._nearest(encoder(*batch) @ told.T, relevant)
+        met = attacking._met(task, np.arange(8), corpus, torch.device("cpu"))
+        against = attacking._nearest(encoder(*batch) @ told.T, relevant, met)
     encoder.requires_grad_(False)
     assert not (against & relevant).any()
     assert (against.sum(1) == attacking.AGAINST).all()
@@ -202,7 +230,30 @@ def test_an_attack_stays_in_its_ball_and_harms_more_than_chance(run: Path, runs:
         assert (shift * (1 - mask) == 0).all()
         assert (harm(shift) > harm(random)).all()
         assert (harm(shift) > harm(torch.zeros_like(shift))).all()
-    assert harm(worst[1]).mean() >= harm(worst[0]).mean()
+    assert (harm(worst[1]) >= harm(torch.zeros_like(worst[1]))).all()
+
+
+def test_an_attack_aims_at_what_a_query_is_ranked_against(run: Path, runs: Path) -> None:
+    """Not at excluded passages, and without a pool at those in the languages of its answers."""
+    store, own = open_run(run)
+    config = resolve_config(own.model_dump(mode="json"), {"evaluate.limit": 12})
+    _, task = Pipeline(config, runs, path=store.path).task("embedded")
+    corpus, some = np.arange(len(task.passage_language)), np.arange(5)
+    excluded = np.full(len(task.excluded), 7)
+    task = dataclasses.replace(task, excluded=excluded)
+    met = attacking._met(task, some, corpus, torch.device("cpu"))
+    assert met.sum(1).tolist() == [len(corpus) - 1] * 5
+    assert not met[:, 7].any()
+    answer = np.flatnonzero(task.passage_language == 0)[:1]
+    apart = dataclasses.replace(
+        task,
+        settings=("mono",),
+        indptr=np.arange(len(task.indptr)),
+        relevant=np.repeat(answer, len(task.indptr)),
+    )
+    met = attacking._met(apart, some, corpus, torch.device("cpu"))
+    assert met.any(1).all()
+    assert not met[:, task.passage_language != 0].any()
 
 
 def test_diagnostics_are_written_shown_and_compared(run: Path, runs: Path) -> None:

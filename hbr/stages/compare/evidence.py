@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from hbr import languages, significance
 from hbr.config import WITHOUT_ALPHA, Config, short_name
 from hbr.errors import UserError
-from hbr.names import as_folder
+from hbr.names import as_folder, parted
 from hbr.runs import Store
 
 SAMPLER_ORDER = ("untrained", "english", "mixed", "monolingual", "cross-lingual", "hybrid")
@@ -90,7 +90,8 @@ def read_result(run: Store, config: Config, dataset: str) -> Result:
     Raises UserError where the data set was not evaluated, or on vectors of another model.
     """
     stages = run.entries()
-    again = f"hbr evaluate --dataset {dataset} --run {run.path}"
+    named = "{} --perturb {}".format(*parted(dataset)) if parted(dataset)[1] else dataset
+    again = f"hbr evaluate --dataset {named} --run {run.path}"
     chain = ("train", *(f"{stage}/{as_folder(dataset)}" for stage in ("encode", "evaluate")))
     if any(stage not in stages for stage in chain):
         raise UserError(f"{run.path} has no results on {dataset}; get them with `{again}`")
@@ -100,6 +101,7 @@ def read_result(run: Store, config: Config, dataset: str) -> Result:
             raise UserError(
                 f"{run.path}: the results on {dataset} are stale; renew them: `{again}`"
             )
+    _refuse_other_clean(run, stages, dataset, chain)
     folder = run.path / chain[-1]
     try:
         metrics = dict(json.loads((folder / "metrics.json").read_text()))
@@ -113,6 +115,21 @@ def read_result(run: Store, config: Config, dataset: str) -> Result:
         )
     own = dict(zip(("train", "encode", "evaluate"), (stages[s] for s in chain), strict=True))
     return Result(config, metrics, folder, own, _diagnostics(run, stages, dataset))
+
+
+def _refuse_other_clean(
+    run: Store, stages: Mapping[str, Any], dataset: str, chain: Sequence[str]
+) -> None:
+    """Raise UserError for results on perturbed queries beside other clean ones than theirs."""
+    clean, change = parted(dataset)
+    for stage in chain[1:] if change else ():
+        made_from = stages[stage]["inputs"].get("clean")
+        now = stages.get(f"{stage.partition('/')[0]}/{as_folder(clean)}", {}).get("id")
+        if made_from not in (None, now):
+            raise UserError(
+                f"{run.path}: the results on {dataset} are of other clean queries; renew them: "
+                f"`hbr evaluate --dataset {clean} --perturb {change} --run {run.path}`"
+            )
 
 
 def _diagnostics(run: Store, stages: Mapping[str, Any], dataset: str) -> Path | None:

@@ -87,7 +87,7 @@ def assemble(material: Material, options: Options) -> Report:
     ]
     tables += [table for own in whole for table in diagnostics(own)]
     for clean, changed in perturbed:
-        tables += robustness(clean, changed, **how)
+        tables += robustness(clean, changed, options.metrics, **how)
     if options.reference:
         tables = [_with_notes(table, reference(options.reference)) for table in tables]
     notes = [note for table in tables for note in table.notes if not note.startswith("†")]

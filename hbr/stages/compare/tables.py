@@ -12,6 +12,7 @@ import numpy as np
 from hbr import fairness, languages, significance
 from hbr.claims import LEVEL, lower_is_better
 from hbr.names import parted
+from hbr.perturb import ATTACKS
 from hbr.report.diagnostics import summary
 from hbr.report.model import Series
 from hbr.report.table import Cell, Row, Table, name
@@ -33,7 +34,7 @@ PAPER = (  # the columns of arXiv 2408.10536
     ("multi", "recall@10"),
     ("multi", "rank_distance"),
 )
-ABSOLUTE = "drops are absolute: who finds little has little to lose"
+ABSOLUTE = "a drop in brackets is a share of the clean value: who finds little has little to lose"
 SURE_SEEDS = 5  # fewer say little of how much training varies
 FOLLOWS = {  # facts that follow from a setting, and are not told beside it
     "train.steps": {"steps done", "pairs seen"},
@@ -80,40 +81,68 @@ def compare(
     return replace(made, notes=(*told, *warnings(evidence, varied)))
 
 
-def robustness(clean: Evidence, perturbed: Sequence[Evidence], **how: Any) -> list[Table]:
+def robustness(
+    clean: Evidence, perturbed: Sequence[Evidence], metrics: Sequence[str] | None, **how: Any
+) -> list[Table]:
     """Give a table a setting: a metric of the clean queries, and what it drops under each change.
 
-    The metric is mAP, or the first that there is; `how` is what `compare` takes besides.
+    The metric is the first of those asked for that there is, or mAP, or the first there is; `how`
+    is what `compare` takes besides. Nothing is marked: a low drop is no merit of who finds little.
     """
-    known = [m for values in clean.results[0].metrics["settings"].values() for m in values]
-    metric = "map" if "map" in known else known[0]
-    tables = {"clean": compare(clean, (metric,), **how)}
-    for own in perturbed:
-        tables[parted(own.dataset)[1]] = compare(own, (f"drop_{metric}",), **how)
+    every = [clean, *perturbed]
+    known = [m for values in perturbed[0].results[0].metrics["settings"].values() for m in values]
+    lost = [m.removeprefix("drop_") for m in known if m.startswith("drop_")]
+    metric = next((m for m in (*(metrics or ()), "map", *lost) if m in lost), None)
+    if metric is None:
+        return []
+    names = [metric, *[f"drop_{metric}"] * len(perturbed)]
+    tables = [compare(own, (n,), **how) for own, n in zip(every, names, strict=True)]
     found = []
-    for setting, _ in tables["clean"].columns:
-        columns, parts = [], []
-        for change, table in tables.items():
-            at = [setting for setting, _ in table.columns].index(setting)
-            columns.append((change, table.columns[at][1]))
+    for setting, _ in tables[0].columns:
+        columns, of, parts = [], [], []
+        for own, table, named in zip(every, tables, names, strict=True):
+            if (setting, named) not in table.columns:
+                continue
+            at = table.columns.index((setting, named))
+            columns.append((parted(own.dataset)[1] or "clean", named))
+            of.append((own.dataset, setting, named))
             parts.append({(row.label, row.group): row.cells[at] for row in table.rows})
-        nothing = Cell(math.nan)
         rows = [
-            replace(row, cells=tuple(part.get((row.label, row.group), nothing) for part in parts))
-            for row in tables["clean"].rows
+            replace(row, cells=tuple(_beside(parts, (row.label, row.group))))
+            for row in tables[0].rows
         ]
-        notes = [ABSOLUTE, *(note for table in tables.values() for note in table.notes)]
+        notes = [note for table in tables for note in table.notes if not note.startswith("†")]
         found.append(
             replace(
-                tables["clean"],
+                tables[0],
                 title=f"{clean.dataset}: {setting} {name(metric)}, and its drop when queries are "
                 "perturbed",
                 columns=tuple(columns),
                 rows=tuple(rows),
-                notes=tuple(dict.fromkeys(notes)),
+                notes=tuple(dict.fromkeys([ABSOLUTE, _changed(perturbed), *notes])),
+                of=tuple(of),
             )
         )
     return found
+
+
+def _beside(parts: Sequence[Mapping[Any, Cell]], row: Any) -> Iterator[Cell]:
+    """Yield a row's cells of several tables, unmarked, drops with their share of the first."""
+    first = parts[0].get(row, Cell(math.nan))
+    for number, part in enumerate(parts):
+        cell = part.get(row, Cell(math.nan))
+        share = cell.mean / first.mean if number and first.mean else math.nan
+        yield replace(cell, place=None, dagger=False, share=share)
+
+
+def _changed(perturbed: Sequence[Evidence]) -> str:
+    """Say what share of the queries each perturbation changes at all."""
+    told = []
+    for own in perturbed:
+        about = own.results[0].metrics["perturbation"]
+        if about["name"] not in ATTACKS:
+            told.append(f"{parted(own.dataset)[1]} {about['changed']:.0%}")
+    return f"queries changed: {', '.join(told)}" if told else ""
 
 
 def diagnostics(evidence: Evidence) -> list[Table]:
@@ -143,8 +172,8 @@ def diagnostics(evidence: Evidence) -> list[Table]:
             ("encoder", "sampler", *evidence.varied),
             columns,
             tuple(rows),
-            "alignment: a distance, low is near; probe: how often a linear one tells the language "
-            "of a vector",
+            "alignment: a distance, low is near; probe: how well a linear one tells the language, "
+            "where 0 is chance",
             dataset=evidence.dataset,
         )
     ]
@@ -373,6 +402,8 @@ def _facts(result: Result) -> dict[str, str]:
     facts = {
         key: str(value) for key, value in flat(result.config).items() if key != "sampler.alpha"
     }
+    if words := stages.get("encode", {}).get("inputs", {}).get("dictionary"):
+        facts["dictionary"] = str(words)
     for stage in ("encode", "evaluate"):
         own = stages.get(stage, {}).get("settings", {})
         skipped = {"encoder", "block_mb", "token_budget", "shard_size", "metrics"}

@@ -87,7 +87,7 @@ def verdicts(
         findings[job.claim.id].append(_finding(job, float(own), float(together)))
     there = {own.dataset for own in evidence}
     for claim in claims:
-        named = claim.dataset or [name for name in datasets if _concerns(claim, name)]
+        named = [name for name in datasets if _concerns(claim, name)] or claim.dataset or []
         for name in sorted({n for n in named if not any(_concerns(claim, t, n) for t in there)}):
             findings[claim.id].append(
                 Finding(name, NOT_EVALUATED, OPEN, note=NOT_EVALUATED, missing=True)
@@ -118,9 +118,9 @@ def _concerns(claim: Claim, dataset: str, named: str | None = None) -> bool:
     clean, change = parted(dataset)
     of_drops = claim.metric.startswith("drop_")
     names = [named] if named else claim.dataset
-    if names is None:
+    if names is None or bool(change) != of_drops:
         return bool(change) == of_drops
-    return dataset in names or (of_drops and bool(change) and clean in names)
+    return dataset in names or clean in names
 
 
 def _p_values(jobs: Sequence[_Job]) -> np.ndarray:
