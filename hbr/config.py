@@ -37,6 +37,8 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1
 
 WITHOUT_ALPHA = {"monolingual", "cross-lingual", "mixed", "english", "untrained"}
 LOG_ONLY = {"log_every", "checkpoint_every", "tensorboard"}  # change the log, not the weights
+# settings younger than finished runs, and where they leave these valid
+LATER: dict[str, Any] = {"symmetric": False, "unpadded": True, "attention_dropout": None}
 OBJECTIVE_SETTINGS: dict[str, set[str]] = {  # those that one objective reads and others do not
     "adversarial": {
         *("perturbed", "weight", "epsilon", "norm"),
@@ -97,6 +99,8 @@ class Train(Section):
     clip: Annotated[float, Field(gt=0)] = 1.0  # norm of the gradient
     precision: Precision = "fp32"
     compile: bool = False
+    unpadded: bool = True  # texts end to end, as far as the encoder can; not where it is compiled
+    attention_dropout: Share | None = None  # null: as the encoder's files say; 0 is quicker
     log_every: Positive = 10  # steps
     validate_every: Positive = 100
     patience: Positive | None = None  # stop after so many validations without a better one
@@ -126,15 +130,17 @@ class Train(Section):
     def deciding(self) -> dict[str, Any]:
         """Give the settings that decide the trained weights, as plain values.
 
-        Settings of other objectives are left out, and `symmetric` where it is off; for one's own
-        objective, those that are as usual.
+        Settings of other objectives are left out; for one's own objective, those that are as usual.
+        So are those of LATER that change nothing: a run is the same with and without padding but
+        for rounding and the masks of dropout, as it is on one and on two ranks, and a finished one
+        stays valid, whichever it had.
         """
         every = set().union(*OBJECTIVE_SETTINGS.values())
         idle = every - OBJECTIVE_SETTINGS.get(self.objective, set())
         if self.objective not in NAMES["objective"]:  # what one's own reads is not known
             usual = type(self).model_fields
             idle = {name for name in every if getattr(self, name) == usual[name].default}
-        idle |= LOG_ONLY | (set() if self.symmetric else {"symmetric"})
+        idle |= LOG_ONLY | {name for name, value in LATER.items() if getattr(self, name) == value}
         return self.model_dump(mode="json", exclude=idle)
 
 
@@ -143,7 +149,8 @@ class Encode(Section):
 
     precision: Precision = "fp32"
     dtype: Literal["float32", "float16"] = "float32"  # on disk
-    token_budget: Positive = 4096  # tokens in one forward pass, padding included
+    unpadded: bool = True  # texts end to end, as far as the encoder can: vectors are the same
+    token_budget: Positive = 4096  # tokens in one forward pass, padding included if any
     shard_size: Positive = 16384  # vectors
 
 

@@ -14,7 +14,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from hbr import packed
 from hbr.errors import UserError, first_line
+from hbr.talk import say
 
 LIBRARY = "sentence_transformers.models"
 DENSE_TANH = "torch.nn.modules.activation.Tanh"
@@ -42,6 +44,7 @@ class Encoder(nn.Module):
         self.tokenizer = tokenizer
         if getattr(backbone, "pooler", None) is not None:
             backbone.pooler = None  # unused, and random where a checkpoint has none
+        self.packs = packed.enable(backbone)
 
     @property
     def width(self) -> int:
@@ -62,6 +65,31 @@ class Encoder(nn.Module):
         """The word embeddings: (vocabulary, their width)."""
         return self.backbone.get_input_embeddings().weight
 
+    def encode(
+        self,
+        texts: Sequence[Any],
+        device: torch.device | str = "cpu",
+        shift: Tensor | None = None,
+        *,
+        unpadded: bool = True,
+    ) -> Tensor:
+        """Encode the token ids of texts, without padding where that can be: (texts, width).
+
+        `shift` is that of `forward`.
+        """
+        if not (unpadded and self.packs):
+            return self(*self.batch(texts, device), shift)
+        row = packed.pack(texts, device)
+        hidden = packed.forward(self.backbone, row, shift)
+        return self._finish(packed.pool(hidden, row, self.tokens))
+
+    def unpadded(self, asked: bool) -> bool:
+        """Say whether texts are encoded without padding where that is asked for."""
+        if asked and not self.packs:
+            kind = type(self.backbone).__name__
+            say(f"{kind}: texts are padded; only {' and '.join(packed.MODELS)} do without")
+        return asked and self.packs
+
     def forward(self, ids: Tensor, mask: Tensor, shift: Tensor | None = None) -> Tensor:
         """Encode texts: token ids and attention mask (texts, tokens) to vectors (texts, width).
 
@@ -73,7 +101,9 @@ class Encoder(nn.Module):
             words = self.backbone.get_input_embeddings()(ids)
             given = {"inputs_embeds": words + shift * mask[..., None]}
         hidden = self.backbone(**given, attention_mask=mask).last_hidden_state
-        vectors = hidden[:, 0] if self.tokens == "cls" else _mean(hidden, mask)
+        return self._finish(hidden[:, 0] if self.tokens == "cls" else _mean(hidden, mask))
+
+    def _finish(self, vectors: Tensor) -> Tensor:
         if self.dense is not None:
             vectors = torch.tanh(self.dense(vectors.to(self.dense.weight.dtype)))
         vectors = vectors.float()
@@ -111,14 +141,36 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
-def budgeted(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
-    """Cut texts, longest first, into batches of at most `budget` tokens, padding included."""
+def budgeted(lengths: np.ndarray, budget: int, *, unpadded: bool = False) -> Iterator[np.ndarray]:
+    """Cut texts, longest first, into batches of at most `budget` tokens, with padding if any."""
     order = np.argsort(-lengths, kind="stable")
+    before = np.concatenate([[0], lengths[order].cumsum()])
     at = 0
     while at < len(order):
         count = max(1, budget // max(1, int(lengths[order[at]])))
+        if unpadded:
+            count = max(1, int(np.searchsorted(before, before[at] + budget, "right")) - 1 - at)
         yield order[at : at + count]
         at += count
+
+
+def set_attention_dropout(encoder: Encoder, share: float) -> None:
+    """Set the share of attention weights that training drops; the encoder's files keep theirs.
+
+    Raises UserError where no layer drops any.
+    """
+    layers = [
+        module
+        for module in encoder.backbone.modules()
+        if type(module).__name__.endswith("SelfAttention")
+        and isinstance(getattr(module, "dropout", None), nn.Dropout)
+    ]
+    if not layers:
+        raise UserError(
+            f"train.attention_dropout: {type(encoder.backbone).__name__} has no layer for it"
+        )
+    for layer in layers:
+        layer.dropout.p = share
 
 
 def forget_truncation(tokenizer: Any) -> None:

@@ -208,7 +208,7 @@ class Pipeline:
             return {**encode(*given, texts), "perturbation": told}
 
         settings = {
-            **self.config.encode.model_dump(mode="json"),
+            **self.config.encode.model_dump(mode="json", exclude={"unpadded"}),
             "encoder": self.config.identity()["encoder"],
         }
         inputs = {"task": store.completion("task"), "train": self.run.completion("train")}

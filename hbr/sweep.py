@@ -286,6 +286,8 @@ def _outcomes(todo: list[Cell], logs: Path, jobs: int) -> Iterator[tuple[Cell, s
 
 def _start_worker(threads: int) -> None:
     os.environ["OMP_NUM_THREADS"] = str(threads)  # before torch is imported
+    # a thread that spins while it waits takes the core of the one it waits for
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ["TOKENIZERS_PARALLELISM"] = "false" if threads == 1 else "true"
 
 

@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hbr.config import (
+    LATER,
     LOG_ONLY,
     OBJECTIVE_SETTINGS,
     Config,
@@ -256,7 +257,7 @@ CHANGED = {
 
 def test_every_setting_of_an_objective_is_one_of_the_train_section():
     assert set().union(*OBJECTIVE_SETTINGS.values()) == set(CHANGED)
-    assert set(CHANGED) | BEFORE_OBJECTIVES | LOG_ONLY | {"symmetric"} == set(Train.model_fields)
+    assert set(CHANGED) | BEFORE_OBJECTIVES | LOG_ONLY | set(LATER) == set(Train.model_fields)
 
 
 @pytest.mark.parametrize("objective", ["infonce", "mine.losses:loss", *OBJECTIVE_SETTINGS])
@@ -270,11 +271,17 @@ def test_a_setting_is_in_the_identity_of_the_objectives_that_read_it_alone(objec
 
 
 @pytest.mark.parametrize("objective", ["infonce", "mine.losses:loss", *OBJECTIVE_SETTINGS])
-def test_symmetric_tells_runs_of_every_objective_apart(objective):
-    one, other = (
-        resolve_config({"train.objective": objective, "symmetric": on}) for on in (False, True)
-    )
-    assert one.identity() != other.identity()
+@pytest.mark.parametrize(
+    ("setting", "value"), [("symmetric", True), ("unpadded", False), ("attention_dropout", 0.0)]
+)
+def test_what_is_newer_than_finished_runs_tells_runs_of_every_objective_apart(
+    objective, setting, value
+):
+    assert LATER.keys() == {"symmetric", "unpadded", "attention_dropout"}
+    plain = resolve_config({"train.objective": objective})
+    other = resolve_config({"train.objective": objective, f"train.{setting}": value})
+    assert setting not in plain.identity()["train"]
+    assert other.identity()["train"][setting] == value
 
 
 def test_an_untrained_run_is_its_encoder_whatever_the_seed_and_the_training():

@@ -1,11 +1,13 @@
 """Sweeps: a grid becomes runs, once; what fails stops no other."""
 
 import json
+import os
 import textwrap
 from pathlib import Path
 
 import pytest
 
+from hbr import sweep
 from hbr.pipeline import slug
 from hbr.references import reference
 from hbr.sweep import configs, read_study, trial
@@ -272,3 +274,17 @@ def test_a_worker_that_is_killed_takes_its_own_cell_along_only(
     assert "its process was killed" in failures[0]
     done = [p for p in runs.glob("*/evaluate/embedded/metrics.json") if "latest" not in str(p)]
     assert len(done) == 2
+
+
+def test_a_worker_waits_without_spinning_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("OMP_NUM_THREADS", "TOKENIZERS_PARALLELISM"):
+        monkeypatch.setenv(name, "")  # put back afterwards
+    for before, after in (("ACTIVE", "ACTIVE"), (None, "PASSIVE")):
+        monkeypatch.setenv("OMP_WAIT_POLICY", before or "")
+        if before is None:
+            del os.environ["OMP_WAIT_POLICY"]
+        sweep._start_worker(2)
+        assert os.environ["OMP_WAIT_POLICY"] == after
+    assert os.environ["OMP_NUM_THREADS"] == "2"

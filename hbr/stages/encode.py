@@ -39,6 +39,7 @@ def encode(
     """
     ranks.broadcast(None)  # rank 0 has made the folder
     encoder = load(model, normalize=config.encoder.normalize).to(device)
+    encoder.unpadded(config.encode.unpadded)  # says so where it cannot
     asked = pa.table({"id": task.queries["id"], "text": queries}) if queries else task.queries
     sides = {
         "queries": (asked, config.encoder.query_prefix, config.encoder.query_length),
@@ -156,11 +157,14 @@ def _vectors(
     tokens = encoder.tokenize(texts, length)
     vectors = np.empty((len(texts), encoder.width), dtype=np.float32)
     lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
-    for some in budgeted(lengths, settings.token_budget):
-        ids, mask = encoder.batch([tokens[i] for i in some], device)
-        with autocast(device, settings.precision):
-            vectors[some] = encoder(ids, mask).float().cpu().numpy()
-        progress.advance(len(some))
+    unpadded = settings.unpadded and encoder.packs
+    batches = budgeted(lengths, settings.token_budget, unpadded=unpadded)
+    # one block for all batches: weights are rounded once, not in each
+    with autocast(device, settings.precision):
+        for some in batches:
+            found = encoder.encode([tokens[i] for i in some], device, unpadded=unpadded)
+            vectors[some] = found.float().cpu().numpy()
+            progress.advance(len(some))
     return vectors
 
 

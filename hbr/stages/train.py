@@ -25,7 +25,7 @@ from hbr import ranks
 from hbr.config import Config
 from hbr.config import Train as TrainConfig
 from hbr.data.rows import Rows, Tokens
-from hbr.encoders import Encoder, autocast, save
+from hbr.encoders import Encoder, autocast, save, set_attention_dropout
 from hbr.errors import UserError
 from hbr.names import resolve
 from hbr.objectives import Loss, info_nce, symmetric
@@ -107,6 +107,9 @@ class Fit:
         self.settings: TrainConfig = config.train
         self.sources, self.validation = sources, validation
         self.encoder = encoder.to(device).train()
+        if config.train.attention_dropout is not None:
+            set_attention_dropout(encoder, config.train.attention_dropout)
+        self.unpadded = encoder.unpadded(config.train.unpadded and not config.train.compile)
         self.recipe, self.loss = _objective(config.train)
         known = {language for data in plan.datasets for language in data.languages}
         self.languages = sorted(config.data.languages or known)
@@ -156,6 +159,7 @@ class Fit:
             "device": str(self.device),
             "threads": torch.get_num_threads(),
             "ranks": ranks.ranks(),
+            "unpadded": self.unpadded,
         }
 
     def _is_time_for(self, every: int) -> bool:
@@ -298,7 +302,7 @@ class Fit:
             return torch.zeros(0, self.encoder.width, device=self.device, requires_grad=True)
         torch.manual_seed(seed)  # dropout
         with autocast(self.device, self.settings.precision):
-            return self.encoder(*self.encoder.batch(texts, self.device), shift)
+            return self.encoder.encode(texts, self.device, shift, unpadded=self.unpadded)
 
     def _cells(self, batch: Batch) -> dict[str, np.ndarray]:
         """The cells of a batch's texts by role; all but those of queries are passages' cells."""
@@ -344,7 +348,9 @@ class Fit:
                 mask = self._mask(np.asarray(rows.group)[some])
                 with autocast(self.device, self.settings.precision):
                     queries, passages = (
-                        self.encoder(*self.encoder.batch(tokens.texts(role, own), self.device))
+                        self.encoder.encode(
+                            tokens.texts(role, own), self.device, unpadded=self.unpadded
+                        )
                         for role, own in zip(("query", "passage"), cells, strict=True)
                     )
                 temperature = self.settings.temperature

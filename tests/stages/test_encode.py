@@ -53,6 +53,21 @@ def test_the_budget_and_the_shards_do_not_change_a_vector(
     np.testing.assert_allclose(np.linalg.norm(found[0], axis=1), 1, atol=1e-6)
 
 
+@pytest.mark.parametrize(("precision", "far"), [("fp32", 1e-6), ("bf16", 2e-2)])
+def test_without_padding_the_vectors_are_the_same(
+    model: Path, task: Task, tmp_path: Path, precision: str, far: float
+) -> None:
+    found = []
+    for on in (True, False):
+        folder = tmp_path / str(on)
+        folder.mkdir()
+        settings = {"unpadded": on, "token_budget": 64, "precision": precision}
+        stage.encode(folder, model, resolve_config({"encode": settings}), task, CPU)
+        found.append(np.array(vectors(folder)))
+    np.testing.assert_allclose(*found, rtol=0, atol=far)
+    assert not np.array_equal(*found)
+
+
 def test_a_killed_attempt_keeps_its_whole_shards(
     model: Path, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,3 +139,14 @@ def test_batches_keep_to_the_token_budget_longest_first() -> None:
     batches = [some.tolist() for some in stage.budgeted(lengths, 18)]
     assert batches == [[1, 3], [2, 0, 4]]
     assert [some.tolist() for some in stage.budgeted(np.array([50]), 10)] == [[0]]
+
+
+def test_without_padding_batches_hold_more_texts() -> None:
+    lengths = np.array([3, 9, 4, 9, 1])
+
+    def batches(budget: int) -> list[list[int]]:
+        return [some.tolist() for some in stage.budgeted(lengths, budget, unpadded=True)]
+
+    assert batches(22) == [[1, 3, 2], [0, 4]]
+    assert batches(26) == [[1, 3, 2, 0, 4]]
+    assert batches(2) == [[1], [3], [2], [0], [4]]

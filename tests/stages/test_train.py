@@ -172,6 +172,33 @@ def test_gradient_cache_and_accumulation_train(world: Path, tmp_path: Path, name
     ]["pairs"] == (3 * 2 * 32)
 
 
+@pytest.mark.parametrize("name", ["infonce", *ROBUST])
+def test_without_padding_a_run_goes_the_same_way(world: Path, tmp_path: Path, name: str) -> None:
+    losses = []
+    for on in ("true", "false"):
+        words = ["--steps", "5", "--set", f"train.unpadded={on}", *ROBUST.get(name, [])]
+        assert train(world, tmp_path / on, *words).code == 0
+        run = only_run(tmp_path / on)
+        told = json.loads((run / "manifest.json").read_text())["stages"]["train"]
+        assert told["unpadded"] == (on == "true")
+        losses.append([line["loss"] for line in log_of(run) if "loss" in line])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-3)
+    assert losses[0][0] == pytest.approx(losses[1][0], abs=1e-5)
+
+
+def test_attention_dropout_is_set_for_training_alone(world: Path, tmp_path: Path) -> None:
+    first, saved = {}, set()
+    for share in ("null", "0.0", "0.5"):
+        words = ["--steps", "1", "--set", f"attention_dropout={share}"]
+        assert train(world, tmp_path / share, *words).code == 0
+        run = only_run(tmp_path / share)
+        first[share] = log_of(run)[0]["loss"]
+        saved.add((run / "model" / "config.json").read_text())
+    assert first["null"] == first["0.0"]  # tiny encoders have none of their own
+    assert abs(first["0.5"] - first["0.0"]) > 1e-5
+    assert len(saved) == 1
+
+
 def test_patience_ends_a_run_early_and_keeps_the_best_encoder(world: Path, tmp_path: Path) -> None:
     words = ["--lr", "0.5", "--set", "validate_every=2", "--set", "patience=2", "--set", "clip=1e9"]
     said = train(world, tmp_path, *words, "--json")

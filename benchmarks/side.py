@@ -1,0 +1,121 @@
+"""What benchmarks share: texts, an encoder, ways timed side by side, and the allocator's settings.
+
+A way is timed in turns with all others, and its shortest time counts: what else a machine does
+only ever adds to it.
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+# glibc returns large blocks to the kernel after each use, and each use faults all pages in again
+TUNED = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
+MALLOC = {"as installed": {}, "tuned malloc": TUNED}
+
+
+def shortest(
+    ways: Mapping[str, Callable[[], Any]], rounds: int, *, cpu: bool = False
+) -> dict[str, float]:
+    """Give the fewest seconds that each way took, after one turn that does not count.
+
+    With `cpu` they are this process's own: of use on one thread, where other work runs beside.
+    """
+    clock = time.process_time if cpu else time.perf_counter
+    found = dict.fromkeys(ways, float("inf"))
+    for turn in range(rounds + 1):
+        for name, way in ways.items():
+            started = clock()
+            way()
+            if turn:
+                found[name] = min(found[name], clock() - started)
+    return found
+
+
+def child(words: list[str], allocator: str) -> Any:
+    """Run a benchmark again in a process of its own; give the JSON of its last line."""
+    env = {name: value for name, value in os.environ.items() if name not in TUNED}
+    command = [sys.executable, sys.argv[0], *words]
+    done = subprocess.run(
+        command, env={**env, **MALLOC[allocator]}, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def pairs(folder: Path | None, kind: str, count: int) -> list[tuple[str, str]]:
+    """Give questions with the sentence or the context that answers them.
+
+    From XQuAD-R's files in a folder, of all their languages; without one, made up.
+    """
+    found = []
+    if folder is None:
+        from hbr.data import invitro
+
+        for row in invitro.rows("train"):
+            for language, question in row["query"].items():
+                passage = row["passage"].get(language)
+                if passage:
+                    told = passage * 4 if kind == "contexts" else passage
+                    found.append((question, told))
+    else:
+        for path in sorted(folder.glob("*.json")):
+            for article in json.loads(path.read_text(encoding="utf-8"))["data"]:
+                for paragraph in article["paragraphs"]:
+                    found += _asked(paragraph, kind)
+    random.Random(0).shuffle(found)
+    return found[:count]
+
+
+def _asked(paragraph: Mapping[str, Any], kind: str) -> list[tuple[str, str]]:
+    found = []
+    for asked in paragraph["qas"]:
+        told, at = paragraph["context"], asked["answers"][0]["answer_start"]
+        if kind == "sentences":
+            breaks = zip(paragraph["sentence_breaks"], paragraph["sentences"], strict=True)
+            told = next((text for (_, end), text in breaks if at < end), told)
+        found.append((asked["question"], told))
+    return found
+
+
+def encoder(folder: Path | None, place: Path) -> Path:
+    """Give the folder of an encoder; without one, of a random BERT of 6 layers, 384 wide."""
+    if folder is not None:
+        return folder
+    import torch
+    from transformers import BertConfig, BertModel
+
+    from hbr import encoders, tiny
+
+    tokenizer = tiny.build("mbert-tiny").tokenizer
+    tokenizer.model_max_length = 512
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=384,
+        num_hidden_layers=6,
+        num_attention_heads=12,
+        intermediate_size=1536,
+    )
+    made = encoders.Encoder(BertModel(config), tokenizer, encoders.Pooling("mean"))
+    encoders.save(made, place, {}, 512)
+    return place
+
+
+def tell(*words: object) -> None:
+    """Say a figure as soon as it is there."""
+    said = (f"{word:.1f}" if isinstance(word, float) else str(word) for word in words)
+    print(*said, sep=" · ", file=sys.stderr, flush=True)
+
+
+def table(title: str, rows: Mapping[str, Mapping[str, float]], unit: str) -> None:
+    """Print what each way does in a second, one column a case."""
+    cases = list(next(iter(rows.values())))
+    print(f"\n{title}, {unit}")
+    print(f"{'':44}" + "".join(f"{case:>22}" for case in cases))
+    for name, values in rows.items():
+        print(f"{name:44}" + "".join(f"{values.get(case, float('nan')):22.1f}" for case in cases))
