@@ -38,7 +38,12 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1
 WITHOUT_ALPHA = {"monolingual", "cross-lingual", "mixed", "english", "untrained"}
 LOG_ONLY = {"log_every", "checkpoint_every", "tensorboard"}  # change the log, not the weights
 # settings younger than finished runs, and where they leave these valid
-LATER: dict[str, Any] = {"symmetric": False, "unpadded": True, "attention_dropout": None}
+LATER: dict[str, Any] = {
+    "symmetric": False,
+    "unpadded": True,
+    "attention_dropout": None,
+    "trim_vocabulary": True,
+}
 OBJECTIVE_SETTINGS: dict[str, set[str]] = {  # those that one objective reads and others do not
     "adversarial": {
         *("perturbed", "weight", "epsilon", "norm"),
@@ -101,6 +106,7 @@ class Train(Section):
     compile: bool = False
     unpadded: bool = True  # texts end to end, as far as the encoder can; not where it is compiled
     attention_dropout: Share | None = None  # null: as the encoder's files say; 0 is quicker
+    trim_vocabulary: bool = True  # words that the data lack wait outside; the result is the same
     log_every: Positive = 10  # steps
     validate_every: Positive = 100
     patience: Positive | None = None  # stop after so many validations without a better one

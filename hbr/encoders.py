@@ -45,6 +45,7 @@ class Encoder(nn.Module):
         if getattr(backbone, "pooler", None) is not None:
             backbone.pooler = None  # unused, and random where a checkpoint has none
         self.packs = packed.enable(backbone)
+        self.places: np.ndarray | None = None  # of all words, while only some are trained
 
     @property
     def width(self) -> int:
@@ -77,6 +78,8 @@ class Encoder(nn.Module):
 
         `shift` is that of `forward`.
         """
+        if self.places is not None:
+            texts = [self.places[text] for text in texts]
         if not (unpadded and self.packs):
             return self(*self.batch(texts, device), shift)
         row = packed.pack(texts, device)

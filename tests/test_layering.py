@@ -14,7 +14,7 @@ PARTS = (
     *("adversary", "alignment", "bias", "claims", "data", "diagnosis", "encoders", "fairness"),
     *("gradcache", "languages", "metrics", "mining", "objectives", "packed", "perturb", "probe"),
     *("ranks", "recipes", "references", "report", "sampling", "search", "significance"),
-    *("streaming", "tiny"),
+    *("streaming", "tiny", "vocabulary"),
 )
 HIGH = ("stages", "pipeline", "sweep", "cost", "bundle", "prepared", "cli", "__main__")
 LEVEL = {"errors": 0, "talk": 1, "names": 1, "presets": 1, "config": 2, "runs": 2}

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from hbr import ranks
 from hbr.config import Config
@@ -33,6 +33,7 @@ from hbr.recipes import Head, Parts, Piece, Plain, Step, Vectors, translated
 from hbr.runs import replace_synced, tree_digest
 from hbr.sampling import Batch, Plan, plan_hash, same_group
 from hbr.talk import Progress, say
+from hbr.vocabulary import Trimmed, used
 
 HASHED = 1000  # batches whose hash the manifest keeps
 NOISE = 1  # tells the seeds of texts from those of dropout
@@ -106,6 +107,8 @@ class Fit:
         self.folder, self.config, self.device, self.plan = folder, config, device, plan
         self.settings: TrainConfig = config.train
         self.sources, self.validation = sources, validation
+        self.words = float(encoder.words.detach().norm(dim=1).mean())
+        self.trimmed = self._trim(encoder)
         self.encoder = encoder.to(device).train()
         if config.train.attention_dropout is not None:
             set_attention_dropout(encoder, config.train.attention_dropout)
@@ -114,7 +117,6 @@ class Fit:
         known = {language for data in plan.datasets for language in data.languages}
         self.languages = sorted(config.data.languages or known)
         self.head = self._head()
-        self.words = float(encoder.words.detach().norm(dim=1).mean())
         self.optimizer = _optimizer(encoder, config.train, self.head)
         self.counters = Counters()
         self.saved_at = 0  # step of the last checkpoint
@@ -144,6 +146,8 @@ class Fit:
         if not self.writes:
             return {}
         self._load_best()
+        if self.trimmed:
+            self.trimmed.whole(self._shrunk())
         save_model(self.encoder, self.config, self.folder / "model")
         hashed = min(HASHED, self.plan.steps)
         return {
@@ -160,7 +164,24 @@ class Fit:
             "threads": torch.get_num_threads(),
             "ranks": ranks.ranks(),
             "unpadded": self.unpadded,
+            "words": len(self.trimmed.kept) if self.trimmed else len(self.encoder.words),
         }
+
+    def _trim(self, encoder: Encoder) -> Trimmed | None:
+        """Leave the words out that occur in no data."""
+        words = encoder.backbone.get_input_embeddings()
+        if not self.settings.trim_vocabulary or type(words) is not nn.Embedding:
+            return None
+        tokens = [source.tokens for source in self.sources]
+        tokens += [self.validation.tokens] if self.validation else []
+        flat = (part for some in tokens for part in some.flat.values())
+        return Trimmed(encoder, used(flat, len(words.weight)))
+
+    def _shrunk(self) -> float:
+        """What weight decay leaves of a word that never occurs, in the encoder that is kept."""
+        steps = self.counters.best_step if self.validation else self.counters.step
+        decay = self.settings.weight_decay
+        return math.prod(1 - learning_rate(self.settings, step) * decay for step in range(steps))
 
     def _is_time_for(self, every: int) -> bool:
         return self.counters.step % every == 0 or self.counters.step == self.settings.steps

@@ -18,6 +18,8 @@ SMALL = [
     *("--set", "checkpoint_every=7", "--set", "validate_every=10", "--set", "log_every=1"),
 ]
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]  # on any free port
+TWO_RANKS = [*TORCHRUN, "--nproc-per-node", "2", "-m", "hbr"]
 
 
 def train(world: Path, folder: Path, *words: object) -> Said:
@@ -84,8 +86,7 @@ def test_two_ranks_train_what_one_process_trains(world: Path, tmp_path: Path, na
     words += ROBUST.get(name, [])
     assert train(world, tmp_path / "one", *words).code == 0
     two = beside(world, tmp_path / "two")
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "hbr"]
-    command = [*launch, *SMALL, *words, "--output-dir", str(two)]
+    command = [*TWO_RANKS, *SMALL, *words, "--output-dir", str(two)]
     done = subprocess.run(command, env=ONE_THREAD, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     runs = [only_run(tmp_path / name) for name in ("one", "two")]
@@ -105,9 +106,8 @@ def test_two_ranks_encode_what_one_process_encodes(world: Path, tmp_path: Path) 
     small = ["--set", "encode.shard_size=500", "--output-dir"]
     assert hbr(*untrained, one).code == hbr(*untrained, two).code == 0
     assert hbr("evaluate", *small, one).code == 0
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "hbr"]
     done = subprocess.run(
-        [*launch, "evaluate", *small, str(two)],
+        [*TWO_RANKS, "evaluate", *small, str(two)],
         env=ONE_THREAD,
         check=True,
         capture_output=True,
