@@ -43,6 +43,7 @@ LATER: dict[str, Any] = {
     "unpadded": True,
     "attention_dropout": None,
     "trim_vocabulary": True,
+    "quick_dropout": True,
 }
 OBJECTIVE_SETTINGS: dict[str, set[str]] = {  # those that one objective reads and others do not
     "adversarial": {
@@ -106,6 +107,7 @@ class Train(Section):
     compile: bool = False
     unpadded: bool = True  # texts end to end, as far as the encoder can; not where it is compiled
     attention_dropout: Share | None = None  # null: as the encoder's files say; 0 is quicker
+    quick_dropout: bool = True  # on a CPU, 16 random bits a number; not where it is compiled
     trim_vocabulary: bool = True  # words that the data lack wait outside; the result is the same
     log_every: Positive = 10  # steps
     validate_every: Positive = 100

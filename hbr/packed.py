@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from hbr.dropout import dropped
+
 NAME = "hbr_packed"
 MODELS = ("BertModel", "XLMRobertaModel")
 HALF = (torch.bfloat16, torch.float16)
@@ -147,7 +149,11 @@ def by_length(
     found = []
     for (count, length), piece in zip(row.groups, pieces, strict=True):
         q, k, v = (x.reshape(count, length, *x.shape[1:]).transpose(1, 2) for x in piece)
-        seen = scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)
+        if dropout:  # torch's kernel has none, and would go through slower steps of the same kind
+            scores = (q * (scaling or q.shape[-1] ** -0.5)) @ k.transpose(2, 3)
+            seen = dropped(scores.softmax(-1), dropout) @ v
+        else:
+            seen = scaled_dot_product_attention(q, k, v, scale=scaling)
         found.append(seen.transpose(1, 2).reshape(count * length, *piece[0].shape[1:]))
     return torch.cat(found)
 

@@ -260,6 +260,15 @@ def test_every_setting_of_an_objective_is_one_of_the_train_section():
     assert set(CHANGED) | BEFORE_OBJECTIVES | LOG_ONLY | set(LATER) == set(Train.model_fields)
 
 
+YOUNG = {
+    "symmetric": True,
+    "unpadded": False,
+    "attention_dropout": 0.0,
+    "quick_dropout": False,
+    "trim_vocabulary": False,
+}
+
+
 @pytest.mark.parametrize("objective", ["infonce", "mine.losses:loss", *OBJECTIVE_SETTINGS])
 @pytest.mark.parametrize("setting", CHANGED)
 def test_a_setting_is_in_the_identity_of_the_objectives_that_read_it_alone(objective, setting):
@@ -271,13 +280,11 @@ def test_a_setting_is_in_the_identity_of_the_objectives_that_read_it_alone(objec
 
 
 @pytest.mark.parametrize("objective", ["infonce", "mine.losses:loss", *OBJECTIVE_SETTINGS])
-@pytest.mark.parametrize(
-    ("setting", "value"), [("symmetric", True), ("unpadded", False), ("attention_dropout", 0.0)]
-)
+@pytest.mark.parametrize(("setting", "value"), YOUNG.items())
 def test_what_is_newer_than_finished_runs_tells_runs_of_every_objective_apart(
     objective, setting, value
 ):
-    assert LATER.keys() == {"symmetric", "unpadded", "attention_dropout"}
+    assert LATER.keys() == YOUNG.keys()
     plain = resolve_config({"train.objective": objective})
     other = resolve_config({"train.objective": objective, f"train.{setting}": value})
     assert setting not in plain.identity()["train"]

@@ -11,9 +11,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 LOW = ("errors", "talk", "names", "presets", "config", "runs")
 PARTS = (
-    *("adversary", "alignment", "bias", "claims", "data", "diagnosis", "encoders", "fairness"),
-    *("gradcache", "languages", "metrics", "mining", "objectives", "packed", "perturb", "probe"),
-    *("ranks", "recipes", "references", "report", "sampling", "search", "significance"),
+    *("adversary", "alignment", "bias", "claims", "data", "diagnosis", "dropout", "encoders"),
+    *("fairness", "gradcache", "languages", "metrics", "mining", "objectives", "packed", "perturb"),
+    *("probe", "ranks", "recipes", "references", "report", "sampling", "search", "significance"),
     *("streaming", "tiny", "vocabulary"),
 )
 HIGH = ("stages", "pipeline", "sweep", "cost", "bundle", "prepared", "cli", "__main__")

@@ -25,6 +25,7 @@ from hbr import ranks
 from hbr.config import Config
 from hbr.config import Train as TrainConfig
 from hbr.data.rows import Rows, Tokens
+from hbr.dropout import quicken
 from hbr.encoders import Encoder, autocast, save, set_attention_dropout
 from hbr.errors import UserError
 from hbr.names import resolve
@@ -112,6 +113,8 @@ class Fit:
         self.encoder = encoder.to(device).train()
         if config.train.attention_dropout is not None:
             set_attention_dropout(encoder, config.train.attention_dropout)
+        if config.train.quick_dropout and not config.train.compile:
+            quicken(encoder.backbone)
         self.unpadded = encoder.unpadded(config.train.unpadded and not config.train.compile)
         self.recipe, self.loss = _objective(config.train)
         known = {language for data in plan.datasets for language in data.languages}
