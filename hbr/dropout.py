@@ -34,20 +34,6 @@ def dropped(x: Tensor, share: float) -> Tensor:
     count = x.numel()
     bits = torch.empty(-(-count // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
     drawn = bits.view(torch.int16)[:count].view(x.shape)
-    kept: Tensor = _Kept.apply(x, drawn >= below - 2 ** (BITS - 1), 1 / (1 - below / 2**BITS))
-    return kept
-
-
-class _Kept(torch.autograd.Function):
-    """Product with a mask and a number, which keeps one byte of each."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, mask: Tensor, scale: float) -> Tensor:
-        ctx.save_for_backward(mask)
-        ctx.scale = scale
-        return (x * mask).mul_(scale)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (mask,) = ctx.saved_tensors
-        return (gradients[0] * mask).mul_(ctx.scale), None, None
+    noise = torch.empty_like(x, requires_grad=False)
+    torch.ge(drawn, below - 2 ** (BITS - 1), out=noise)
+    return x * noise.mul_(1 / (1 - below / 2**BITS))
