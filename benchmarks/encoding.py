@@ -1,19 +1,24 @@
-"""How many texts a second are encoded: `hbr` with and without padding, and sentence-transformers.
+"""How many texts a second are encoded: `hbr` with and without padding, and its peers.
 
     python benchmarks/encoding.py [--encoder FOLDER] [--texts FOLDER] [--rounds 3] [--json FILE]
 
 Without folders, a random BERT of 6 layers, 384 wide, encodes made-up languages; `--texts` takes
-XQuAD-R's files. Strings go in and vectors come out, so that tokenising counts. In bf16 the peer's
-whole model is in bfloat16, which is quicker than autocast. Each allocator is a process of its own.
+XQuAD-R's files. Strings go in and vectors come out, so that tokenising counts. In bf16 the whole
+model of sentence-transformers is in bfloat16, which is quicker than autocast. ONNX Runtime and
+OpenVINO are given batches of so many tokens, longest texts first, as ours are. Each allocator is
+a process of its own. Needs the extra `bench`.
 """
 
 import argparse
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import side
 
+Run = Callable[..., Any]  # token ids and mask to vectors
 LENGTH = 256  # tokens at most
 
 
@@ -22,6 +27,42 @@ class Silent:
 
     def advance(self, *_: object) -> None:
         """Say nothing."""
+
+
+def compiled(asked: argparse.Namespace) -> dict[str, Run]:
+    """Give what ONNX Runtime and OpenVINO make of the encoder at a precision."""
+    import onnxruntime
+    import openvino
+    import torch
+
+    from hbr import encoders
+
+    threads = torch.get_num_threads()
+    encoder = encoders.load(asked.encoder)
+    encoder.backbone.set_attn_implementation("eager")  # sdpa's masks are not exported rightly
+    given = encoder.batch(encoder.tokenize(["a text", "and a longer one"], LENGTH))
+    with torch.no_grad():
+        converted = openvino.convert_model(encoder, example_input=given)
+    hints = {
+        "INFERENCE_PRECISION_HINT": {"fp32": "f32"}.get(asked.precision, asked.precision),
+        "INFERENCE_NUM_THREADS": threads,
+    }
+    ready = openvino.Core().compile_model(converted, "CPU", hints)
+    found: dict[str, Run] = {"OpenVINO": lambda ids, mask: ready((ids, mask))[0]}
+    if asked.precision == "fp32":  # it has no bfloat16 on a CPU
+        with tempfile.TemporaryDirectory() as folder:
+            path, names = f"{folder}/encoder.onnx", ["ids", "mask"]
+            axes = {name: {0: "texts", 1: "tokens"} for name in names}
+            torch.onnx.export(
+                encoder, given, path, input_names=names, dynamic_axes=axes, dynamo=False
+            )
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = threads
+            session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+        found["ONNX Runtime"] = lambda *own: session.run(None, dict(zip(names, own, strict=True)))[
+            0
+        ]
+    return found
 
 
 def own(asked: argparse.Namespace) -> dict[str, float]:
@@ -53,6 +94,13 @@ def own(asked: argparse.Namespace) -> dict[str, float]:
     def peer(size: int) -> np.ndarray:
         return theirs.encode(texts, batch_size=size, show_progress_bar=False)
 
+    def batched(run: Run, budget: int) -> np.ndarray:
+        tokens = ours.tokenize(texts, LENGTH)
+        vectors = np.empty((len(texts), ours.width), np.float32)
+        for some in encoders.budgeted(np.array([len(text) for text in tokens]), budget):
+            vectors[some] = run(*(x.numpy() for x in ours.batch([tokens[i] for i in some])))
+        return vectors
+
     ways = {
         f"sentence-transformers, batch {size}": lambda size=size: peer(size)
         for size in asked.batches
@@ -61,8 +109,15 @@ def own(asked: argparse.Namespace) -> dict[str, float]:
         for budget in asked.budgets:
             name = f"hbr, {'un' * on}padded, {budget:,} tokens"
             ways[name] = lambda on=on, budget=budget: hbr(unpadded=on, budget=budget)
-    first, last = (np.asarray(ways[name]()) for name in (next(iter(ways)), list(ways)[-1]))
-    assert np.abs(first - last).max() < (1e-4 if asked.precision == "fp32" else 5e-2)
+    if asked.compiled:
+        ways |= {
+            f"{name}, {budget:,} tokens": lambda run=run, budget=budget: batched(run, budget)
+            for name, run in compiled(asked).items()
+            for budget in asked.budgets
+        }
+    first, *others = (np.asarray(way()) for way in ways.values())
+    far = max(float(np.abs(first - other).max()) for other in others)
+    assert far < (1e-4 if asked.precision == "fp32" else 5e-2), far
     seconds = side.shortest(ways, asked.rounds, cpu=asked.one_thread)
     return {name: len(texts) / value for name, value in seconds.items()}
 
@@ -71,6 +126,7 @@ def main() -> None:
     """Run every case, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--encoder", type=Path)
+    parser.add_argument("--shape", choices=side.SHAPES, default="minilm")
     parser.add_argument("--texts", type=Path)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
@@ -79,6 +135,7 @@ def main() -> None:
     parser.add_argument("--kind", nargs="+", default=["sentences", "contexts"])
     parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"])
     parser.add_argument("--allocator", nargs="+", default=list(side.MALLOC))
+    parser.add_argument("--compiled", action="store_true", help="ONNX Runtime and OpenVINO too")
     parser.add_argument("--one-thread", action="store_true", help="and count its CPU seconds")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--own", action="store_true", help=argparse.SUPPRESS)
@@ -89,9 +146,13 @@ def main() -> None:
         return
     shown: dict[str, dict[str, dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as place:
-        words = ["--own", "--encoder", str(side.encoder(asked.encoder, Path(place)))]
+        words = [
+            "--own",
+            "--encoder",
+            str(side.encoder(asked.encoder, Path(place), asked.shape, asked.texts)),
+        ]
         words += ["--texts", str(asked.texts)] if asked.texts else []
-        words += ["--one-thread"] * asked.one_thread
+        words += ["--one-thread"] * asked.one_thread + ["--compiled"] * asked.compiled
         words += ["--rounds", str(asked.rounds), "--count", str(asked.count)]
         words += ["--budgets", *map(str, asked.budgets), "--batches", *map(str, asked.batches)]
         for kind in asked.kind:

@@ -16,6 +16,13 @@ from typing import Any
 
 # glibc returns large blocks to the kernel after each use, and each use faults all pages in again
 TUNED = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
+SHAPES = {  # layers, width, heads, width within a layer
+    "tiny": (2, 32, 2, 64),
+    "minilm": (6, 384, 12, 1536),
+    "xlm-r-base": (12, 768, 12, 3072),
+    "xlm-r-large": (24, 1024, 16, 4096),
+}
+KINDS = ("sentences", "contexts")
 MALLOC = {"as installed": {}, "tuned malloc": TUNED}
 
 
@@ -47,7 +54,7 @@ def child(words: list[str], allocator: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def pairs(folder: Path | None, kind: str, count: int) -> list[tuple[str, str]]:
+def pairs(folder: Path | None, kind: str, count: int | None = None) -> list[tuple[str, str]]:
     """Give questions with the sentence or the context that answers them.
 
     From XQuAD-R's files in a folder, of all their languages; without one, made up.
@@ -82,40 +89,66 @@ def _asked(paragraph: Mapping[str, Any], kind: str) -> list[tuple[str, str]]:
     return found
 
 
-def encoder(folder: Path | None, place: Path) -> Path:
-    """Give the folder of an encoder; without one, of a random BERT of 6 layers, 384 wide."""
-    if folder is not None:
-        return folder
+def encoder(given: Path | None, place: Path, shape: str, texts: Path | None) -> Path:
+    """Give the folder of an encoder: the one given, or a random one of a shape, made in a place.
+
+    XLM-R's shapes have a tokenizer that is fitted to the texts.
+    """
+    if given is not None:
+        return given
     import torch
-    from transformers import BertConfig, BertModel
+    from transformers import BertConfig, BertModel, XLMRobertaConfig, XLMRobertaModel
 
     from hbr import encoders, tiny
 
-    tokenizer = tiny.build("mbert-tiny").tokenizer
-    tokenizer.model_max_length = 512
     torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=384,
-        num_hidden_layers=6,
-        num_attention_heads=12,
-        intermediate_size=1536,
-    )
-    made = encoders.Encoder(BertModel(config), tokenizer, encoders.Pooling("mean"))
+    layers, width, heads, inner = SHAPES[shape]
+    settings: dict[str, Any] = {
+        "num_hidden_layers": layers,
+        "hidden_size": width,
+        "num_attention_heads": heads,
+        "intermediate_size": inner,
+    }
+    if shape == "minilm":
+        tokenizer = tiny.build("mbert-tiny").tokenizer
+        backbone = BertModel(BertConfig(vocab_size=len(tokenizer), **settings))
+    else:
+        tokenizer = _fitted([text for kind in KINDS for p in pairs(texts, kind) for text in p])
+        settings |= {"vocab_size": 250_002, "max_position_embeddings": 514, "type_vocab_size": 1}
+        special = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
+        backbone = XLMRobertaModel(XLMRobertaConfig(**settings, **special))
+    tokenizer.model_max_length = 512
+    made = encoders.Encoder(backbone, tokenizer, encoders.Pooling("mean"))
     encoders.save(made, place, {}, 512)
     return place
 
 
+def _fitted(texts: list[str]) -> Any:
+    """Give a tokenizer of XLM-R's kind for some texts."""
+    from tokenizers import SentencePieceUnigramTokenizer
+    from transformers import XLMRobertaTokenizer
+
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    fitted = SentencePieceUnigramTokenizer()
+    fitted.train_from_iterator(sorted(set(texts)), vocab_size=20_000, unk_token="<unk>")
+    pieces = [tuple(one) for one in json.loads(fitted.to_str())["model"]["vocab"]]
+    known = [(piece, score) for piece, score in pieces if piece not in special]
+    return XLMRobertaTokenizer(vocab=[*((one, 0.0) for one in special), *known, ("<mask>", 0.0)])
+
+
 def tell(*words: object) -> None:
-    """Say a figure as soon as it is there."""
-    said = (f"{word:.1f}" if isinstance(word, float) else str(word) for word in words)
+    """Say figures as soon as they are there."""
+    said = (f"{word:.3g}" if isinstance(word, float) else str(word) for word in words)
     print(*said, sep=" · ", file=sys.stderr, flush=True)
 
 
-def table(title: str, rows: Mapping[str, Mapping[str, float]], unit: str) -> None:
-    """Print what each way does in a second, one column a case."""
-    cases = list(next(iter(rows.values())))
+def table(
+    title: str, rows: Mapping[str, Mapping[str, float]], unit: str, *, digits: int = 1
+) -> None:
+    """Print the figures of each way, one column a case."""
+    cases = list(dict.fromkeys(case for values in rows.values() for case in values))
     print(f"\n{title}, {unit}")
     print(f"{'':44}" + "".join(f"{case:>22}" for case in cases))
     for name, values in rows.items():
-        print(f"{name:44}" + "".join(f"{values.get(case, float('nan')):22.1f}" for case in cases))
+        figures = (values.get(case, float("nan")) for case in cases)
+        print(f"{name:44}" + "".join(f"{figure:22.{digits}f}" for figure in figures))

@@ -1,159 +1,173 @@
-"""How many pairs a second are trained: `hbr train` against sentence-transformers' trainer.
+"""How many pairs a second are trained, in how much memory: `hbr train` beside its peer.
 
-    python benchmarks/training.py [--encoder FOLDER] [--texts FOLDER] [--steps 4] [--json FILE]
+    python benchmarks/training.py [--texts FOLDER] [--encoder FOLDER | --shape xlm-r-base]
+        [--length 128] [--batch-size 100] [--chunk-size 100] [--device cuda] [--json FILE]
 
-Without folders, a random BERT of 6 layers, 384 wide, learns made-up languages; `--texts` takes
-XQuAD-R's files. The peer has MultipleNegativesRankingLoss and the same batch, length, precision and
-dropout; both learn from the same pairs. Each line is a process of its own, in turns with the
-others, and the quickest step after the first counts. Needs the extra `bench`.
+`--texts` takes XQuAD-R's files; without, made-up languages are learnt. Without `--encoder` it is
+a random one of a `--shape`: `minilm`, or `xlm-r-base` and `xlm-r-large` with 250,002 words, of
+which a tokenizer fitted to the texts uses some. The peer is sentence-transformers' trainer with
+MultipleNegativesRankingLoss (with `--chunk-size` its cached form), and the same pairs, batch,
+length, precision and dropout. Each line is a process of its own, in turns with the others; the
+quickest step after the first counts, and the peak of memory: resident, or on the GPU.
+Needs the extra `bench`.
 """
 
 import argparse
 import itertools
 import json
-import os
-import subprocess
-import sys
+import resource
 import tempfile
 import time
 from pathlib import Path
 
 import side
 
-OURS = {
-    "hbr, padded": ["train.unpadded=false"],
-    "hbr, unpadded": [],
-    "hbr, unpadded, no attention dropout": ["train.attention_dropout=0"],
-}
 PEER = "sentence-transformers"
+WAYS: dict[str, list[str]] = {
+    PEER: [],
+    "hbr, none of its ways": [
+        "train.unpadded=false",
+        "train.quick_dropout=false",
+        "train.trim_vocabulary=false",
+    ],
+    "hbr": [],
+    "hbr, no attention dropout": ["train.attention_dropout=0"],
+}
 
 
-def peer(asked: argparse.Namespace) -> float:
-    """Train as sentence-transformers does; give pairs a second."""
+def peer(asked: argparse.Namespace, folder: str) -> list[float]:
+    """Train as sentence-transformers does; give the seconds of each step."""
+    import torch
     from datasets import Dataset
     from sentence_transformers import (
         SentenceTransformer,
         SentenceTransformerTrainer,
         SentenceTransformerTrainingArguments,
     )
-    from sentence_transformers.losses import MultipleNegativesRankingLoss
+    from sentence_transformers.losses import (
+        CachedMultipleNegativesRankingLoss,
+        MultipleNegativesRankingLoss,
+    )
     from transformers import TrainerCallback
 
-    found = side.pairs(asked.texts, asked.kind[0], asked.steps * asked.batch_size)
+    found = side.pairs(asked.texts, asked.kind, asked.pairs)
     rows = {"anchor": [a for a, _ in found], "positive": [b for _, b in found]}
-    model = SentenceTransformer(str(asked.encoder), device="cpu")
+    model = SentenceTransformer(str(asked.encoder), device=asked.device)
     model.max_seq_length = asked.length
-    ends: list[float] = []
+    ends = [time.perf_counter()]
 
     class Clock(TrainerCallback):
         def on_step_end(self, *_: object, **__: object) -> None:
+            if asked.device == "cuda":
+                torch.cuda.synchronize()
             ends.append(time.perf_counter())
 
-    with tempfile.TemporaryDirectory() as folder:
-        settings = SentenceTransformerTrainingArguments(
-            folder,
-            per_device_train_batch_size=asked.batch_size,
-            max_steps=asked.steps,
-            bf16=asked.precision == ["bf16"],
-            use_cpu=True,
-            report_to="none",
-            save_strategy="no",
-            disable_tqdm=True,
-        )
-        trainer = SentenceTransformerTrainer(
-            model,
-            settings,
-            train_dataset=Dataset.from_dict(rows),
-            loss=MultipleNegativesRankingLoss(model),
-            callbacks=[Clock()],
-        )
-        trainer.train()
-    return asked.batch_size / min(b - a for a, b in itertools.pairwise(ends))
+    settings = SentenceTransformerTrainingArguments(
+        folder,
+        per_device_train_batch_size=asked.batch_size,
+        max_steps=asked.steps,
+        bf16=asked.precision == "bf16",
+        use_cpu=asked.device == "cpu",
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+    )
+    loss = MultipleNegativesRankingLoss(model)
+    if asked.chunk_size:
+        loss = CachedMultipleNegativesRankingLoss(model, mini_batch_size=asked.chunk_size)
+    SentenceTransformerTrainer(
+        model, settings, train_dataset=Dataset.from_dict(rows), loss=loss, callbacks=[Clock()]
+    ).train()
+    return [b - a for a, b in itertools.pairwise(ends)]
 
 
-def ours(asked: argparse.Namespace, changes: list[str], allocator: str) -> float:
-    """Train with the command; give pairs a second."""
-    found = side.pairs(asked.texts, asked.kind[0], asked.steps * asked.batch_size)
+def ours(asked: argparse.Namespace, folder: str) -> list[float]:
+    """Train with the command; give the seconds of each step."""
+    from hbr.cli import app
+
+    found = side.pairs(asked.texts, asked.kind, asked.pairs)
+    data, runs = Path(folder) / "pairs.jsonl", Path(folder) / "runs"
+    lines = [
+        {"id": str(i), "query": {"en": query}, "passage": {"en": passage}}
+        for i, (query, passage) in enumerate(found)
+    ]
+    data.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    settings = [
+        f"train.precision={asked.precision}",
+        f"train.chunk_size={asked.chunk_size or 'null'}",
+        f"encoder.query_length={asked.length}",
+        f"encoder.passage_length={asked.length}",
+        "encoder.query_prefix=''",
+        "encoder.passage_prefix=''",
+        *("data.validation=null", "train.log_every=1", "train.mask=none"),
+        *WAYS[asked.way],
+    ]
+    words = ["train", "--sampler", "monolingual", "--encoder", str(asked.encoder)]
+    words += ["--data", str(data), "--steps", str(asked.steps), "--output-dir", str(runs)]
+    words += ["--batch-size", str(asked.batch_size), "--device", asked.device, "--lr", "5e-5"]
+    app([*words, *(word for one in settings for word in ("--set", one))], standalone_mode=False)
+    (log,) = runs.glob("monolingual-*/train/log.jsonl")
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    return [asked.batch_size / record["pairs_per_s"] for record in records]
+
+
+def own(asked: argparse.Namespace) -> dict[str, float]:
+    """Train one way in this process; give pairs a second and the peak of its memory in GB."""
     with tempfile.TemporaryDirectory() as folder:
-        data, runs = Path(folder) / "pairs.jsonl", Path(folder) / "runs"
-        lines = [
-            {"id": str(i), "query": {"en": query}, "passage": {"en": passage}}
-            for i, (query, passage) in enumerate(found)
-        ]
-        data.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        settings = [
-            f"train.precision={asked.precision[0]}",
-            f"encoder.query_length={asked.length}",
-            f"encoder.passage_length={asked.length}",
-            "encoder.query_prefix=''",
-            "encoder.passage_prefix=''",
-            *("data.validation=null", "train.log_every=1", "train.mask=none"),
-            *changes,
-        ]
-        words = ["train", "--sampler", "monolingual", "--encoder", str(asked.encoder)]
-        words += ["--data", str(data), "--steps", str(asked.steps), "--output-dir", str(runs)]
-        words += ["--batch-size", str(asked.batch_size), "--device", "cpu", "--lr", "5e-5"]
-        command = [
-            sys.executable,
-            "-m",
-            "hbr",
-            *words,
-            *(w for s in settings for w in ("--set", s)),
-        ]
-        env = {name: value for name, value in os.environ.items() if name not in side.TUNED}
-        done = subprocess.run(
-            command, env={**env, **side.MALLOC[allocator]}, capture_output=True, text=True
-        )
-        if done.returncode:
-            raise SystemExit(done.stderr)
-        (log,) = runs.glob("monolingual-*/train/log.jsonl")
-        steps = [json.loads(line)["pairs_per_s"] for line in log.read_text().splitlines()]
-        return max(steps[1:])
+        seconds = (peer if asked.way == PEER else ours)(asked, folder)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    if asked.device == "cuda":
+        import torch
+
+        peak = torch.cuda.max_memory_allocated() / 1e9
+    return {"pairs": asked.batch_size / min(seconds[1:]), "memory": peak}
 
 
 def main() -> None:
     """Run every case, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--encoder", type=Path)
+    parser.add_argument("--shape", choices=side.SHAPES, default="minilm")
     parser.add_argument("--texts", type=Path)
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--batch-size", type=int, default=100)
+    parser.add_argument("--chunk-size", type=int, help="gradient caching; none without")
     parser.add_argument("--length", type=int, default=128)
-    parser.add_argument("--kind", nargs="+", default=["sentences", "contexts"])
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--kind", choices=["sentences", "contexts"], default="sentences")
     parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"])
-    parser.add_argument("--allocator", nargs="+", default=list(side.MALLOC))
+    parser.add_argument("--allocator", nargs="+", choices=side.MALLOC, default=list(side.MALLOC))
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--own", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--way", help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.own:
-        print(json.dumps(peer(asked)))
+    asked.pairs = asked.steps * asked.batch_size
+    if asked.way:
+        asked.precision = asked.precision[0]
+        print("\n" + json.dumps(own(asked)))
         return
-    shown: dict[str, dict[str, dict[str, float]]] = {}
+    speed: dict[str, dict[str, float]] = {way: {} for way in asked.ways}
+    memory: dict[str, dict[str, float]] = {way: {} for way in asked.ways}
     with tempfile.TemporaryDirectory() as place:
-        asked.encoder = side.encoder(asked.encoder, Path(place))
-        for kind in asked.kind:
-            rows: dict[str, dict[str, float]] = {}
-            for precision in asked.precision:
-                case = argparse.Namespace(
-                    **{**vars(asked), "kind": [kind], "precision": [precision]}
-                )
-                words = ["--own", "--encoder", str(asked.encoder), "--kind", kind]
-                words += ["--precision", precision, "--length", str(asked.length)]
-                words += ["--steps", str(asked.steps), "--batch-size", str(asked.batch_size)]
-                words += ["--texts", str(asked.texts)] if asked.texts else []
-                for allocator in asked.allocator * asked.rounds:
-                    found = {PEER: side.child(words, allocator)}
-                    found |= {name: ours(case, own, allocator) for name, own in OURS.items()}
-                    for name, value in found.items():
-                        best = rows.setdefault(name, {})
-                        at = f"{precision} {allocator}"
-                        best[at] = max(best.get(at, 0.0), value)
-                        side.tell(kind, precision, allocator, name, value)
-            shown[kind] = rows
-            side.table(f"{kind}, at most {asked.length} tokens", rows, "pairs/s")
+        encoder = side.encoder(asked.encoder, Path(place), asked.shape, asked.texts)
+        words = ["--encoder", str(encoder), "--kind", asked.kind, "--device", asked.device]
+        words += ["--length", str(asked.length), "--batch-size", str(asked.batch_size)]
+        words += ["--steps", str(asked.steps)]
+        words += ["--texts", str(asked.texts)] if asked.texts else []
+        words += ["--chunk-size", str(asked.chunk_size)] if asked.chunk_size else []
+        turns = itertools.product(asked.precision, asked.allocator, range(asked.rounds), asked.ways)
+        for precision, allocator, _, way in turns:
+            case = f"{precision} {allocator}"
+            found = side.child([*words, "--precision", precision, "--way", way], allocator)
+            side.tell(case, way, found["pairs"], found["memory"])
+            speed[way][case] = max(speed[way].get(case, 0.0), found["pairs"])
+            memory[way][case] = max(memory[way].get(case, 0.0), found["memory"])
+    title = f"{asked.kind} of {asked.length} tokens at most, {asked.batch_size} a batch"
+    side.table(title, speed, "pairs/s")
+    side.table(title, memory, "GB at most")
     if asked.json:
-        asked.json.write_text(json.dumps(shown, indent=1))
+        asked.json.write_text(json.dumps({"pairs/s": speed, "GB": memory}, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,152 @@
+"""What share of the matrix product's own speed `hbr` reaches, encoding and training.
+
+    python benchmarks/share.py [--shape xlm-r-base] [--texts FOLDER] [--device cuda] [--json FILE]
+
+The products of one pass over the texts (one step of training) are recorded; then each is done
+again alone, in the same shapes, layouts and precision. Their operations a second are the peak,
+and the same operations over the seconds of the whole pass are what is achieved: tokenising,
+attention's softmax, norms, dropout, the optimiser and everything else count as seconds only.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import math
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import side
+import torch
+import training
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from hbr import encoders
+from hbr.config import Encode
+from hbr.stages.encode import _vectors
+
+PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
+
+
+class Products(TorchDispatchMode):
+    """Counts matrix products by what they take: sizes, strides and types."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: Counter[tuple[Any, ...]] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Count, and go on."""
+        name, given = func.overloadpacket.__name__, args[-2:]
+        if name == "linear":  # which inference does not take apart
+            given = args[0].flatten(0, -2), args[1].t()
+        if name in (*PRODUCTS, "linear"):
+            self.seen[tuple((tuple(x.shape), x.stride(), x.dtype) for x in given)] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def operations(seen: Counter[tuple[Any, ...]]) -> float:
+    """Give the multiplications and additions of all products."""
+    return sum(2 * math.prod(one[0]) * two[0][-1] * n for (one, two), n in seen.items())
+
+
+def alone(seen: Counter[tuple[Any, ...]], device: str, rounds: int) -> float:
+    """Give the seconds of the same products by themselves."""
+    total = 0.0
+    for given, times in seen.items():
+        one, two = (
+            torch.randn(math.prod(shape), device=device).to(dtype).as_strided(shape, stride)
+            if math.prod(shape) == 1 + sum((n - 1) * s for n, s in zip(shape, stride, strict=True))
+            else torch.randn(shape, device=device).to(dtype)
+            for shape, stride, dtype in given
+        )
+        total += times * clock(lambda one=one, two=two: one @ two, device, rounds)
+    return total
+
+
+def clock(way: Any, device: str, rounds: int) -> float:
+    """Give the fewest seconds a way took, after one turn that does not count."""
+    found = []
+    for _ in range(rounds + 1):
+        started = time.perf_counter()
+        way()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        found.append(time.perf_counter() - started)
+    return min(found[1:])
+
+
+def encoding(asked: argparse.Namespace, precision: str) -> tuple[float, Products]:
+    """Encode texts; give the seconds, and the products."""
+    texts = [text for pair in side.pairs(asked.texts, asked.kind, asked.count) for text in pair]
+    device = torch.device(asked.device)
+    encoder = encoders.load(asked.encoder).to(device)
+    settings = Encode(precision=precision, token_budget=asked.budget)
+    silent = argparse.Namespace(advance=lambda *_: None)
+
+    def way() -> None:
+        _vectors(encoder, texts, 256, settings, device, silent)
+
+    with Products() as products:
+        way()
+    return clock(way, asked.device, asked.rounds), products
+
+
+def steps(asked: argparse.Namespace, precision: str, way: str) -> tuple[float, Products]:
+    """Train on the same pairs in each step; give the seconds of a step, and the products."""
+    case = argparse.Namespace(**vars(asked) | {"precision": precision, "way": way})
+    case.pairs = asked.batch_size
+    with tempfile.TemporaryDirectory() as folder, Products() as products:
+        training.ours(argparse.Namespace(**vars(case) | {"steps": 1}), folder)
+    with tempfile.TemporaryDirectory() as folder:
+        case.steps = asked.rounds + 1
+        return min(training.ours(case, folder)[1:]), products
+
+
+def main() -> None:
+    """Run every case, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--encoder", type=Path)
+    parser.add_argument("--shape", choices=side.SHAPES, default="xlm-r-base")
+    parser.add_argument("--texts", type=Path)
+    parser.add_argument("--count", type=int, default=100, help="pairs that are encoded")
+    parser.add_argument("--budget", type=int, default=4096)
+    parser.add_argument("--batch-size", type=int, default=100)
+    parser.add_argument("--chunk-size", type=int)
+    parser.add_argument("--length", type=int, default=128)
+    parser.add_argument("--kind", choices=side.KINDS, default="sentences")
+    parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"])
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    rows: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as place:
+        asked.encoder = side.encoder(asked.encoder, Path(place), asked.shape, asked.texts)
+        for precision in asked.precision:
+            ways = {"encoding": lambda p=precision: encoding(asked, p)}
+            for way in list(training.WAYS)[2:]:
+                ways[f"training, {way}"] = lambda p=precision, way=way: steps(asked, p, way)
+            for name, way in ways.items():
+                with contextlib.redirect_stderr(io.StringIO()):
+                    seconds, products = way()
+                work, least = operations(products.seen), alone(products.seen, asked.device, 3)
+                row = {
+                    "TFLOP": work / 1e12,
+                    "seconds": seconds,
+                    "TFLOP/s": work / seconds / 1e12,
+                    "peak TFLOP/s": work / least / 1e12,
+                    "share": least / seconds,
+                }
+                rows[f"{precision}, {name}"] = row
+                side.tell(precision, name, *row.values())
+    side.table(f"matrix products, {asked.shape}", rows, "each alone is the peak", digits=2)
+    if asked.json:
+        asked.json.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()
