@@ -81,15 +81,16 @@ def own(asked: argparse.Namespace) -> dict[str, float]:
         texts = [told for _, told in found]
     if asked.one_thread:
         torch.set_num_threads(1)
-    ours = encoders.load(asked.encoder)
-    theirs = SentenceTransformer(str(asked.encoder), device="cpu")
+    device = torch.device(asked.device)
+    ours = encoders.load(asked.encoder).to(device)
+    theirs = SentenceTransformer(str(asked.encoder), device=asked.device)
     theirs.max_seq_length = LENGTH
     if asked.precision == "bf16":
         theirs = theirs.bfloat16()
 
     def hbr(*, unpadded: bool, budget: int) -> np.ndarray:
         settings = Encode(precision=asked.precision, unpadded=unpadded, token_budget=budget)
-        return _vectors(ours, texts, LENGTH, settings, torch.device("cpu"), Silent())
+        return _vectors(ours, texts, LENGTH, settings, device, Silent())
 
     def peer(size: int) -> np.ndarray:
         return theirs.encode(texts, batch_size=size, show_progress_bar=False)
@@ -136,6 +137,7 @@ def main() -> None:
     parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"])
     parser.add_argument("--allocator", nargs="+", default=list(side.MALLOC))
     parser.add_argument("--compiled", action="store_true", help="ONNX Runtime and OpenVINO too")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--one-thread", action="store_true", help="and count its CPU seconds")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--own", action="store_true", help=argparse.SUPPRESS)
@@ -152,6 +154,7 @@ def main() -> None:
             str(side.encoder(asked.encoder, Path(place), asked.shape, asked.texts)),
         ]
         words += ["--texts", str(asked.texts)] if asked.texts else []
+        words += ["--device", asked.device]
         words += ["--one-thread"] * asked.one_thread + ["--compiled"] * asked.compiled
         words += ["--rounds", str(asked.rounds), "--count", str(asked.count)]
         words += ["--budgets", *map(str, asked.budgets), "--batches", *map(str, asked.batches)]
