@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from hbr.config import Config
+from hbr.dropout import quicken
 from hbr.encoders import autocast, load
 from hbr.objectives import info_nce
 
@@ -37,21 +38,22 @@ def pace(folder: Path, config: Config, lengths: tuple[int, int], device: torch.d
     most = settings.chunk_size or settings.batch_size
     pairs = min(most, PAIRS) if device.type == "cpu" else most
     asked, told = (
-        encoder.batch(list(rng.integers(0, len(encoder.tokenizer), (pairs, length))), device)
-        for length in lengths
+        list(rng.integers(0, len(encoder.tokenizer), (pairs, length))) for length in lengths
     )
+    if settings.quick_dropout:
+        quicken(encoder.backbone)
 
     def learn() -> None:
         with autocast(device, settings.precision):
-            vectors = encoder(*asked), encoder(*told)
+            vectors = [encoder.encode(t, device, unpadded=settings.unpadded) for t in (asked, told)]
         info_nce(*vectors).backward()
 
     @torch.inference_mode()
     def encode() -> None:
         with autocast(device, config.encode.precision):
-            encoder(*told)
+            encoder.encode(told, device, unpadded=config.encode.unpadded)
 
-    token = _seconds(encode, device) / told[0].numel()
+    token = _seconds(encode, device) / (pairs * lengths[1])
     encoder.train()
     pair = _seconds(learn, device) / pairs
     again = 4 / 3 if settings.chunk_size else 1  # a gradient cache encodes once more
