@@ -101,6 +101,21 @@ def test_texts_are_cut_to_the_length_asked_for_and_to_what_the_backbone_can_take
     assert len(encoder.tokenize(["x " * 300], 10_000)[0]) == encoder.longest <= 130
 
 
+@pytest.mark.parametrize("family", ["xlm-r", "mbert"])
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_the_short_way_to_tokens_gives_those_of_the_long_way(
+    made: Path, family: str, side: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoders, "AT_A_TIME", 2)
+    encoder = encoders.load(made / family)
+    encoder.tokenizer.truncation_side = side
+    texts = [*TEXTS, "", " ", "<s> [SEP] </s>", "Ri\u3000luli  Sasal\n"]
+    for length in (64, 8, 10_000):
+        told = encoder.tokenizer(texts, truncation=True, max_length=min(length, encoder.longest))
+        assert encoder.tokenize(texts, length) == told["input_ids"]
+    assert encoder.tokenize([], 64) == []
+
+
 def test_the_random_dense_layer_of_a_plain_folder_is_always_the_same(made: Path) -> None:
     one, two = (encoders.load(made / "mbert", pooling="dense") for _ in range(2))
     assert one.dense is not None

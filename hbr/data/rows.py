@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -469,10 +469,9 @@ def _write_chunk(
     place, sizes = folder / f"{role}-{number}.tokens", folder / f"{role}-{number}.npy"
     if not sizes.exists():
         tokens = tokenize(role, chunk.to_pylist())
-        flat = np.fromiter((token for text in tokens for token in text), np.int32)
-        flat.tofile(place)
-        partial = sizes.with_suffix(".partial.npy")
-        np.save(partial, np.fromiter(map(len, tokens), np.int64, len(tokens)))
+        lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
+        np.fromiter(chain.from_iterable(tokens), np.int32, int(lengths.sum())).tofile(place)
+        np.save(partial := sizes.with_suffix(".partial.npy"), lengths)
         partial.replace(sizes)  # last: the chunk is whole
     return np.load(sizes)
 

@@ -32,7 +32,6 @@ from hbr.data.tasks import Task, draft_of, limited, open_task, write_task
 from hbr.errors import UserError
 from hbr.names import NAMES, as_folder, near, parted, resolve, unknown
 from hbr.perturb import Dictionary
-from hbr.perturb.dictionary import mine_dictionary
 from hbr.runs import Store, file_digest, fingerprint, lock
 from hbr.talk import say
 
@@ -275,16 +274,16 @@ def whereabouts(runs: Path, name: str, kind: str) -> str:
 
 def tokens(store: Store, data: Rows, encoder: "Encoder", settings: EncoderConfig) -> Tokens:
     """Tokenise rows once for an encoder's tokenizer, prefixes and lengths."""
+    from hbr.encoders import forget_truncation
 
     def tokenize(role: str, texts: list[str]) -> list[list[int]]:
-        if not texts:
-            return []
         if role == "query":
             prefixed = [settings.query_prefix + text for text in texts]
             return encoder.tokenize(prefixed, settings.query_length)
         prefixed = [settings.passage_prefix + text for text in texts]
         return encoder.tokenize(prefixed, settings.passage_length)
 
+    forget_truncation(encoder.tokenizer)  # else what was tokenised before would be in its name
     wanted = {"query_prefix", "passage_prefix", "query_length", "passage_length"}
     chosen = settings.model_dump(mode="json", include=wanted) | {
         "tokenizer": fingerprint(encoder.tokenizer.backend_tokenizer.to_str()),
@@ -345,6 +344,8 @@ def dictionary(store: Store, data: Rows) -> tuple[str, Dictionary]:
 
 def _translations(data: Rows, language: str) -> dict[str, list[str]]:
     """Give the translations of a language's words in all others, from queries and passages."""
+    from hbr.perturb.dictionary import mine_dictionary
+
     one = data.languages.index(language)
     found: dict[str, list[str]] = {}
     for other in (i for i in range(len(data.languages)) if i != one):
