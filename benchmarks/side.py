@@ -54,6 +54,13 @@ def child(words: list[str], allocator: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def peak_mb() -> float:
+    """Give the most memory that this process had resident; Linux alone tells it of a child."""
+    # not `ru_maxrss`: a child starts with its parent's
+    told = Path("/proc/self/status").read_text()
+    return int(told.partition("VmHWM:")[2].split()[0]) / 1024
+
+
 def pairs(folder: Path | None, kind: str, count: int | None = None) -> list[tuple[str, str]]:
     """Give questions with the sentence or the context that answers them.
 

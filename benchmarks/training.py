@@ -15,7 +15,6 @@ Needs the extra `bench`.
 import argparse
 import itertools
 import json
-import resource
 import tempfile
 import time
 from pathlib import Path
@@ -115,7 +114,7 @@ def own(asked: argparse.Namespace) -> dict[str, float]:
     """Train one way in this process; give pairs a second and the peak of its memory in GB."""
     with tempfile.TemporaryDirectory() as folder:
         seconds = (peer if asked.way == PEER else ours)(asked, folder)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    peak = side.peak_mb() / 1e3
     if asked.device == "cuda":
         import torch
 

@@ -223,7 +223,7 @@ class Evaluate(Section):
         "same_language@10",
     )
     passage: Literal["sentence", "sentence+context"] = "sentence"
-    block_mb: Positive = 256  # memory of one block of scores
+    block_mb: Positive = 64  # memory of one block of scores
     memory_mb: Positive = 4096  # a corpus that needs more is streamed
     margin: Literal["absolute", "ratio", "distance"] = "absolute"  # mining: of cosines, or over
     # the mean one of the neighbours

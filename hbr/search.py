@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import faiss
 
 
+CACHED = 2**21  # scores that a processor's cache holds
+
+
 class Ranks(NamedTuple):
     """The rank of every relevant passage of every query: arrays (pairs,), query by query.
 
@@ -50,7 +53,7 @@ def exact_ranks(
     blocks: Sequence[slice],
     *,
     top: int = 0,
-    block_mb: int = 256,
+    block_mb: int = 64,
     device: torch.device | str = "cpu",
 ) -> Iterator[Ranks]:
     """Yield the exact ranks of the relevant passages and the `top` first, some queries at a time.
@@ -63,18 +66,21 @@ def exact_ranks(
     corpus = _tensor(passages).to(device)
     again, first = _repeated(passages)
     size = max(1, block_mb * 2**20 // (4 * len(passages)))
-    block_of = np.zeros(len(passages), dtype=np.int64)
-    for number, block in enumerate(blocks):
-        block_of[block] = number
+    held = torch.empty((min(size, len(queries)), len(passages)), device=device)
+    room = _room(held)
     for at in range(0, len(queries), size):
         some = _tensor(queries[at : at + size]).to(device)
-        scores = some @ corpus.T
+        scores = torch.mm(some, corpus.T, out=held[: len(some)])
         scores[:, again] = scores[:, first]
         begin, end = np.searchsorted(query, [at, at + len(some)])
         lines, places = query[begin:end] - at, passage[begin:end]
-        counts = _count_before(scores, lines, places, blocks)
-        own = counts[np.arange(len(places)), block_of[places]]
-        yield Ranks(lines + at, places, own + 1, counts.sum(1) + 1, first_of(scores, top)[1])
+        pool = _count_before(scores, lines, places, room)
+        own = np.empty_like(pool)
+        for block in blocks:
+            inside = np.flatnonzero((places >= block.start) & (places < block.stop))
+            within = lines[inside], places[inside] - block.start
+            own[inside] = _count_before(scores[:, block], *within, room)
+        yield Ranks(lines + at, places, own + 1, pool + 1, first_of(scores, top)[1])
 
 
 def _repeated(passages: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -82,39 +88,66 @@ def _repeated(passages: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     A matrix product may round the same sum in two columns differently, and a tie must be one.
     """
-    lines = np.ascontiguousarray(passages)
-    keys = lines.view(np.dtype((np.void, lines.dtype.itemsize * lines.shape[1]))).ravel()
-    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    lines = np.asarray(passages)
+    prints = np.fromiter((hash(line.tobytes()) for line in lines), np.int64, len(lines))
+    _, first, which = np.unique(prints, return_index=True, return_inverse=True)
     first_of = first[which]
     again = np.flatnonzero(first_of != np.arange(len(passages)))
+    again = again[[np.array_equal(lines[i], lines[first_of[i]]) for i in again.tolist()]]
     return again, first_of[again]
 
 
+def _room(scores: Tensor) -> Tensor:
+    """Give memory for as many flags as scores are compared at a time, as a processor's cache holds.
+
+    Flags are floats, whose comparisons and sums are vectorised; float32 counts up to 2**24.
+    """
+    count = scores.numel() if scores.is_cuda else max(CACHED, scores.shape[1])
+    dtype = torch.float32 if scores.shape[1] <= 2**24 else torch.float64
+    return torch.empty(count, dtype=dtype, device=scores.device)
+
+
 def _count_before(
-    scores: Tensor, lines: np.ndarray, relevant: np.ndarray, blocks: Sequence[slice]
+    scores: Tensor, lines: np.ndarray, places: np.ndarray, room: Tensor
 ) -> np.ndarray:
-    """Count, for each pair and block, the passages ranked before the pair's: (pairs, blocks)."""
-    counts = np.zeros((len(lines), len(blocks)), dtype=np.int64)
-    for slot in slots_of(lines):  # at most one pair per line
-        on, at = torch.from_numpy(lines[slot]), torch.from_numpy(relevant[slot])
-        part = scores if len(on) == len(scores) else scores[on.to(scores.device)]
-        own = part.gather(1, at[:, None].to(part.device))
-        higher = (part > own).view(torch.uint8)
-        counts[slot] = _sums(higher, blocks)
-        ties = (part >= own).view(torch.uint8).sum(1, dtype=torch.int32) - higher.sum(
-            1, dtype=torch.int32
-        )
-        if (tied := torch.nonzero(ties > 1).flatten()).numel():
-            before = (
-                torch.arange(part.shape[1], device=part.device) < at.to(part.device)[tied, None]
-            )
-            equal = (part[tied] == own[tied]) & before
-            counts[slot[tied.cpu().numpy()]] += _sums(equal.view(torch.uint8), blocks)
+    """Count the passages that rank before each pair's: (pairs,)."""
+    counts = np.empty(len(lines), dtype=np.int64)
+    size = len(room) // max(1, scores.shape[1])
+    for start in range(0, len(scores), size):
+        begin, end = np.searchsorted(lines, [start, start + size])
+        some = scores[start : start + size]
+        for slot in slots_of(lines[begin:end]):  # at most one pair per line
+            pair = begin + slot
+            on, at = lines[pair] - start, torch.from_numpy(places[pair]).to(scores.device)
+            part = some if len(on) == len(some) else some[torch.from_numpy(on).to(scores.device)]
+            flags = room[: part.numel()].view(part.shape)
+            counts[pair] = _before(part, at, flags).cpu().numpy()
     return counts
 
 
+def _before(scores: Tensor, at: Tensor, flags: Tensor) -> Tensor:
+    """Count, in each line, the scores that rank before the one `at` a place: (lines,).
+
+    What stands before all of the places counts if it is as high, what stands behind them if it is
+    higher; in between, equal ones are looked at. `flags` (lines, passages) is memory to work in.
+    """
+    own = scores.gather(1, at[:, None])
+    low, high = int(at.min()), int(at.max()) + 1
+    torch.ge(scores[:, :low], own, out=flags[:, :low])
+    torch.gt(scores[:, low:], own, out=flags[:, low:])
+    count = flags.sum(1).long()
+    between = scores[:, low:high]
+    equal = torch.eq(between, own, out=flags[:, low:high]).sum(1)
+    if (tied := torch.nonzero(equal > 1).flatten()).numel():
+        before = torch.arange(low, high, device=at.device) < at[tied, None]
+        count[tied] += ((between[tied] == own[tied]) & before).sum(1)
+    return count
+
+
 def _tensor(vectors: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.array(vectors, dtype=np.float32))  # a copy: maps are read-only
+    return torch.from_numpy(
+        np.require(vectors, np.float32, ["C", "W"])
+    )  # maps are read-only: copied
 
 
 def slots_of(lines: np.ndarray) -> Iterator[np.ndarray]:
@@ -125,13 +158,8 @@ def slots_of(lines: np.ndarray) -> Iterator[np.ndarray]:
         yield np.flatnonzero(nth == n)
 
 
-def _sums(flags: Tensor, blocks: Sequence[slice]) -> np.ndarray:
-    parts = [flags[:, block].sum(1, dtype=torch.int32) for block in blocks]
-    return torch.stack(parts, dim=1).cpu().numpy()
-
-
 def top_k(
-    queries: np.ndarray, passages: np.ndarray, k: int, *, block_mb: int = 256
+    queries: np.ndarray, passages: np.ndarray, k: int, *, block_mb: int = 64
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield scores and positions of the k best passages, both (some queries, k), best first.
 

@@ -99,6 +99,14 @@ def test_equal_passages_among_others_rank_in_their_order():
         assert (np.diff(found.pool.reshape(3, 3)) == 1).all()
 
 
+def test_vectors_that_only_look_equal_keep_their_scores(monkeypatch):
+    monkeypatch.setattr("hbr.search.hash", lambda _: 0, raising=False)
+    passages = np.eye(4, dtype=np.float32)
+    pairs = np.arange(4), np.arange(4)
+    found = joined(*exact_ranks(passages, passages, pairs, [slice(0, 4)]))
+    assert found.pool.tolist() == [1, 1, 1, 1]
+
+
 def test_ranks_by_hand():
     passages = np.array([[0, 1], [1, 0], [1, 0], [0, 1], [1, 0]], dtype=np.float32)
     pairs = np.array([0, 0, 0, 1]), np.array([0, 2, 4, 3])
