@@ -827,10 +827,14 @@ def _show_study(study: Any, every: list[Any], folder: Path) -> None:
     page, numbers = folder / "report.html", folder / "report.json"
     text = write(report, "json")
     if not page.exists() or not numbers.exists() or numbers.read_text() != text:
+        from hbr.report.figures import figures
+
+        folder.mkdir(parents=True, exist_ok=True)
+        drawn = list(figures(report))
         for form, suffix in SUFFIX.items():
-            shown = text if form == "json" else write(report, form)
+            shown = text if form == "json" else write(report, form, drawn)
             write_atomic(folder / f"report.{suffix}", shown)
-        draw(report, folder / "figures")
+        draw(report, folder / "figures", drawn)
     say(f"report: {page}, .md, .tex, .csv, .json; figures/")
 
 

@@ -397,8 +397,9 @@ def summarise(plan: Plan, batches: int) -> Summary:
     pairs: Counter[tuple[str, str]] = Counter()
     seen = [np.zeros(len(data.group), dtype=np.int64) for data in plan.datasets]
     masked = 0
-    drawn = [plan.batch(step) for step in range(batches)]
-    for batch in drawn:
+
+    def counted(batch: Batch) -> Batch:
+        nonlocal masked
         data = plan.datasets[batch.dataset]
         modes[batch.mode] += 1
         codes = batch.query_language * len(data.languages) + batch.passage_language
@@ -408,6 +409,9 @@ def summarise(plan: Plan, batches: int) -> Summary:
         seen[batch.dataset][batch.rows] += 1
         _, counts = np.unique(np.asarray(data.group)[batch.rows], return_counts=True)
         masked += int((counts * (counts - 1)).sum())
+        return batch
+
+    digest = plan_hash(counted(plan.batch(step)) for step in range(batches))  # none is kept
     queries: Counter[str] = Counter()
     passages: Counter[str] = Counter()
     for (query_language, passage_language), count in pairs.items():
@@ -426,5 +430,5 @@ def summarise(plan: Plan, batches: int) -> Summary:
             for name, count in zip(names, seen, strict=True)
         },
         masked / max(possible, 1),
-        plan_hash(drawn),
+        digest,
     )

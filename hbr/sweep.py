@@ -6,7 +6,8 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -247,7 +248,8 @@ def sweep(stale: list[Cell], logs: Path, jobs: int) -> dict[str, str]:
     logs.mkdir(parents=True, exist_ok=True)
     failed: dict[str, str] = {}
     with Progress("sweep", len(stale), "cells") as progress:
-        for number, (cell, error, seconds) in enumerate(_outcomes(stale, logs, jobs), start=1):
+        outcomes = _outcomes(_spread(stale), logs, jobs)
+        for number, (cell, error, seconds) in enumerate(outcomes, start=1):
             name = slug(cell.config)
             if error:
                 failed[name] = error
@@ -255,6 +257,16 @@ def sweep(stale: list[Cell], logs: Path, jobs: int) -> dict[str, str]:
             say(f"[{number}/{len(stale)}] {name}: {state}")
             progress.advance()
     return failed
+
+
+def _spread(cells: Iterable[Cell]) -> list[Cell]:
+    """Order cells so that neighbours differ in their encoder: one would wait until it is made."""
+    seen: Counter[str] = Counter()
+    turns = []
+    for cell in cells:
+        turns.append((seen[cell.config.encoder.name], cell))
+        seen[cell.config.encoder.name] += 1
+    return [cell for _, cell in sorted(turns, key=lambda turn: turn[0])]
 
 
 def _outcomes(todo: list[Cell], logs: Path, jobs: int) -> Iterator[tuple[Cell, str | None, float]]:

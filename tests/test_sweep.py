@@ -50,6 +50,14 @@ def test_a_grid_becomes_its_product_and_the_untrained_encoders(tmp_path: Path) -
     assert {config.train.steps for config in found} == {2}
 
 
+def test_cells_side_by_side_do_not_wait_for_one_encoder(tmp_path: Path) -> None:
+    text = STUDY.replace("seed: [0, 1]", "encoder: [xlm-r-tiny, labse-tiny]\n      seed: [0, 1]")
+    cells = sweep.cells(read_study(study(tmp_path, text)), tmp_path, {})
+    done = sweep._spread(cells)
+    assert [cell.config.encoder.name for cell in done] == ["xlm-r-tiny", "labse-tiny"] * 5
+    assert sorted(map(repr, done)) == sorted(map(repr, cells))
+
+
 def test_cells_that_are_the_same_run_stand_once(tmp_path: Path) -> None:
     text = STUDY.replace("seed: [0, 1]", "alpha: [0.2, 0.8]")
     found = configs(read_study(study(tmp_path, text)), {})

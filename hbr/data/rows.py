@@ -439,7 +439,8 @@ class Tokens:
 
     def texts(self, role: str, cells: Iterable[int]) -> list[np.ndarray]:
         """Give the token ids of some cells of a role."""
-        flat, offsets = self.flat[role], self.offsets[role]
+        # plain arrays over the maps: a slice of a map takes several times as long
+        flat, offsets = np.asarray(self.flat[role]), np.asarray(self.offsets[role])
         return [flat[offsets[i] : offsets[i + 1]] for i in cells]
 
 

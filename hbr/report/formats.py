@@ -1,6 +1,7 @@
 """A report in every form that it is asked for."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ from hbr.report.table import fitting, to_csv, to_latex, to_markdown, to_plain, t
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from hbr.report.figures import Drawn
 
 FORMATS = ("table", "markdown", "latex", "csv", "json", "html")
 SUFFIX = {"markdown": "md", "latex": "tex", "csv": "csv", "html": "html", "json": "json"}
@@ -27,8 +30,11 @@ def show(report: Report, console: "Console") -> None:
         console.print(report.statistics, style="dim", markup=False, highlight=False)
 
 
-def write(report: Report, form: str) -> str:
-    """Write a report as text in one of the formats, all but `table`."""
+def write(report: Report, form: str, drawn: "Iterable[Drawn] | None" = None) -> str:
+    """Write a report as text in one of the formats, all but `table`.
+
+    Its figures are drawn unless they are given.
+    """
     if form == "markdown":
         told = f"{report.statistics}\n" if report.verdicts and report.statistics else ""
         parts = [*map(to_markdown, report.tables), verdicts.to_markdown(report.verdicts), told]
@@ -45,7 +51,7 @@ def write(report: Report, form: str) -> str:
         return json.dumps(plain(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     from hbr.report.html import page
 
-    return page(report)
+    return page(report, drawn)
 
 
 def plain(report: Report) -> dict[str, Any]:
@@ -60,10 +66,14 @@ def plain(report: Report) -> dict[str, Any]:
     }
 
 
-def draw(report: Report, folder: Path) -> list[Path]:
-    """Draw a report's figures as PNG and PDF in a folder; give their paths."""
+def draw(report: Report, folder: Path, drawn: "Iterable[Drawn] | None" = None) -> list[Path]:
+    """Write a report's figures as PNG and PDF in a folder; give their paths.
+
+    They are drawn unless they are given.
+    """
     from hbr.report import plots
     from hbr.report.figures import figures
 
     folder.mkdir(parents=True, exist_ok=True)
-    return [path for f in figures(report) for path in plots.save(f.figure, folder / f.name)]
+    shown = figures(report) if drawn is None else drawn
+    return [path for f in shown for path in plots.save(f.figure, folder / f.name)]

@@ -1,6 +1,7 @@
 """A report as one HTML file that needs nothing from outside: tables, verdicts, figures."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ from hbr.report.verdicts import SIGN, effect, interval, p_text
 View = dict[str, Any]
 
 
-def page(report: Report) -> str:
-    """Write a report as one HTML page; equal reports give equal bytes."""
+def page(report: Report, drawn: Iterable[Drawn] | None = None) -> str:
+    """Write a report as one HTML page; equal reports give equal bytes.
+
+    Its figures are drawn unless they are given.
+    """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -33,7 +37,7 @@ def page(report: Report) -> str:
         tally=[(SIGN[status], status, statuses.count(status)) for status in SIGN],
         verdicts=[_verdict(verdict) for verdict in report.verdicts],
         tables=[_table(table) for table in report.tables],
-        figures=[_figure(drawn) for drawn in figures(report)],
+        figures=[_figure(one) for one in (figures(report) if drawn is None else drawn)],
         facts=list(dict.fromkeys(key for run in report.provenance for key in run)),
     )
 

@@ -386,6 +386,7 @@ def svg(figure: Figure) -> str:
     """Give a figure to stand inside a page: texts as shapes, ids that no other figure has."""
     out = io.StringIO()
     with _style():
+        _lay_out(figure)
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(out, format="svg", metadata=nothing)
     text = out.getvalue()
@@ -401,9 +402,17 @@ def save(figure: Figure, path: Path) -> list[Path]:
     """Write `path` with .png and .pdf added; the same figure gives the same bytes."""
     paths = [path.with_name(path.name + suffix) for suffix in (".png", ".pdf")]
     with _style():
+        _lay_out(figure)
         figure.savefig(paths[0], metadata={"Software": None})
         figure.savefig(paths[1], metadata={"CreationDate": None})
     return paths
+
+
+def _lay_out(figure: Figure) -> None:
+    """Lay a figure out for all the forms it is written in, each of which would do it again."""
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+        figure.set_layout_engine(None)
 
 
 class _Numbers(ScalarFormatter):

@@ -324,7 +324,9 @@ class Fit:
     def _encode(self, texts: list[np.ndarray], seed: int, shift: Tensor | None) -> Tensor:
         if not texts:  # no row of this rank has a given negative
             return torch.zeros(0, self.encoder.width, device=self.device, requires_grad=True)
-        torch.manual_seed(seed)  # dropout
+        # dropout; for GPUs that are not there torch.manual_seed writes down the stack, every time
+        cpu = self.device.type == "cpu"
+        (torch.default_generator.manual_seed if cpu else torch.manual_seed)(seed)
         with autocast(self.device, self.settings.precision):
             return self.encoder.encode(texts, self.device, shift, unpadded=self.unpadded)
 

@@ -116,6 +116,15 @@ def test_equal_input_gives_equal_bytes(draw, tmp_path):
 
 
 @every_figure
+def test_the_order_in_which_forms_are_written_changes_none(draw, tmp_path):
+    one, other = draw(), draw()
+    svg, saved = plots.svg(one), plots.save(one, tmp_path / "a")
+    again = plots.save(other, tmp_path / "b")
+    assert [path.read_bytes() for path in saved] == [path.read_bytes() for path in again]
+    assert plots.svg(other) == svg
+
+
+@every_figure
 def test_drawing_changes_no_setting_of_matplotlib(draw):
     before = dict(matplotlib.rcParams)
     plots.svg(draw())

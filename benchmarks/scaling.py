@@ -1,0 +1,343 @@
+"""Cost against size: CPU seconds and peak memory of plan, train step, encode and evaluate.
+
+    python benchmarks/scaling.py [--only WORD] [--json FILE] [--plot FILE.svg]
+
+Each case does 1, 4 and 16 times some work. Each figure is that of a process of its own, on one
+thread: seconds are its CPU's, memory is the highest resident memory above that before the work. An
+exponent is the slope through the three, both axes logarithmic: 1 is linear, 0 is flat. The encoder
+is a random BERT of 4 layers, 128 wide; vectors are 256 wide; data are made up.
+"""
+
+import argparse
+import itertools
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+TIMES = (1, 4, 16)
+LANGUAGES = ("ar", "de", "en", "ru")
+WIDTH = 256
+LENGTHS = {"query": 16, "passage": 64}  # tokens
+Work = Callable[[], object]
+
+
+COLOURS = ("#1b6ca8", "#d1495b", "#2a9d6f")
+FLOOR = {"seconds": 1e-3, "mb": 1.0}
+STYLE: dict[str, Any] = {
+    **{"font.size": 8.5, "axes.titlesize": 9.5, "axes.spines.top": False, "legend.fontsize": 7.5},
+    **{"axes.spines.right": False, "svg.fonttype": "none", "svg.hashsalt": "hbr"},
+}
+LEGEND: dict[str, Any] = {"frameon": False, "handlelength": 1.4, "handletextpad": 0.5}
+
+
+class Case(NamedTuple):
+    """What is made larger, from which size on, and what its exponents should be."""
+
+    stage: str
+    what: str
+    size: int
+    make: Callable[[Path, int], Work]  # a folder and a size to the work
+    seconds: float
+    memory: float
+
+
+def plan(rows: int, batches: int) -> Work:
+    """Make all batches of a run, in ten languages, and count what they hold."""
+    from hbr.sampling import Plan, hybrid_sampler, summarise
+
+    has = np.random.default_rng(0).random((rows, 10), dtype=np.float32) < 0.9
+    languages = tuple(f"l{number}" for number in range(10))
+    data = SimpleNamespace(
+        name="made up",
+        languages=languages,
+        pivot="l0",
+        has=has,
+        group=np.arange(rows),
+        translations=False,
+    )
+    return lambda: summarise(
+        Plan([data], hybrid_sampler(0.5), batch_size=64, seed=0, steps=batches), batches
+    )
+
+
+def encoder() -> Any:
+    """Make an encoder with random weights."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    from hbr import tiny
+    from hbr.encoders import Encoder, Pooling
+
+    tokenizer = tiny.build("mbert-tiny").tokenizer
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        intermediate_size=512,
+    )
+    return Encoder(BertModel(config), tokenizer, Pooling("mean"))
+
+
+def train_step(folder: Path, size: int, chunk: int | None) -> Work:
+    """Take one optimiser's step on a batch of `size` pairs."""
+    import torch
+
+    from hbr.config import resolve_config
+    from hbr.data.rows import Tokens, open_rows, write_rows
+    from hbr.pipeline import complete, make_plan
+    from hbr.stages.train import Fit, Source
+
+    def fit(name: str, size: int) -> Fit:
+        place = folder / name
+        place.mkdir()
+        count = 2 * size
+        asked, told = (dict.fromkeys(LANGUAGES, text) for text in ("asked", "told"))
+        rows = ({"id": str(i), "query": asked, "passage": told} for i in range(count))
+        write_rows(place, name, rows, "en")
+        rng, cells = np.random.default_rng(0), count * len(LANGUAGES)
+        tokens = Tokens(
+            {role: rng.integers(5, 4000, cells * n, np.int32) for role, n in LENGTHS.items()},
+            {role: np.arange(cells + 1) * n for role, n in LENGTHS.items()},
+        )
+        train = {"batch_size": size, "chunk_size": chunk, "lr": 1e-5}
+        config = complete(resolve_config({"train": train}))
+        opened = open_rows(place)
+        sources, device = [Source(opened, tokens)], torch.device("cpu")
+        plan = make_plan(config, [opened])
+        return Fit(place, config, encoder(), plan, sources, None, device)
+
+    fit("first", 2)._step(0)  # what is loaded and made once
+    measured = fit("measured", size)
+    return lambda: measured._step(0)
+
+
+def encode(folder: Path, size: int) -> Work:
+    """Encode texts into shards of 500."""
+    import torch
+
+    from hbr import encoders
+    from hbr.config import resolve_config
+    from hbr.data import invitro
+    from hbr.stages.encode import encode
+
+    told = itertools.cycle(
+        [text for row in invitro.rows("train") for text in row["query"].values()]
+    )
+    task = made_up(folder / "task", 4, size, told)
+    encoders.save(encoder(), folder / "model", {}, 512)
+    config, device = resolve_config({"encode": {"shard_size": 500}}), torch.device("cpu")
+    encode(place(folder, "first"), folder / "model", config, made_up(folder / "one", 4, 4), device)
+    own = place(folder, "measured")
+    return lambda: encode(own, folder / "model", config, task, device)
+
+
+def evaluate(folder: Path, queries: int, passages: int) -> Work:
+    """Rank in memory, 64 MiB of scores at a time, and write metrics and values by query."""
+    import torch
+
+    from hbr.config import resolve_config
+    from hbr.stages.evaluate import evaluate
+
+    config, device = resolve_config({"evaluate": {"block_mb": 64}}), torch.device("cpu")
+
+    def work(name: str, queries: int, passages: int) -> Work:
+        own = place(folder, name)
+        task = made_up(own / "task", queries, passages)
+        vectors = stack(own / "queries.npy", queries), stack(own / "passages.npy", passages)
+        return lambda: evaluate(own, config, task, vectors, {}, device=device)
+
+    work("first", 100, 100)()
+    return work("measured", queries, passages)
+
+
+def stream(folder: Path, queries: int, passages: int) -> Work:
+    """Rank from disk, 8 MiB of vectors at a time."""
+    from hbr.search import pairs_of
+    from hbr.streaming import streamed_ranks
+
+    def work(name: str, queries: int, passages: int) -> Work:
+        own = place(folder, name)
+        task = made_up(own / "task", queries, passages)
+        asked = np.asarray(stack(own / "queries.npy", queries))
+        told = stack(own / "passages.npy", passages)
+        pairs = pairs_of(task.concept, task.indptr, task.relevant)
+        return lambda: list(streamed_ranks(asked, told, pairs, task.blocks, top=20, chunk_mb=8))
+
+    work("first", 100, 100)()
+    return work("measured", queries, passages)
+
+
+def made_up(folder: Path, queries: int, passages: int, texts: Iterator[str] | None = None) -> Any:
+    """Write and open a task: a concept is asked and answered in every language."""
+    from hbr.data.tasks import Draft, Passage, Query, open_task, write_task
+
+    texts = texts or itertools.repeat("made up")
+    concepts, each = queries // len(LANGUAGES), passages // len(LANGUAGES)
+    draft = Draft(
+        [Query(str(i), code, str(i), "made up") for code in LANGUAGES for i in range(concepts)],
+        (Passage(str(i), code, next(texts)) for code in LANGUAGES for i in range(each)),
+        {str(i): [(code, str(i)) for code in LANGUAGES] for i in range(concepts)},
+        "made up",
+    )
+    folder.mkdir()
+    write_task(folder, "made-up", draft)
+    return open_task(folder, "made up")
+
+
+def stack(path: Path, count: int) -> Any:
+    """Write and open unit vectors on disk: (count, width)."""
+    from hbr.streaming import Stack
+
+    rng = np.random.default_rng(count)
+    file = np.lib.format.open_memmap(path, "w+", np.float32, (count, WIDTH))
+    for at in range(0, count, 4096):
+        some = rng.standard_normal((min(4096, count - at), WIDTH), dtype=np.float32)
+        file[at : at + 4096] = some / np.linalg.norm(some, axis=1, keepdims=True)
+    file.flush()
+    del file
+    return Stack([np.load(path, mmap_mode="r")])
+
+
+def place(folder: Path, name: str) -> Path:
+    """Make a folder."""
+    (folder / name).mkdir()
+    return folder / name
+
+
+CASES = (
+    Case("plan", "batches", 2_000, lambda _, n: plan(50_000, n), 1, 0),
+    Case("plan", "rows", 50_000, lambda _, n: plan(n, 8_000), 0, 1),
+    Case("train step", "pairs", 32, lambda at, n: train_step(at, n, None), 1, 1),
+    Case("train step", "pairs, cached", 32, lambda at, n: train_step(at, n, 16), 1, 0),
+    Case("encode", "texts", 1_000, encode, 1, 0),
+    Case("evaluate", "queries", 1_000, lambda at, n: evaluate(at, n, 16_000), 1, 0),
+    Case("evaluate", "passages", 16_000, lambda at, n: evaluate(at, 1_000, n), 1, 1),
+    Case("evaluate", "passages, streamed", 32_000, lambda at, n: stream(at, 500, n), 1, 0),
+)
+
+
+def own(case: Case, times: int) -> dict[str, float]:
+    """Do the work in this process; give its seconds and memory."""
+    from hbr.talk import set_volume
+
+    set_volume(quiet=True)
+    with tempfile.TemporaryDirectory() as folder:
+        work = case.make(Path(folder), times * case.size)
+        Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+        before, started = resident("VmRSS"), time.process_time()
+        work()
+        return {"seconds": time.process_time() - started, "mb": resident("VmHWM") - before}
+
+
+def resident(name: str) -> float:
+    """Give this process's resident memory, now or at its highest, in MB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) / 1024 for line in lines if line.startswith(name))
+
+
+def exponent(values: list[float]) -> float:
+    """Give the slope of some values over TIMES, both logarithmic."""
+    return float(np.polyfit(np.log(TIMES), np.log(np.maximum(values, 0.1)), 1)[0])
+
+
+def main() -> None:
+    """Measure every case, print a table, and draw it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="Cases that hold this word.")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--from-json", type=Path, help="Draw what was measured before.")
+    parser.add_argument("--own", nargs=2, type=int, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.own:
+        print(json.dumps(own(CASES[asked.own[0]], asked.own[1])))
+        return
+    before = asked.from_json
+    shown = json.loads(before.read_text()) if before else measured(asked.only)
+    if asked.json:
+        asked.json.write_text(json.dumps(shown, indent=1))
+    if asked.plot:
+        draw(shown, asked.plot)
+
+
+def measured(word: str) -> dict[str, dict[str, Any]]:
+    """Measure every case that holds a word, and print a line each."""
+    shown: dict[str, dict[str, Any]] = {}
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    print(f"{'':32}{'from':>7} {'seconds':>24} {'exponent':>9} {'MB':>24} {'exponent':>9}")
+    for number, case in enumerate(CASES):
+        name = f"{case.stage}: {case.what}"
+        if word not in name:
+            continue
+        found = []
+        for times in TIMES:
+            command = [sys.executable, __file__, "--own", str(number), str(times)]
+            done = subprocess.run(
+                command, env=one_thread, stdout=subprocess.PIPE, text=True, check=True
+            )
+            found.append(json.loads(done.stdout.splitlines()[-1]))
+        shown[name] = {"from": case.size}
+        line = f"{name:32}{case.size:7,}"
+        for key, should in (("seconds", case.seconds), ("mb", case.memory)):
+            values = [one[key] for one in found]
+            shown[name][key] = values
+            shown[name][f"{key} exponent"] = exponent(values)
+            shown[name][f"{key} exponent should be"] = should
+            line += f" {' '.join(f'{value:7,.2f}' for value in values):>24} {exponent(values):9.2f}"
+        print(line, flush=True)
+    return shown
+
+
+def draw(shown: dict[str, dict[str, Any]], path: Path) -> None:
+    """Draw seconds and memory over the amount of work, a column a stage, all axes logarithmic."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.rcParams.update(STYLE)
+    stages = list(dict.fromkeys(name.partition(": ")[0] for name in shown))
+    figure = Figure(figsize=(9, 5.2), layout="constrained")
+    panels = figure.subplots(2, len(stages), squeeze=False, sharex=True, sharey="row")
+    for column, stage in zip(panels.T, stages, strict=True):
+        column[0].set_title(stage, fontweight="bold")
+        own = {n.partition(": ")[2]: one for n, one in shown.items() if n.startswith(f"{stage}:")}
+        for axes, key in zip(column, ("seconds", "mb"), strict=True):
+            for (what, one), colour, marker in zip(own.items(), COLOURS, "osD", strict=False):
+                label = f"{what}, from {one['from']:,}"
+                style = {"color": colour, "marker": marker, "ms": 5, "lw": 1.6, "label": label}
+                axes.plot(TIMES, np.maximum(one[key], FLOOR[key]), **style, zorder=3)
+        column[1].set_xlabel("work")
+        column[1].legend(loc="upper left", bbox_to_anchor=(-0.12, -0.26), **LEGEND)
+    for axes, label in zip(panels[:, 0], ("CPU seconds", "peak memory, MB"), strict=True):
+        axes.set_ylabel(label)
+    for axes in panels.flat:
+        axes.set(xscale="log", yscale="log", xlim=(0.8, 20))
+        axes.set_xticks(TIMES, [f"×{times}" for times in TIMES])
+        axes.minorticks_off()
+        axes.yaxis.set_major_formatter("{x:,g}")
+        axes.grid(axis="y", color="#e3e3e3", lw=0.6)
+    for line in panels:
+        low, high = line[0].get_ylim()
+        starts = low / 16 * 4.0 ** np.arange(math.log(16 * high / low, 4) + 1)
+        ends = np.array([[start / 2, start * 32, math.nan] for start in starts]).ravel()
+        across = np.tile([0.5, 32, math.nan], len(starts))
+        for axes in line:  # all lines at once, each a factor of 4 above the last
+            axes.plot(across, ends, color="#d5d5d5", lw=0.8, ls=(0, (4, 3)), zorder=1)
+            axes.set_ylim(low, high)
+    figure.suptitle("Cost against size: dashed lines rise in proportion to the work", fontsize=10)
+    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+if __name__ == "__main__":
+    main()
