@@ -5,6 +5,7 @@ tokenizer at the top, `modules.json` naming pooling, dense layer and normalisati
 """
 
 import json
+import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -134,6 +135,19 @@ class Encoder(nn.Module):
 def _mean(hidden: Tensor, mask: Tensor) -> Tensor:
     weights = mask[..., None].to(hidden.dtype)
     return (hidden * weights).sum(1) / weights.sum(1)
+
+
+def tell_precision(device: torch.device, precision: str) -> None:
+    """Say so where bfloat16 is asked for and a processor has no instructions for it."""
+    if precision != "bf16":
+        return
+    if device.type == "cuda":
+        has = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        x86 = platform.machine().lower() in ("x86_64", "amd64")
+        has = not x86 or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    if not has:
+        say("bf16: this processor has no instructions for it; fp32 may be quicker")
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

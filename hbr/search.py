@@ -145,9 +145,8 @@ def _before(scores: Tensor, at: Tensor, flags: Tensor) -> Tensor:
 
 
 def _tensor(vectors: np.ndarray) -> Tensor:
-    return torch.from_numpy(
-        np.require(vectors, np.float32, ["C", "W"])
-    )  # maps are read-only: copied
+    writable = np.require(vectors, np.float32, ["C", "W"])  # maps are read-only: copied
+    return torch.from_numpy(writable)
 
 
 def slots_of(lines: np.ndarray) -> Iterator[np.ndarray]:

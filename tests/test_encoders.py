@@ -197,3 +197,17 @@ def test_a_shift_moves_the_words_of_a_text_and_padding_never(
         found, expected = encoder(ids, mask, moved), encoder(other, mask)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
     assert (found[1] - plain[1]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("amx", "machine", "told"),
+    [(False, "x86_64", True), (True, "x86_64", False), (False, "arm64", False)],
+)
+def test_bf16_without_instructions_for_it_is_told(monkeypatch, capsys, amx, machine, told):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    encoders.tell_precision(torch.device("cpu"), "fp32")
+    assert not capsys.readouterr().err
+    encoders.tell_precision(torch.device("cpu"), "bf16")
+    assert ("fp32 may be quicker" in capsys.readouterr().err) == told

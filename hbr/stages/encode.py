@@ -13,7 +13,7 @@ from hbr import ranks
 from hbr.config import Config
 from hbr.config import Encode as EncodeConfig
 from hbr.data.tasks import CHUNK, Task
-from hbr.encoders import Encoder, autocast, budgeted, load
+from hbr.encoders import Encoder, autocast, budgeted, load, tell_precision
 from hbr.errors import UserError
 from hbr.runs import file_digest, write_atomic
 from hbr.streaming import Stack
@@ -40,6 +40,7 @@ def encode(
     ranks.broadcast(None)  # rank 0 has made the folder
     encoder = load(model, normalize=config.encoder.normalize).to(device)
     encoder.unpadded(config.encode.unpadded)  # says so where it cannot
+    tell_precision(device, config.encode.precision)
     asked = pa.table({"id": task.queries["id"], "text": queries}) if queries else task.queries
     sides = {
         "queries": (asked, config.encoder.query_prefix, config.encoder.query_length),

@@ -26,7 +26,7 @@ from hbr.config import Config
 from hbr.config import Train as TrainConfig
 from hbr.data.rows import Rows, Tokens
 from hbr.dropout import quicken
-from hbr.encoders import Encoder, autocast, save, set_attention_dropout
+from hbr.encoders import Encoder, autocast, save, set_attention_dropout, tell_precision
 from hbr.errors import UserError
 from hbr.names import resolve
 from hbr.objectives import Loss, info_nce, symmetric
@@ -111,6 +111,7 @@ class Fit:
         self.words = float(encoder.words.detach().norm(dim=1).mean())
         self.trimmed = self._trim(encoder)
         self.encoder = encoder.to(device).train()
+        tell_precision(device, config.train.precision)
         if config.train.attention_dropout is not None:
             set_attention_dropout(encoder, config.train.attention_dropout)
         if config.train.quick_dropout and not config.train.compile:
