@@ -139,9 +139,9 @@ class Train(Section):
         """Give the settings that decide the trained weights, as plain values.
 
         Settings of other objectives are left out; for one's own objective, those that are as usual.
-        So are those of LATER that change nothing: a run is the same with and without padding but
-        for rounding and the masks of dropout, as it is on one and on two ranks, and a finished one
-        stays valid, whichever it had.
+        So are those of LATER that change nothing: a run is the same with and without padding, quick
+        dropout and a trimmed vocabulary but for rounding and the masks of dropout, as it is on one
+        and on two ranks, and a finished one stays valid, whichever it had.
         """
         every = set().union(*OBJECTIVE_SETTINGS.values())
         idle = every - OBJECTIVE_SETTINGS.get(self.objective, set())

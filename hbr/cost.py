@@ -43,7 +43,13 @@ def _pace_of(config: Config) -> tuple[Any, ...]:
     """Give what decides how long a step and a text take."""
     train = config.train
     step = (train.batch_size, train.accumulate, train.chunk_size, train.precision)
-    return (*config.encoder.model_dump().values(), *step, *config.encode.model_dump().values())
+    way = (train.unpadded, train.quick_dropout, train.attention_dropout, train.compile)
+    return (
+        *config.encoder.model_dump().values(),
+        *step,
+        *way,
+        *config.encode.model_dump().values(),
+    )
 
 
 def _line(cells: list[Cell], notes: dict[str, None]) -> Line:

@@ -23,7 +23,7 @@ def quicken(backbone: Any) -> None:
     for module in backbone.modules():
         for name, child in module.named_children():
             if type(child) is nn.Dropout:
-                setattr(module, name, Dropout(child.p, child.inplace))
+                setattr(module, name, Dropout(child.p, child.inplace).train(child.training))
 
 
 def dropped(x: Tensor, share: float) -> Tensor:

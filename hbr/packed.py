@@ -5,6 +5,8 @@ transformers finds by its name, `NAME`, in the backbone's config; it keeps each 
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
+from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -135,7 +137,7 @@ def _chosen(module: torch.nn.Module, query: Tensor, dropout: float) -> Callable[
     """
     if query.device.type == "cpu":
         return _in_float32 if module.training and query.dtype in HALF else by_length
-    if query.dtype in HALF and not dropout and _varlen() is not None:
+    if query.dtype in HALF and not dropout and query.shape[-1] % 8 == 0 and _varlen() is not None:
         return by_kernel
     return padded
 
@@ -198,9 +200,12 @@ def by_kernel(
     return kernel(*own, row.ends, row.ends, longest, longest, scale=scaling)
 
 
+@cache
 def _varlen() -> Callable[..., Any] | None:
+    """Give torch's kernel, where it has one that takes a scale and the GPU can run it."""
     try:
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:  # before torch 2.10
         return None
-    return varlen_attn
+    known = "scale" in signature(varlen_attn).parameters
+    return varlen_attn if known and torch.cuda.get_device_capability() >= (8, 0) else None

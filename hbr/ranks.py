@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,8 @@ def stop() -> None:
     import torch.distributed as dist
 
     if dist.is_initialized():
-        dist.barrier()
+        with suppress(RuntimeError):  # of another that failed, and has said why
+            dist.barrier()
         dist.destroy_process_group()
 
 

@@ -75,7 +75,7 @@ def exact_ranks(
         begin, end = np.searchsorted(query, [at, at + len(some)])
         lines, places = query[begin:end] - at, passage[begin:end]
         pool = _count_before(scores, lines, places, room)
-        own = np.empty_like(pool)
+        own = np.zeros_like(pool)
         for block in blocks:
             inside = np.flatnonzero((places >= block.start) & (places < block.stop))
             within = lines[inside], places[inside] - block.start

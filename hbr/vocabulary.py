@@ -34,10 +34,11 @@ class Trimmed:
     def __init__(self, encoder: Encoder, seen: np.ndarray) -> None:
         self.encoder, words = encoder, encoder.backbone.get_input_embeddings()
         self.before: Tensor = words.weight.detach()
-        padding = encoder.tokenizer.pad_token_id
-        seen[: padding + 1] = True  # padding keeps its number: positions are counted from it
+        padding = encoder.tokenizer.pad_token_id, words.padding_idx
+        for number in padding:  # which it keeps: positions are counted from it
+            seen[: (-1 if number is None else number) + 1] = True
         self.kept = np.flatnonzero(seen)
-        encoder.places = seen.cumsum() - 1
+        encoder.places = np.where(seen, seen.cumsum() - 1, len(seen))
         self._replace(self.before[self.kept])
 
     def whole(self, shrunk: float) -> None:

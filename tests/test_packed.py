@@ -138,13 +138,15 @@ def test_the_way_follows_from_device_precision_and_mode(monkeypatch: pytest.Monk
     class On:
         """A tensor's kind, on a device that need not be here."""
 
-        def __init__(self, device: str, dtype: torch.dtype) -> None:
+        def __init__(self, device: str, dtype: torch.dtype, width: int) -> None:
             self.device, self.dtype = torch.device(device), dtype
+            self.shape = (1, 4, 9, width)
 
-    def way(device: str, dtype: torch.dtype, *, training: bool, dropout: float) -> str:
-        return packed._chosen(
-            torch.nn.Identity().train(training), On(device, dtype), dropout
-        ).__name__
+    def way(
+        device: str, dtype: torch.dtype, *, training: bool, dropout: float, width: int = 32
+    ) -> str:
+        module, query = torch.nn.Identity().train(training), On(device, dtype, width)
+        return packed._chosen(module, query, dropout).__name__
 
     half, full = torch.bfloat16, torch.float32
     monkeypatch.setattr(packed, "_varlen", lambda: print)
@@ -152,6 +154,7 @@ def test_the_way_follows_from_device_precision_and_mode(monkeypatch: pytest.Monk
     assert way("cpu", half, training=True, dropout=0) == "_in_float32"
     assert way("cpu", full, training=True, dropout=0.1) == "by_length"
     assert way("cuda", half, training=True, dropout=0) == "by_kernel"
+    assert way("cuda", half, training=True, dropout=0, width=12) == "padded"
     assert way("cuda", half, training=True, dropout=0.1) == "padded"
     assert way("cuda", full, training=False, dropout=0) == "padded"
     monkeypatch.setattr(packed, "_varlen", lambda: None)

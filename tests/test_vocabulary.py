@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from hbr import encoders, tiny
+from hbr.stages.train import Fit
 from hbr.vocabulary import Trimmed, used
 from tests.support import beside, hbr, only_run
 
@@ -69,3 +71,29 @@ def test_trimmed_or_not_a_run_learns_the_same(
     one, two = (load_file(run / "model" / "model.safetensors") for run in runs)
     assert {name: v.shape for name, v in one.items()} == {name: v.shape for name, v in two.items()}
     assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-6
+
+
+@pytest.mark.slow
+def test_a_trimmed_run_that_stopped_goes_on_to_the_same_bytes(
+    rows_file: Callable[..., Path],
+    world: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows, step = rows_file(count=20), Fit._step
+    words = [*FEW, "--encoder", "mbert-tiny", "--data", rows, "--set", "train.checkpoint_every=5"]
+    whole, broken = (beside(world, tmp_path / name) for name in ("whole", "broken"))
+    assert hbr(*words, "--output-dir", whole).code == 0
+
+    def stops(fit: Fit, number: int) -> dict[str, Any]:
+        if number == 7:
+            raise RuntimeError("stopped")
+        return step(fit, number)
+
+    monkeypatch.setattr(Fit, "_step", stops)
+    assert hbr(*words, "--output-dir", broken).code == 1
+    monkeypatch.setattr(Fit, "_step", step)
+    said = hbr(*words, "--output-dir", broken)
+    assert "goes on from step 5" in said.err
+    one, two = (only_run(place) / "model" / "model.safetensors" for place in (whole, broken))
+    assert one.read_bytes() == two.read_bytes()

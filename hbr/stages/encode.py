@@ -159,7 +159,9 @@ def _vectors(
     vectors = np.empty((len(texts), encoder.width), dtype=np.float32)
     lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
     unpadded = settings.unpadded and encoder.packs
-    batches = budgeted(lengths, settings.token_budget, unpadded=unpadded)
+    # a GPU may pad for attention alone
+    spare = unpadded and device.type == "cpu"
+    batches = budgeted(lengths, settings.token_budget, unpadded=spare)
     # one block for all batches: weights are rounded once, not in each
     with autocast(device, settings.precision):
         for some in batches:

@@ -10,7 +10,7 @@ import torch
 
 from hbr.config import Config
 from hbr.dropout import quicken
-from hbr.encoders import autocast, load
+from hbr.encoders import autocast, load, set_attention_dropout
 from hbr.objectives import info_nce
 
 LONG_ENOUGH = 1.0  # seconds that something is measured for
@@ -40,12 +40,15 @@ def pace(folder: Path, config: Config, lengths: tuple[int, int], device: torch.d
     asked, told = (
         list(rng.integers(0, len(encoder.tokenizer), (pairs, length))) for length in lengths
     )
-    if settings.quick_dropout:
+    if settings.attention_dropout is not None:
+        set_attention_dropout(encoder, settings.attention_dropout)
+    if settings.quick_dropout and not settings.compile:
         quicken(encoder.backbone)
+    unpadded = settings.unpadded and not settings.compile
 
     def learn() -> None:
         with autocast(device, settings.precision):
-            vectors = [encoder.encode(t, device, unpadded=settings.unpadded) for t in (asked, told)]
+            vectors = [encoder.encode(t, device, unpadded=unpadded) for t in (asked, told)]
         info_nce(*vectors).backward()
 
     @torch.inference_mode()

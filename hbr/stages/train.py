@@ -594,5 +594,6 @@ def _load_weights(encoder: torch.nn.Module, weights: dict[str, Tensor], path: Pa
         encoder.load_state_dict(weights)
     except RuntimeError as error:
         raise UserError(
-            f"{path} is the checkpoint of another encoder; start again with --no-resume"
+            f"{path} is the checkpoint of another encoder, or of an older hbr; "
+            "start again with --no-resume"
         ) from error
