@@ -11,10 +11,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 LOW = ("errors", "talk", "names", "presets", "config", "runs")
 PARTS = (
-    *("adversary", "alignment", "bias", "claims", "data", "diagnosis", "dropout", "encoders"),
-    *("fairness", "gradcache", "languages", "metrics", "mining", "objectives", "packed", "perturb"),
-    *("probe", "ranks", "recipes", "references", "report", "sampling", "search", "significance"),
-    *("streaming", "tiny", "vocabulary"),
+    *("adversary", "alignment", "allocator", "bias", "claims", "data", "diagnosis", "dropout"),
+    *("encoders", "fairness", "gradcache", "languages", "metrics", "mining", "objectives"),
+    *("packed", "perturb", "probe", "ranks", "recipes", "references", "report", "sampling"),
+    *("search", "significance", "streaming", "tiny", "vocabulary"),
 )
 HIGH = ("stages", "pipeline", "sweep", "cost", "bundle", "prepared", "cli", "__main__")
 LEVEL = {"errors": 0, "talk": 1, "names": 1, "presets": 1, "config": 2, "runs": 2}

@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from hbr import ranks
+from hbr.allocator import keep_freed
 from hbr.config import Config
 from hbr.config import Train as TrainConfig
 from hbr.data.rows import Rows, Tokens
@@ -112,6 +113,8 @@ class Fit:
         self.trimmed = self._trim(encoder)
         self.encoder = encoder.to(device).train()
         tell_precision(device, config.train.precision)
+        if device.type == "cpu":
+            keep_freed()
         if config.train.attention_dropout is not None:
             set_attention_dropout(encoder, config.train.attention_dropout)
         if config.train.quick_dropout and not config.train.compile:
