@@ -22,13 +22,6 @@ Run = Callable[..., Any]  # token ids and mask to vectors
 LENGTH = 256  # tokens at most
 
 
-class Silent:
-    """Progress that nobody sees."""
-
-    def advance(self, *_: object) -> None:
-        """Say nothing."""
-
-
 def compiled(asked: argparse.Namespace) -> dict[str, Run]:
     """Give what ONNX Runtime and OpenVINO make of the encoder at a precision."""
     import onnxruntime
@@ -90,7 +83,7 @@ def own(asked: argparse.Namespace) -> dict[str, float]:
 
     def hbr(*, unpadded: bool, budget: int) -> np.ndarray:
         settings = Encode(precision=asked.precision, unpadded=unpadded, token_budget=budget)
-        return _vectors(ours, texts, LENGTH, settings, device, Silent())
+        return _vectors(ours, texts, LENGTH, settings, device, side.Silent())
 
     def peer(size: int) -> np.ndarray:
         return theirs.encode(texts, batch_size=size, show_progress_bar=False)
@@ -125,21 +118,15 @@ def own(asked: argparse.Namespace) -> dict[str, float]:
 
 def main() -> None:
     """Run every case, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--encoder", type=Path)
-    parser.add_argument("--shape", choices=side.SHAPES, default="minilm")
-    parser.add_argument("--texts", type=Path)
+    parser = side.parser(__doc__)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--budgets", type=int, nargs="+", default=[1024, 2048, 4096])
     parser.add_argument("--batches", type=int, nargs="+", default=[16, 32, 64])  # the peer's
     parser.add_argument("--kind", nargs="+", default=["sentences", "contexts"])
-    parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"])
     parser.add_argument("--allocator", nargs="+", default=list(side.MALLOC))
     parser.add_argument("--compiled", action="store_true", help="ONNX Runtime and OpenVINO too")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--one-thread", action="store_true", help="and count its CPU seconds")
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--own", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.own:

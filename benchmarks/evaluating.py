@@ -356,7 +356,7 @@ def own(asked: argparse.Namespace, way: str) -> dict[str, Any]:
     figures = {
         name: {metric: values[metric] for metric in SHARED} for name, values in found.items()
     }
-    return {"seconds": min(seconds) / share, "peak_mb": side.peak_mb(), "figures": figures}
+    return {"seconds": min(seconds) / share, "peak_mb": side.resident_mb(), "figures": figures}
 
 
 def farthest(one: Figures, other: Figures) -> float:

@@ -23,6 +23,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
+import side
 
 TIMES = (1, 4, 16)
 LANGUAGES = ("ar", "de", "en", "ru")
@@ -236,15 +237,9 @@ def own(case: Case, times: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         work = case.make(Path(folder), times * case.size)
         Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
-        before, started = resident("VmRSS"), time.process_time()
+        before, started = side.resident_mb("VmRSS"), time.process_time()
         work()
-        return {"seconds": time.process_time() - started, "mb": resident("VmHWM") - before}
-
-
-def resident(name: str) -> float:
-    """Give this process's resident memory, now or at its highest, in MB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(float(line.split()[1]) / 1024 for line in lines if line.startswith(name))
+        return {"seconds": time.process_time() - started, "mb": side.resident_mb() - before}
 
 
 def exponent(values: list[float]) -> float:

@@ -14,7 +14,6 @@ import io
 import json
 import math
 import tempfile
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -69,14 +68,13 @@ def alone(seen: Counter[tuple[Any, ...]], device: str, rounds: int) -> float:
 
 def clock(way: Any, device: str, rounds: int) -> float:
     """Give the fewest seconds a way took, after one turn that does not count."""
-    found = []
-    for _ in range(rounds + 1):
-        started = time.perf_counter()
+
+    def done() -> None:
         way()
         if device == "cuda":
             torch.cuda.synchronize()
-        found.append(time.perf_counter() - started)
-    return min(found[1:])
+
+    return side.shortest({"": done}, rounds)[""]
 
 
 def encoding(asked: argparse.Namespace, precision: str) -> tuple[float, Products]:
@@ -85,10 +83,9 @@ def encoding(asked: argparse.Namespace, precision: str) -> tuple[float, Products
     device = torch.device(asked.device)
     encoder = encoders.load(asked.encoder).to(device)
     settings = Encode(precision=precision, token_budget=asked.budget)
-    silent = argparse.Namespace(advance=lambda *_: None)
 
     def way() -> None:
-        _vectors(encoder, texts, 256, settings, device, silent)
+        _vectors(encoder, texts, 256, settings, device, side.Silent())
 
     with Products() as products:
         way()
@@ -108,20 +105,15 @@ def steps(asked: argparse.Namespace, precision: str, way: str) -> tuple[float, P
 
 def main() -> None:
     """Run every case, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--encoder", type=Path)
-    parser.add_argument("--shape", choices=side.SHAPES, default="xlm-r-base")
-    parser.add_argument("--texts", type=Path)
+    parser = side.parser(__doc__)
+    parser.set_defaults(shape="xlm-r-base")
     parser.add_argument("--count", type=int, default=100, help="pairs that are encoded")
     parser.add_argument("--budget", type=int, default=4096)
     parser.add_argument("--batch-size", type=int, default=100)
     parser.add_argument("--chunk-size", type=int)
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--kind", choices=side.KINDS, default="sentences")
-    parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"])
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     rows: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as place:

@@ -4,6 +4,7 @@ A way is timed in turns with all others, and its shortest time counts: what else
 only ever adds to it.
 """
 
+import argparse
 import json
 import os
 import random
@@ -54,11 +55,30 @@ def child(words: list[str], allocator: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def peak_mb() -> float:
-    """Give the most memory that this process had resident; Linux alone tells it of a child."""
+def resident_mb(name: str = "VmHWM") -> float:
+    """Give this process's resident memory: the most it had, or what it has now (`VmRSS`)."""
     # not `ru_maxrss`: a child starts with its parent's
     told = Path("/proc/self/status").read_text()
-    return int(told.partition("VmHWM:")[2].split()[0]) / 1024
+    return int(told.partition(f"{name}:")[2].split()[0]) / 1024
+
+
+def parser(told: str | None) -> argparse.ArgumentParser:
+    """Give the options of every benchmark of an encoder; `told` is the script's docstring."""
+    made = argparse.ArgumentParser(description=told)
+    made.add_argument("--encoder", type=Path)
+    made.add_argument("--shape", choices=SHAPES, default="minilm")
+    made.add_argument("--texts", type=Path)
+    made.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    made.add_argument("--precision", nargs="+", default=["fp32", "bf16"])
+    made.add_argument("--json", type=Path)
+    return made
+
+
+class Silent:
+    """Progress that nobody sees."""
+
+    def advance(self, *_: object) -> None:
+        """Say nothing."""
 
 
 def pairs(folder: Path | None, kind: str, count: int | None = None) -> list[tuple[str, str]]:

@@ -114,7 +114,7 @@ def own(asked: argparse.Namespace) -> dict[str, float]:
     """Train one way in this process; give pairs a second and the peak of its memory in GB."""
     with tempfile.TemporaryDirectory() as folder:
         seconds = (peer if asked.way == PEER else ours)(asked, folder)
-    peak = side.peak_mb() / 1e3
+    peak = side.resident_mb() / 1e3
     if asked.device == "cuda":
         import torch
 
@@ -124,21 +124,15 @@ def own(asked: argparse.Namespace) -> dict[str, float]:
 
 def main() -> None:
     """Run every case, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--encoder", type=Path)
-    parser.add_argument("--shape", choices=side.SHAPES, default="minilm")
-    parser.add_argument("--texts", type=Path)
+    parser = side.parser(__doc__)
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--batch-size", type=int, default=100)
     parser.add_argument("--chunk-size", type=int, help="gradient caching; none without")
     parser.add_argument("--length", type=int, default=128)
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--kind", choices=["sentences", "contexts"], default="sentences")
-    parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"])
     parser.add_argument("--allocator", nargs="+", choices=side.MALLOC, default=list(side.MALLOC))
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--way", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     asked.pairs = asked.steps * asked.batch_size

@@ -16,6 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hbr import packed
+from hbr.config import Train
+from hbr.dropout import quicken
 from hbr.errors import UserError, first_line
 from hbr.talk import say
 
@@ -166,6 +168,14 @@ def budgeted(lengths: np.ndarray, budget: int, *, unpadded: bool = False) -> Ite
             count = max(1, int(np.searchsorted(before, before[at] + budget, "right")) - 1 - at)
         yield order[at : at + count]
         at += count
+
+
+def set_dropout(encoder: Encoder, settings: Train) -> None:
+    """Give an encoder the dropout that settings of training ask for; UserError as below."""
+    if settings.attention_dropout is not None:
+        set_attention_dropout(encoder, settings.attention_dropout)
+    if settings.quick_dropout and not settings.compile:
+        quicken(encoder.backbone)
 
 
 def set_attention_dropout(encoder: Encoder, share: float) -> None:

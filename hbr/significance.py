@@ -28,6 +28,11 @@ class Design:
     concept: np.ndarray
     stratum: np.ndarray
 
+    @classmethod
+    def of(cls, concept: np.ndarray, stratum: np.ndarray) -> "Design":
+        """Number concepts and strata (rows,) that are told apart by any values."""
+        return cls(*(np.unique(x, return_inverse=True)[1] for x in (concept, stratum)))
+
     @cached_property
     def counts(self) -> np.ndarray:
         """How many values each concept has in each stratum: (concepts, strata)."""

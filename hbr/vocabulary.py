@@ -34,9 +34,9 @@ class Trimmed:
     def __init__(self, encoder: Encoder, seen: np.ndarray) -> None:
         self.encoder, words = encoder, encoder.backbone.get_input_embeddings()
         self.before: Tensor = words.weight.detach()
-        padding = encoder.tokenizer.pad_token_id, words.padding_idx
-        for number in padding:  # which it keeps: positions are counted from it
-            seen[: (-1 if number is None else number) + 1] = True
+        for padding in (encoder.tokenizer.pad_token_id, words.padding_idx):
+            if padding is not None:  # it keeps its number: positions are counted from it
+                seen[: padding + 1] = True
         self.kept = np.flatnonzero(seen)
         encoder.places = np.where(seen, seen.cumsum() - 1, len(seen))
         self._replace(self.before[self.kept])

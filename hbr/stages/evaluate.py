@@ -304,8 +304,7 @@ def _design(rows: pa.Table) -> significance.Design:
         np.asarray(column.dictionary_encode(null_encoding="encode").indices) for column in columns
     )
     stratum = asked * (answered.max() + 1) + answered
-    concept = np.unique(rows["concept"].to_numpy(), return_inverse=True)[1]
-    return significance.Design(concept, np.unique(stratum, return_inverse=True)[1])
+    return significance.Design.of(rows["concept"].to_numpy(), stratum)
 
 
 def _by_language(ranks: Ranks, language: np.ndarray, gains: np.ndarray, names: list[str]) -> Scores:

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 
 from hbr.config import Config
-from hbr.dropout import quicken
-from hbr.encoders import autocast, load, set_attention_dropout
+from hbr.encoders import autocast, load, set_dropout
 from hbr.objectives import info_nce
 
 LONG_ENOUGH = 1.0  # seconds that something is measured for
@@ -40,10 +39,7 @@ def pace(folder: Path, config: Config, lengths: tuple[int, int], device: torch.d
     asked, told = (
         list(rng.integers(0, len(encoder.tokenizer), (pairs, length))) for length in lengths
     )
-    if settings.attention_dropout is not None:
-        set_attention_dropout(encoder, settings.attention_dropout)
-    if settings.quick_dropout and not settings.compile:
-        quicken(encoder.backbone)
+    set_dropout(encoder, settings)
     unpadded = settings.unpadded and not settings.compile
 
     def learn() -> None:

@@ -26,8 +26,7 @@ from hbr.allocator import keep_freed
 from hbr.config import Config
 from hbr.config import Train as TrainConfig
 from hbr.data.rows import Rows, Tokens
-from hbr.dropout import quicken
-from hbr.encoders import Encoder, autocast, save, set_attention_dropout, tell_precision
+from hbr.encoders import Encoder, autocast, save, set_dropout, tell_precision
 from hbr.errors import UserError
 from hbr.names import resolve
 from hbr.objectives import Loss, info_nce, symmetric
@@ -115,10 +114,7 @@ class Fit:
         tell_precision(device, config.train.precision)
         if device.type == "cpu":
             keep_freed()
-        if config.train.attention_dropout is not None:
-            set_attention_dropout(encoder, config.train.attention_dropout)
-        if config.train.quick_dropout and not config.train.compile:
-            quicken(encoder.backbone)
+        set_dropout(encoder, config.train)
         self.unpadded = encoder.unpadded(config.train.unpadded and not config.train.compile)
         self.recipe, self.loss = _objective(config.train)
         known = {language for data in plan.datasets for language in data.languages}

@@ -277,8 +277,7 @@ class Evidence:
             rows, stratum = rows[wanted[stratum]], stratum[wanted[stratum]]
         if not len(rows):
             raise UserError(f"{self.dataset}: no pair of languages in {setting} is of {among}")
-        concept = np.unique(np.asarray(table["concept"])[rows], return_inverse=True)[1]
-        return rows, significance.Design(concept, np.unique(stratum, return_inverse=True)[1])
+        return rows, significance.Design.of(np.asarray(table["concept"])[rows], stratum)
 
     @cached_property
     def _rows(self) -> pa.Table:
