@@ -22,7 +22,7 @@ types: .venv/dev
 
 smoke: .venv/base  ## four short runs of the embedded study
 	$(BIN)/hbr sweep experiments/embedded.yaml --jobs $(JOBS) --output-dir build/smoke --force \
-	    --set encoder=xlm-r-tiny --set seed=0 --set steps=20
+	    --set encoder=xlm-r-tiny --set seed=0 --set max_steps=20
 
 clean:
 	rm -rf build runs .venv

@@ -22,10 +22,10 @@ import pyarrow.parquet as pq
 import scipy.stats
 import yaml
 
-from hbr.config import resolve_config
-from hbr.pipeline import complete, slug
-from hbr.runs import Store
-from hbr.stages.compare.evidence import Chance, gather, read_result
+from hbr.compare.evidence import Chance, gather, read_result
+from hbr.core.config import resolve_config
+from hbr.core.store import Store
+from hbr.experiments.pipeline import complete, slug
 
 LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 CONCEPTS = 1190

@@ -28,7 +28,7 @@ def compiled(asked: argparse.Namespace) -> dict[str, Run]:
     import openvino
     import torch
 
-    from hbr import encoders
+    from hbr.models import encoders
 
     threads = torch.get_num_threads()
     encoder = encoders.load(asked.encoder)
@@ -64,9 +64,9 @@ def own(asked: argparse.Namespace) -> dict[str, float]:
     import torch
     from sentence_transformers import SentenceTransformer
 
-    from hbr import encoders
-    from hbr.config import Encode
-    from hbr.stages.encode import _vectors
+    from hbr.core.settings import Encode
+    from hbr.evaluation.encode import _vectors
+    from hbr.models import encoders
 
     found = side.pairs(asked.texts, asked.kind, asked.count)
     texts = [text for pair in found for text in pair][: asked.count]

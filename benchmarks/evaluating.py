@@ -84,7 +84,7 @@ class Bench:
 
     def __init__(self, folder: Path, languages: int) -> None:
         from hbr.data.tasks import open_task
-        from hbr.streaming import Stack
+        from hbr.retrieval.streamed import Stack
 
         self.task = open_task(folder / "task", "bench")
         self.languages = languages
@@ -118,8 +118,8 @@ def stage(bench: Bench) -> Callable[[], Figures]:
     """Run the evaluate stage, results written, and read them."""
     import torch
 
-    from hbr.config import resolve_config
-    from hbr.stages.evaluate import evaluate
+    from hbr.core.config import resolve_config
+    from hbr.evaluation.evaluate import evaluate
 
     def run() -> Figures:
         with tempfile.TemporaryDirectory() as name:
@@ -136,8 +136,8 @@ def ranks(bench: Bench) -> Callable[[], Figures]:
     """Run the stage's exact ranks alone, with the first passages that its bias measures need."""
     import torch
 
-    from hbr.config import resolve_config
-    from hbr.stages.evaluate import _exact
+    from hbr.core.config import resolve_config
+    from hbr.evaluation.evaluate import _exact
 
     def run() -> Figures:
         _exact(bench.task, bench.vectors, resolve_config({}), torch.device("cpu"))

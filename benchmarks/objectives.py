@@ -23,12 +23,13 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertModel
 
-from hbr import tiny
-from hbr.config import Config, resolve_config
+from hbr.core.config import resolve_config
+from hbr.core.settings import Config
 from hbr.data.rows import Tokens, open_rows, write_rows
-from hbr.encoders import Encoder, Pooling
-from hbr.pipeline import complete, make_plan
-from hbr.stages.train import Fit, Source
+from hbr.experiments.pipeline import complete, make_plan
+from hbr.models import tiny
+from hbr.models.encoders import Encoder, Pooling
+from hbr.training.trainer import Fit, Source
 
 LANGUAGES = ("ar", "de", "en", "ru", "zh")
 LENGTHS = {"query": 16, "passage": 64}
@@ -78,7 +79,7 @@ def fit_of(folder: Path, name: str, settings: dict[str, object], batch_size: int
         {r: np.arange(cells + 1) * n for r, n in LENGTHS.items()},
     )
     config: Config = complete(
-        resolve_config({"train": {"batch_size": batch_size, "lr": 1e-5, **settings}})
+        resolve_config({"train": {"batch_size": batch_size, "learning_rate": 1e-5, **settings}})
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     plan, encoder = make_plan(config, [opened]), encoder_of(name)

@@ -96,8 +96,8 @@ def make(folder: Path, texts: list[str]) -> None:
     """Write the texts as hbr and as datasets keep them: halves are queries and passages."""
     import datasets
 
+    from hbr.core.store import Store
     from hbr.data.rows import write_rows
-    from hbr.runs import Store
 
     half = len(texts) // 2
     pairs = zip(texts[:half], texts[half:], strict=True)
@@ -111,17 +111,20 @@ def hbr(folder: Path, cut: Any) -> tuple[dict[str, float], np.ndarray, np.ndarra
     """Tokenise as `hbr train` does; give what it took, all ids, and their number in each text."""
     from transformers import BertConfig, BertModel
 
-    from hbr.config import Encoder as Settings
+    from hbr.core.settings import Encoder as Settings
+    from hbr.core.store import Store
+    from hbr.data.prepare import tokens
     from hbr.data.rows import ROLES, open_rows
-    from hbr.encoders import Encoder, Pooling
-    from hbr.runs import Store
-    from hbr.stages.prepare import tokens
+    from hbr.models.encoders import Encoder, Pooling
 
     shape = {"hidden_size": 8, "num_attention_heads": 1, "intermediate_size": 8}
     model = BertModel(BertConfig(vocab_size=8, num_hidden_layers=1, **shape))
     cut.model_max_length = 512
     encoder, store = Encoder(model, cut, Pooling("mean")), Store(folder / "rows")
-    none, lengths = ("query_prefix", "passage_prefix"), ("query_length", "passage_length")
+    none, lengths = (
+        ("query_prompt", "passage_prompt"),
+        ("query_max_seq_length", "passage_max_seq_length"),
+    )
     settings = Settings(**dict.fromkeys(none, ""), **dict.fromkeys(lengths, LENGTH))
     started = os.times()
     made = tokens(store, open_rows(store.path / "rows"), encoder, settings)

@@ -54,7 +54,8 @@ class Case(NamedTuple):
 
 def plan(rows: int, batches: int) -> Work:
     """Make all batches of a run, in ten languages, and count what they hold."""
-    from hbr.sampling import Plan, hybrid_sampler, summarise
+    from hbr.training.samplers import HYBRID
+    from hbr.training.schedule import BatchSchedule, summarise
 
     has = np.random.default_rng(0).random((rows, 10), dtype=np.float32) < 0.9
     languages = tuple(f"l{number}" for number in range(10))
@@ -67,7 +68,7 @@ def plan(rows: int, batches: int) -> Work:
         translations=False,
     )
     return lambda: summarise(
-        Plan([data], hybrid_sampler(0.5), batch_size=64, seed=0, steps=batches), batches
+        BatchSchedule([data], HYBRID.mix(0.5), batch_size=64, seed=0, steps=batches), batches
     )
 
 
@@ -76,8 +77,8 @@ def encoder() -> Any:
     import torch
     from transformers import BertConfig, BertModel
 
-    from hbr import tiny
-    from hbr.encoders import Encoder, Pooling
+    from hbr.models import tiny
+    from hbr.models.encoders import Encoder, Pooling
 
     tokenizer = tiny.build("mbert-tiny").tokenizer
     torch.manual_seed(0)
@@ -95,10 +96,10 @@ def train_step(folder: Path, size: int, chunk: int | None) -> Work:
     """Take one optimiser's step on a batch of `size` pairs."""
     import torch
 
-    from hbr.config import resolve_config
+    from hbr.core.config import resolve_config
     from hbr.data.rows import Tokens, open_rows, write_rows
-    from hbr.pipeline import complete, make_plan
-    from hbr.stages.train import Fit, Source
+    from hbr.experiments.pipeline import complete, make_plan
+    from hbr.training.trainer import Fit, Source
 
     def fit(name: str, size: int) -> Fit:
         place = folder / name
@@ -112,7 +113,7 @@ def train_step(folder: Path, size: int, chunk: int | None) -> Work:
             {role: rng.integers(5, 4000, cells * n, np.int32) for role, n in LENGTHS.items()},
             {role: np.arange(cells + 1) * n for role, n in LENGTHS.items()},
         )
-        train = {"batch_size": size, "chunk_size": chunk, "lr": 1e-5}
+        train = {"batch_size": size, "mini_batch_size": chunk, "lr": 1e-5}
         config = complete(resolve_config({"train": train}))
         opened = open_rows(place)
         sources, device = [Source(opened, tokens)], torch.device("cpu")
@@ -128,13 +129,13 @@ def encode(folder: Path, size: int) -> Work:
     """Encode texts into shards of 500."""
     import torch
 
-    from hbr import encoders
-    from hbr.config import resolve_config
-    from hbr.data import invitro
-    from hbr.stages.encode import encode
+    from hbr.core.config import resolve_config
+    from hbr.data import synthetic
+    from hbr.evaluation.encode import encode
+    from hbr.models import encoders
 
     told = itertools.cycle(
-        [text for row in invitro.rows("train") for text in row["query"].values()]
+        [text for row in synthetic.rows("train") for text in row["query"].values()]
     )
     task = made_up(folder / "task", 4, size, told)
     encoders.save(encoder(), folder / "model", {}, 512)
@@ -148,8 +149,8 @@ def evaluate(folder: Path, queries: int, passages: int) -> Work:
     """Rank in memory, 64 MiB of scores at a time, and write metrics and values by query."""
     import torch
 
-    from hbr.config import resolve_config
-    from hbr.stages.evaluate import evaluate
+    from hbr.core.config import resolve_config
+    from hbr.evaluation.evaluate import evaluate
 
     config, device = resolve_config({"evaluate": {"block_mb": 64}}), torch.device("cpu")
 
@@ -165,8 +166,8 @@ def evaluate(folder: Path, queries: int, passages: int) -> Work:
 
 def stream(folder: Path, queries: int, passages: int) -> Work:
     """Rank from disk, 8 MiB of vectors at a time."""
-    from hbr.search import pairs_of
-    from hbr.streaming import streamed_ranks
+    from hbr.retrieval.exact import pairs_of
+    from hbr.retrieval.streamed import streamed_ranks
 
     def work(name: str, queries: int, passages: int) -> Work:
         own = place(folder, name)
@@ -199,7 +200,7 @@ def made_up(folder: Path, queries: int, passages: int, texts: Iterator[str] | No
 
 def stack(path: Path, count: int) -> Any:
     """Write and open unit vectors on disk: (count, width)."""
-    from hbr.streaming import Stack
+    from hbr.retrieval.streamed import Stack
 
     rng = np.random.default_rng(count)
     file = np.lib.format.open_memmap(path, "w+", np.float32, (count, WIDTH))
@@ -231,7 +232,7 @@ CASES = (
 
 def own(case: Case, times: int) -> dict[str, float]:
     """Do the work in this process; give its seconds and memory."""
-    from hbr.talk import set_volume
+    from hbr.core.progress import set_volume
 
     set_volume(quiet=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -23,9 +23,9 @@ import torch
 import training
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from hbr import encoders
-from hbr.config import Encode
-from hbr.stages.encode import _vectors
+from hbr.core.settings import Encode
+from hbr.evaluation.encode import _vectors
+from hbr.models import encoders
 
 PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
 

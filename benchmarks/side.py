@@ -88,9 +88,9 @@ def pairs(folder: Path | None, kind: str, count: int | None = None) -> list[tupl
     """
     found = []
     if folder is None:
-        from hbr.data import invitro
+        from hbr.data import synthetic
 
-        for row in invitro.rows("train"):
+        for row in synthetic.rows("train"):
             for language, question in row["query"].items():
                 passage = row["passage"].get(language)
                 if passage:
@@ -126,7 +126,7 @@ def encoder(given: Path | None, place: Path, shape: str, texts: Path | None) -> 
     import torch
     from transformers import BertConfig, BertModel, XLMRobertaConfig, XLMRobertaModel
 
-    from hbr import encoders, tiny
+    from hbr.models import encoders, tiny
 
     torch.manual_seed(0)
     layers, width, heads, inner = SHAPES[shape]

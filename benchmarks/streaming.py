@@ -42,7 +42,7 @@ def load(folder: Path) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
 
 def streamed(folder: Path) -> np.ndarray:
     """Give the ranks by streaming."""
-    from hbr.streaming import Stack, streamed_ranks
+    from hbr.retrieval.streamed import Stack, streamed_ranks
 
     parts, asked, relevant = load(folder)
     told, pairs = Stack(parts), (np.arange(len(asked)), relevant)
@@ -52,7 +52,7 @@ def streamed(folder: Path) -> np.ndarray:
 
 def in_memory(folder: Path) -> np.ndarray:
     """Give the ranks with the corpus in memory."""
-    from hbr.search import exact_ranks
+    from hbr.retrieval.exact import exact_ranks
 
     parts, asked, relevant = load(folder)
     told, pairs = np.concatenate(parts), (np.arange(len(asked)), relevant)

@@ -72,8 +72,8 @@ def peer(asked: argparse.Namespace, folder: str) -> list[float]:
         disable_tqdm=True,
     )
     loss = MultipleNegativesRankingLoss(model)
-    if asked.chunk_size:
-        loss = CachedMultipleNegativesRankingLoss(model, mini_batch_size=asked.chunk_size)
+    if asked.mini_batch_size:
+        loss = CachedMultipleNegativesRankingLoss(model, mini_batch_size=asked.mini_batch_size)
     SentenceTransformerTrainer(
         model, settings, train_dataset=Dataset.from_dict(rows), loss=loss, callbacks=[Clock()]
     ).train()
@@ -93,12 +93,12 @@ def ours(asked: argparse.Namespace, folder: str) -> list[float]:
     data.write_text("".join(json.dumps(line) + "\n" for line in lines))
     settings = [
         f"train.precision={asked.precision}",
-        f"train.chunk_size={asked.chunk_size or 'null'}",
-        f"encoder.query_length={asked.length}",
-        f"encoder.passage_length={asked.length}",
-        "encoder.query_prefix=''",
-        "encoder.passage_prefix=''",
-        *("data.validation=null", "train.log_every=1", "train.mask=none"),
+        f"train.mini_batch_size={asked.mini_batch_size or 'null'}",
+        f"encoder.query_max_seq_length={asked.length}",
+        f"encoder.passage_max_seq_length={asked.length}",
+        "encoder.query_prompt=''",
+        "encoder.passage_prompt=''",
+        *("data.validation=null", "train.logging_steps=1", "train.mask=none"),
         *WAYS[asked.way],
     ]
     words = ["train", "--sampler", "monolingual", "--encoder", str(asked.encoder)]
@@ -148,7 +148,7 @@ def main() -> None:
         words += ["--length", str(asked.length), "--batch-size", str(asked.batch_size)]
         words += ["--steps", str(asked.steps)]
         words += ["--texts", str(asked.texts)] if asked.texts else []
-        words += ["--chunk-size", str(asked.chunk_size)] if asked.chunk_size else []
+        words += ["--chunk-size", str(asked.mini_batch_size)] if asked.mini_batch_size else []
         turns = itertools.product(asked.precision, asked.allocator, range(asked.rounds), asked.ways)
         for precision, allocator, _, way in turns:
             case = f"{precision} {allocator}"

@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from hbr.cli import main
-from hbr.config import Config, resolve_config
-from hbr.pipeline import complete, slug
-from hbr.runs import Store
+from hbr.core.config import resolve_config
+from hbr.core.settings import Config
+from hbr.core.store import Store
+from hbr.experiments.pipeline import complete, slug
 
 
 class Said(NamedTuple):
@@ -199,9 +200,9 @@ def _note_stages(run: Path, config: Config, dataset: str, done: dict[str, Any]) 
         "id": f"train-{run.name}",
         "settings": config.identity(),
         "inputs": {"rows embedded": "rows-1", "validation": "rows-2", "encoder": "files-1"},
-        "steps": config.train.steps,
-        "pairs": config.train.steps * config.train.batch_size,
-        "plan": {"batches": config.train.steps, "hash": "f00d"},
+        "steps": config.train.max_steps,
+        "pairs": config.train.max_steps * config.train.batch_size,
+        "plan": {"batches": config.train.max_steps, "hash": "f00d"},
         "device": "cpu",
         "started_from": "encoders/tiny/model",
         **how,

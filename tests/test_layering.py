@@ -1,4 +1,4 @@
-"""Imports go one way: errors ← config, names, runs ← parts ← stages ← pipeline ← sweep ← cli."""
+"""Ten rooms, one above the other: a module imports from its own room and from those below it."""
 
 import ast
 import json
@@ -9,17 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-LOW = ("errors", "talk", "names", "presets", "config", "runs")
-PARTS = (
-    *("adversary", "alignment", "allocator", "bias", "claims", "data", "diagnosis", "dropout"),
-    *("encoders", "fairness", "gradcache", "languages", "metrics", "mining", "objectives"),
-    *("packed", "perturb", "probe", "ranks", "recipes", "references", "report", "sampling"),
-    *("search", "significance", "streaming", "tiny", "vocabulary"),
+ROOMS = (  # from the ground up
+    *("core", "data", "retrieval", "models", "training"),
+    *("evaluation", "compare", "report", "experiments", "cli"),
 )
-HIGH = ("stages", "pipeline", "sweep", "cost", "bundle", "prepared", "cli", "__main__")
-LEVEL = {"errors": 0, "talk": 1, "names": 1, "presets": 1, "config": 2, "runs": 2}
-LEVEL |= dict.fromkeys(PARTS, 3) | {name: 4 + i for i, name in enumerate(HIGH)}
-KEPT_FROM_PARTS = {"config", "runs"}
 HEAVY = {"torch", "transformers", "datasets", "faiss", "tensorboard", "sentence_transformers"}
 
 MODULES = sorted((ROOT / "hbr").rglob("*.py"))
@@ -41,29 +34,18 @@ def imports(path: Path) -> set[str]:
 
 
 def violations(name: str, found: set[str]) -> list[str]:
-    """Say which imports of a module go the wrong way."""
-    if name == "hbr.__init__":
-        return [f"the package imports {other}" for other in sorted(found)]
-    own = name.split(".")[1]
-    wrong = []
-    for other in sorted(found):
-        if other == "hbr.__version__":
-            continue
-        group = other.split(".")[1]
-        upwards = LEVEL[group] > LEVEL[own]
-        sideways = own == group == "stages" and _stage(other) != _stage(name)
-        if upwards or sideways or (own in PARTS and group in KEPT_FROM_PARTS):
-            wrong.append(f"{name} imports {other}")
-    return wrong
+    """Return the imports of a module that go upwards."""
+    room = name.split(".")[1]
+    above = ROOMS if room == "__init__" else () if room == "__main__" else _above(room)
+    return [f"{name} imports {other}" for other in sorted(found) if other.split(".")[1] in above]
 
 
-def _stage(name: str) -> str:
-    return name.split(".")[2]
+def _above(room: str) -> tuple[str, ...]:
+    return ROOMS[ROOMS.index(room) + 1 :]
 
 
-def test_every_module_has_a_place():
-    groups = {name.split(".")[1] for name in NAMES.values()} - {"__init__"}
-    assert groups <= set(LEVEL), "give the new module a level in this test"
+def test_there_are_ten_rooms_and_nothing_beside_them():
+    assert {name.split(".")[1] for name in NAMES.values()} == {*ROOMS, "__init__", "__main__"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES.get)
@@ -74,15 +56,12 @@ def test_a_module_imports_only_what_is_below_it(path):
 @pytest.mark.parametrize(
     ("name", "found"),
     [
-        ("hbr.errors", "hbr.names.near"),
-        ("hbr.config", "hbr.sampling.Plan"),
-        ("hbr.talk", "hbr.config.Config"),
-        ("hbr.sampling", "hbr.config.Config"),
-        ("hbr.data.rows", "hbr.runs.Store"),
-        ("hbr.stages.train", "hbr.stages.encode.encode"),
-        ("hbr.report.table", "hbr.stages.compare"),
-        ("hbr.stages.train", "hbr.pipeline"),
-        ("hbr.pipeline", "hbr.sweep"),
+        ("hbr.__init__", "hbr.core.errors"),
+        ("hbr.core.settings", "hbr.training.samplers"),
+        ("hbr.data.rows", "hbr.models.encoder"),
+        ("hbr.compare.tables", "hbr.report.table"),
+        ("hbr.report.html", "hbr.experiments.sweep"),
+        ("hbr.experiments.sweep", "hbr.cli"),
     ],
 )
 def test_a_wrong_import_would_be_found(name, found):
@@ -94,9 +73,10 @@ def test_imports_inside_functions_and_relative_ones_are_seen(tmp_path, monkeypat
     (tmp_path / "hbr" / "data").mkdir(parents=True)
     path = tmp_path / "hbr" / "data" / "x.py"
     path.write_text(
-        "def f():\n    import hbr.runs\n    from hbr import config\n    from ..stages import train"
+        "def f():\n    import hbr.core.store\n    from hbr.core import settings\n"
+        "    from ..training import trainer"
     )
-    assert imports(path) == {"hbr.runs", "hbr.config", "hbr.stages.train"}
+    assert imports(path) == {"hbr.core.store", "hbr.core.settings", "hbr.training.trainer"}
 
 
 TYPED = """

@@ -12,9 +12,9 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
+from hbr.core.errors import UserError, first_line
+from hbr.core.progress import say, track
 from hbr.data.archives import unpack
-from hbr.errors import UserError, first_line
-from hbr.talk import say, track
 
 TIMEOUT = 30  # seconds without a byte
 PAUSES = (1, 4, 16)  # seconds before each further attempt

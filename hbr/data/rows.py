@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from hbr.errors import UserError
+from hbr.core.errors import UserError
 
 LAYOUT = 3  # raise it when the files below change
 CHUNK = 10_000  # rows or items written at a time

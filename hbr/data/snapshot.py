@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from hbr.core.errors import UserError, first_line
+from hbr.core.progress import say
+from hbr.core.registry import near
 from hbr.data.fetch import Remote, fetch
-from hbr.errors import UserError, first_line
-from hbr.names import near
-from hbr.talk import say
 
 REFUSED = {
     401: "accept its terms at {0}, if it has any, and log in with `hf auth login`",

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from hbr.core.errors import UserError
 from hbr.data.rows import read_arrow
-from hbr.errors import UserError
 
 SETTINGS = ("mono", "cross", "multi")
 LAYOUT = 3  # raise it when the files below change

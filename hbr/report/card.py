@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from hbr.report.table import Cell, name
+from hbr.compare.table import Cell, name
 
 Facts = Mapping[str, Any]
 
@@ -72,7 +72,9 @@ def card(
         **(_training(config, train, languages) if data else {}),
         "pooling": pooling or "",
         "vectors": "of length 1" if encoder["normalize"] else "not normalised",
-        "most tokens": f"{encoder['query_length']} a query, {encoder['passage_length']} a passage",
+        "most tokens": "{query_max_seq_length} a query, {passage_max_seq_length} a passage".format(
+            **encoder
+        ),
         "made with": ", ".join(f"{k} {v}" for k, v in train.get("versions", {}).items()),
     }
     made_up = "embedded" in data or any("synthetic" in r["protocol"] for r in results)
@@ -158,13 +160,13 @@ def _table(lines: Sequence[Sequence[str]]) -> str:
 
 def _snippets(encoder: Facts, pooling: str | None) -> list[str]:
     """Show how to load it; transformers alone does not know of a dense layer."""
-    prefixes = {"query": encoder["query_prefix"], "passage": encoder["passage_prefix"]}
+    prefixes = {"query": encoder["query_prompt"], "passage": encoder["passage_prompt"]}
     vectors = POOLED.get(pooling or "", "")
     if not vectors:
         return [USE.format(**prefixes)]
     if encoder["normalize"]:
         vectors = f"torch.nn.functional.normalize({vectors}, dim=-1)"
-    plain = PLAIN_USE.format(**prefixes, vectors=vectors, length=encoder["passage_length"])
+    plain = PLAIN_USE.format(**prefixes, vectors=vectors, length=encoder["passage_max_seq_length"])
     return [USE.format(**prefixes), "Or with transformers alone:", plain]
 
 

@@ -6,28 +6,8 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from hbr.report.table import Cell
-
-FILE = "diagnostics.json"
-
-
-def summary(found: Mapping[str, Any]) -> dict[tuple[str, str], float | None]:
-    """Give the figures that a table has room for: of passages, where both sides have one."""
-    told = found["passages"]
-    hubs = found["hubness"]["pool"] or {}
-    return {
-        ("mono", "alignment"): found["alignment"]["mono"],
-        ("cross", "alignment"): found["alignment"]["cross"],
-        ("passages", "uniformity"): told["uniformity"]["all"],
-        ("passages", "isoscore"): told["isotropy"]["isoscore"],
-        ("pool", "hubness"): hubs.get("skewness"),
-        ("pool", "never found"): hubs.get("never"),
-        ("passages", "cka"): (told["translations"] or {"mean": {}})["mean"].get("cka"),
-        ("passages", "cosine gap"): (told["translations"] or {"mean": {}})["mean"].get("gap"),
-        ("passages", "language share"): told["language_share"],
-        ("queries", "probe"): (found["queries"]["language_probe"] or {}).get("normalised"),
-        ("passages", "probe"): (told["language_probe"] or {}).get("normalised"),
-    }
+from hbr.compare.table import Cell
+from hbr.evaluation.diagnose import summary
 
 
 def to_rich(found: Mapping[str, Any], dataset: str) -> Table:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from hbr.names import as_folder, parted
+from hbr.compare.model import Report, Series
+from hbr.core.target import EvaluationTarget, folder_name
 from hbr.report import plots
-from hbr.report.model import Report, Series
 
 TRADEOFF = """Monolingual against cross-lingual and multilingual retrieval, means over seeds. The
 line joins the samplers in order of α, the share of monolingual batches. An untrained encoder far
@@ -43,10 +43,14 @@ def figures(report: Report) -> Iterator[Drawn]:
     ranked = [cell for cell in series if _known(cell.mean_rank)]
     yield from _by_encoder(ranked, "ranks", "Language bias", RANKS, plots.mean_ranks_grid)
     for key, cells in plots.grouped(series).items():
-        own = [c for c in report.perturbed if (parted(c.dataset)[0], c.encoder) == key]
+        own = [
+            c
+            for c in report.perturbed
+            if (EvaluationTarget.parse(c.dataset).dataset, c.encoder) == key
+        ]
         if own:
             words = ROBUSTNESS.format(f"{key[1]} on {key[0]}")
-            file = f"robustness-{as_folder(key[0])}-{key[1]}"
+            file = f"robustness-{folder_name(key[0])}-{key[1]}"
             yield _drawn(file, "Robustness", words, plots.robustness(cells, own))
     if any(line for cell in series for line in (*cell.losses, *cell.validation)):
         yield _drawn("training", "Training", CURVES, plots.curves(series))
@@ -68,7 +72,7 @@ def _by_encoder(
     """Draw a figure for each encoder on each data set."""
     for (dataset, encoder), cells in plots.grouped(series).items():
         words = caption.format(f"{encoder} on {dataset}")
-        yield _drawn(f"{name}-{as_folder(dataset)}-{encoder}", heading, words, draw(cells))
+        yield _drawn(f"{name}-{folder_name(dataset)}-{encoder}", heading, words, draw(cells))
 
 
 def _drawn(name: str, heading: str, caption: str, figure: Figure) -> Drawn:

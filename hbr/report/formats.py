@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hbr.compare.model import Report
 from hbr.report import verdicts
-from hbr.report.model import Report
 from hbr.report.table import fitting, to_csv, to_latex, to_markdown, to_plain, to_rich
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from hbr.report.table import Cell, name
+from hbr.compare.table import Cell, name
 
 
 def to_rich(metrics: Mapping[str, Any], by_language: bool) -> Table:

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hbr.errors import UserError
-from hbr.languages import language
+from hbr.core.errors import UserError
+from hbr.core.languages import language
 
 Facts = Mapping[str, Any]
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hbr.data.rows import Rows
-from hbr.sampling import Batch, Summary
+from hbr.training.schedule import Batch, Summary
 
 WIDEST = 20  # characters of a bar
 

@@ -25,10 +25,11 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 from matplotlib.transforms import blended_transform_factory
 
-from hbr.claims import OPEN, REFUTED, SUPPORTED, Finding, Verdict
-from hbr.names import parted
-from hbr.report.model import Series
-from hbr.report.table import plain
+from hbr.compare.claims import OPEN, REFUTED, SUPPORTED, Finding, Verdict
+from hbr.compare.model import Series
+from hbr.compare.table import plain
+from hbr.core.settings import UNTRAINED
+from hbr.core.target import EvaluationTarget
 from hbr.report.verdicts import effect, interval, sentence
 
 Line = Sequence[tuple[int, float]]
@@ -113,7 +114,7 @@ def _points(axes: Axes, cells: Sequence[Series], setting: str, norm: Normalize |
     found = [(cell, x, y) for cell, x, y in found if not math.isnan(x + y)]
     if not found:
         return
-    trained = [one for one in found if one[0].sampler != "untrained"]
+    trained = [one for one in found if one[0].sampler != UNTRAINED]
     trained = trained if len(trained) > 2 else found
     xs = _frame([x for _, x, _ in trained], [x for _, x, _ in found])
     ys = _frame([y for _, _, y in trained], [y for _, _, y in found])
@@ -202,7 +203,7 @@ def robustness(clean: Sequence[Series], perturbed: Sequence[Series]) -> Figure:
     curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
     start = {cell.name: (0.0, _value(cell, setting, "map")) for cell in clean}
     for cell in perturbed:
-        change, _, strength = parted(cell.dataset)[1].rpartition(":")
+        change, _, strength = EvaluationTarget.parse(cell.dataset).perturbation.rpartition(":")
         points = curves.setdefault(change, {}).setdefault(cell.name, [])
         points.append((float(strength), _value(cell, setting, "map")))
     colours = _colours(clean)

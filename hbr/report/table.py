@@ -4,18 +4,15 @@ import csv
 import io
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
+
+from hbr.compare.table import Cell, Table, digits, name, plain
 
 if TYPE_CHECKING:
     import rich.console
 
-SHORT = {
-    **{"map": "mAP", "ndcg": "nDCG", "recall": "R", "mrr": "MRR", "rank_distance": "distance"},
-    **{"peer": "PEER", "same_language": "same", "map_spread": "±mAP"},
-    **{"f1": "F1", "precision": "P"},
-}
 STYLE = {0: "bold", 1: "underline", None: ""}
 MARKDOWN = {0: "**{}**", 1: "<u>{}</u>", None: "{}"}
 LATEX = {0: r"\textbf{{{}}}", 1: r"\underline{{{}}}", None: "{}"}
@@ -27,115 +24,6 @@ TEX = {
     **{"|": r"\textbar{}", "≈": r"$\approx$", "√": r"$\surd$", "Δ": r"$\Delta$"},
     **{"×": r"$\times$", "…": r"\dots{}", "−": r"$-$"},
 }
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A mean over seeds, its deviation, its 95 % interval, and its place (0 best, 1 second)."""
-
-    mean: float
-    sd: float | None = None
-    place: int | None = None
-    low: float = math.nan
-    high: float = math.nan
-    dagger: bool = False  # told apart from what the table's note says
-    share: float = math.nan  # of what it is a part of
-
-    def text(self, metric: str) -> str:
-        """Write it the way papers do: `.812 ± .004`, distances without decimals."""
-        if math.isnan(self.mean):
-            return "–"
-        spread = "" if self.sd is None else f" ± {plain(self.sd, digits(metric))}"
-        mean = plain(self.mean, digits(metric))
-        return mean + spread + self.part + ("†" if self.dagger else "")
-
-    @property
-    def part(self) -> str:
-        """What share of something it is: ` (12 %)`, or nothing."""
-        return "" if math.isnan(self.share) else f" ({round(100 * self.share)} %)"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One cell of a study, or one group of its languages.
-
-    `seeds` of `expected` were run; a `marked` row is one that the table's notes warn of.
-    """
-
-    label: tuple[str, ...]
-    group: str | None
-    seeds: int
-    cells: tuple[Cell, ...]
-    expected: int = 0
-    marked: bool = False
-
-    @property
-    def seeds_text(self) -> str:
-        """How many seeds: `2`, `1 of 2` where some are missing, a dash where there are none."""
-        if self.seeds < self.expected:
-            return f"{self.seeds} of {self.expected}"
-        return str(self.seeds or "–")
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows by (setting, metric) columns; `protocol` says how the values were measured.
-
-    `group_head` names what the groups are; `notes` stand below the table. `of` says of which data
-    set, setting and metric each column is, where that is not what its head says.
-    """
-
-    title: str
-    heads: tuple[str, ...]
-    columns: tuple[tuple[str, str], ...]
-    rows: tuple[Row, ...]
-    protocol: str
-    notes: tuple[str, ...] = ()
-    group_head: str = "language"
-    dataset: str = ""
-    of: tuple[tuple[str, str, str], ...] = ()
-
-    def marked(self, lower_is_better: Callable[[str], bool]) -> "Table":
-        """Give the table with best and second marked among the rows of one encoder."""
-        rows = [list(row.cells) for row in self.rows]
-        groups: dict[tuple[str, str | None], list[int]] = {}
-        for i, row in enumerate(self.rows):
-            groups.setdefault((row.label[0], row.group), []).append(i)
-        for column, (_, metric) in enumerate(self.columns):
-            sign = 1 if lower_is_better(metric) else -1
-            for members in groups.values():
-                means = {round(sign * rows[i][column].mean, 12) for i in members}
-                best = sorted(mean for mean in means if not math.isnan(mean))[:2]
-                for i in members if len(members) > 1 else ():
-                    mean = round(sign * rows[i][column].mean, 12)
-                    if mean in best:
-                        rows[i][column] = replace(rows[i][column], place=best.index(mean))
-        marked = [replace(r, cells=tuple(c)) for r, c in zip(self.rows, rows, strict=True)]
-        return replace(self, rows=tuple(marked))
-
-    @property
-    def has_groups(self) -> bool:
-        """Whether some rows stand for a group of languages."""
-        return any(row.group for row in self.rows)
-
-    def lines(self) -> list[list[str]]:
-        """Give heads and body as text, unmarked."""
-        heads = [*self.heads, *([self.group_head] if self.has_groups else []), "seeds"]
-        body = [[*heads, *(f"{setting} {name(metric)}" for setting, metric in self.columns)]]
-        for row in self.rows:
-            group = [row.group or "all"] if self.has_groups else []
-            label = list(row.label)
-            label[1] += "‡" if row.marked else ""  # the sampler
-            texts = [c.text(m) for c, (_, m) in zip(row.cells, self.columns, strict=True)]
-            body.append([*label, *group, row.seeds_text, *texts])
-        return body
-
-
-def name(metric: str) -> str:
-    """Write a metric's name the way papers do: `recall@10` is R@10."""
-    plain = metric.removeprefix("drop_")
-    base, at, cutoff = plain.partition("@")
-    return "drop " * (plain != metric) + SHORT.get(base, base) + at + cutoff
 
 
 def fitting(table: Table, width: int) -> list[Table]:
@@ -346,20 +234,3 @@ def _tex_run(text: str, known: bool) -> str:
     if known:
         return "".join(TEX.get(character, character) for character in text)
     return rf"\ifdefined\Umathcode {text}\else {'?' * len(text)}\fi{{}}"
-
-
-def digits(metric: str) -> int:
-    """Give how many decimals a metric is written with: ranks have none."""
-    return 0 if metric.partition("@")[0] == "rank_distance" else 3
-
-
-def signed(value: float, digits: int) -> str:
-    """Write a difference with its sign, but none where it rounds to zero."""
-    text = plain(abs(value), digits)
-    return text if not text.strip("0.,") else ("+" if value > 0 else "−") + text
-
-
-def plain(value: float, digits: int) -> str:
-    """Write a number without the zero before its point, and without a sign where it rounds to 0."""
-    text = f"{value:z,.{digits}f}"
-    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text

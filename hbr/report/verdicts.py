@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from hbr.claims import OPEN, REFUTED, SUPPORTED, Finding, Verdict
-from hbr.report.table import digits, escape, markdown, plain, signed
+from hbr.compare.claims import OPEN, REFUTED, SUPPORTED, Finding, Verdict
+from hbr.compare.table import digits, plain, signed
+from hbr.report.table import escape, markdown
 
 if TYPE_CHECKING:
     import rich.console

@@ -5,9 +5,9 @@ import json
 import pytest
 from rich.console import Console
 
+from hbr.core.registry import NAMES, base
 from hbr.data.catalogue import KINDS, ROWS, TASKS, Entry
 from hbr.data.readers import lareqa, miracl, mmarco_dev, mr_tydi, tatoeba
-from hbr.names import NAMES, base
 from hbr.report.catalogue import listing, plain
 
 EVERY = [pytest.param(e, id=f"{k}-{n}") for k, own in KINDS.items() for n, e in own.items()]
@@ -51,14 +51,14 @@ def test_tatoeba_has_xtremes_languages() -> None:
 
 
 def test_the_embedded_data_are_as_large_as_is_said() -> None:
-    from hbr.data import invitro
+    from hbr.data import synthetic
 
     for name, split in (("embedded", "train"), ("embedded-validation", "validation")):
-        rows = list(invitro.rows(split))
+        rows = list(synthetic.rows(split))
         languages = {language for row in rows for language in row["query"]}
         assert ROWS[name].size == f"{len(rows):,} rows"
         assert ROWS[name].languages == str(len(languages))
-    draft = lareqa.parse(invitro.documents(), "sentence")
+    draft = lareqa.parse(synthetic.documents(), "sentence")
     assert TASKS["embedded"].size == f"{len(draft.queries):,} queries"
     assert TASKS["embedded"].languages == str(len({query.language for query in draft.queries}))
 

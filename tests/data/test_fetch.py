@@ -17,12 +17,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data import fetch as fetching
 from hbr.data.fetch import Remote, checksum, fetch
 from hbr.data.readers.beir import BEIR, collection
 from hbr.data.readers.tatoeba import TATOEBA, TATOEBA_112
 from hbr.data.readers.xm3600 import XM3600
-from hbr.errors import UserError
 from tests.support import hbr
 
 BYTES = {"de.json": b"eins" * 500_000, "en.json": b"one"}

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hbr.core.errors import UserError
 from hbr.data import rows as module
 from hbr.data.rows import (
     ROLES,
@@ -22,7 +23,6 @@ from hbr.data.rows import (
     write_rows,
     write_tokens,
 )
-from hbr.errors import UserError
 
 RAGGED = [
     {"id": "a", "query": {"en": "q a", "de": "F a"}, "passage": {"en": "p a", "de": "P a"}},

@@ -14,9 +14,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from huggingface_hub import constants
 
+from hbr.core.errors import UserError
 from hbr.data.readers.mmarco import TRAIN
 from hbr.data.readers.mmarco_dev import LANGUAGES
-from hbr.errors import UserError
 from tests.support import Said, hbr
 
 COMMIT = "c0ffee" + "0" * 34

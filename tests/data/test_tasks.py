@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.tasks import (
     Draft,
     Passage,
@@ -13,7 +14,6 @@ from hbr.data.tasks import (
     open_task,
     write_task,
 )
-from hbr.errors import UserError
 
 DRAFT = Draft(
     queries=[

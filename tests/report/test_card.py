@@ -11,7 +11,8 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from hbr.config import Config, read_yaml, resolve_config
+from hbr.core.config import read_yaml, resolve_config
+from hbr.core.settings import Config
 from hbr.report.card import card, pooling_of
 from tests.support import beside, hbr, only_run
 
@@ -40,7 +41,10 @@ RESULT: dict[str, Any] = {
 
 
 def settings(**sections: dict[str, Any]) -> dict[str, Any]:
-    layers = {"train": {"lr": 3e-5}, "data": {"train": ["/secret/pairs.jsonl"]}} | sections
+    layers = {
+        "train": {"learning_rate": 3e-5},
+        "data": {"train": ["/secret/pairs.jsonl"]},
+    } | sections
     return resolve_config({"data": {"validation": "dev.jsonl"}}, layers).model_dump(mode="json")
 
 

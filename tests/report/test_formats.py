@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from hbr.claims import SUPPORTED, Finding, Verdict
+from hbr.compare.claims import SUPPORTED, Finding, Verdict
+from hbr.compare.model import Report
+from hbr.compare.table import Cell, Row, Table
 from hbr.report.formats import FORMATS, SUFFIX, plain, show, write
-from hbr.report.model import Report
-from hbr.report.table import Cell, Row, Table
 from tests.support import pdflatex, tabulars
 
 TABLE = Table(

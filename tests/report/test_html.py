@@ -9,10 +9,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from hbr.claims import Finding, Verdict
+from hbr.compare.claims import Finding, Verdict
+from hbr.compare.model import Report, Series
+from hbr.compare.table import Cell, Row, Table
 from hbr.report.html import page
-from hbr.report.model import Report, Series
-from hbr.report.table import Cell, Row, Table
 
 NAN = math.nan
 VOID = {"meta", "br", "link", "img", "hr", "input"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hbr.errors import UserError
+from hbr.core.errors import UserError
 from hbr.report.mteb import SCRIPTS, write
 
 MODEL = {"name": "org/mine", "revision": "abc123", "max_tokens": 256}
@@ -138,6 +138,6 @@ def test_results_without_map_are_refused(tmp_path: Path) -> None:
 
 
 def test_every_script_of_the_language_table_has_a_code() -> None:
-    from hbr.languages import languages
+    from hbr.core.languages import languages
 
     assert {language.script for language in languages()} <= SCRIPTS.keys()

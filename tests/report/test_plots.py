@@ -9,10 +9,10 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from hbr.claims import Finding, Verdict
+from hbr.compare.claims import Finding, Verdict
+from hbr.compare.model import Series
+from hbr.compare.table import signed
 from hbr.report import plots
-from hbr.report.model import Series
-from hbr.report.table import signed
 
 NAN = math.nan
 ALPHA = {"untrained": None, "monolingual": 1.0, "cross-lingual": 0.0, "hybrid": 0.5}

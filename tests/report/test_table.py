@@ -10,22 +10,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from hbr.claims import lower_is_better
-from hbr.report.table import (
-    Cell,
-    Row,
-    Table,
-    digits,
-    escape,
-    fitting,
-    name,
-    signed,
-    to_csv,
-    to_latex,
-    to_markdown,
-    to_plain,
-    to_rich,
-)
+from hbr.compare.claims import lower_is_better
+from hbr.compare.table import Cell, Row, Table, digits, name, signed
+from hbr.report.table import escape, fitting, to_csv, to_latex, to_markdown, to_plain, to_rich
 from tests.support import pdflatex, tabulars
 
 COLUMNS = (("mono", "map"), ("multi", "rank_distance"))
@@ -214,10 +201,12 @@ def test_csv_holds_every_value_in_full_one_a_line() -> None:
 
 
 def test_csv_of_several_tables_has_the_columns_of_all() -> None:
-    other = Table("t", ("encoder", "sampler", "train.lr"), (("mono", "mrr"),), (), "else")
+    other = Table(
+        "t", ("encoder", "sampler", "train.learning_rate"), (("mono", "mrr"),), (), "else"
+    )
     other = replace(other, rows=(Row(("e", "a", "0.1"), None, 1, (Cell(0.5),)),))
     lines = list(csv.DictReader(io.StringIO(to_csv([THREE, other]))))
-    assert [line["train.lr"] for line in lines] == [""] * 6 + ["0.1"]
+    assert [line["train.learning_rate"] for line in lines] == [""] * 6 + ["0.1"]
     assert {line["protocol"] for line in lines} == {"by hand", "else"}
 
 
@@ -277,7 +266,7 @@ def test_a_table_that_is_too_wide_is_cut_between_columns() -> None:
 
 FULL = Table(
     "A table",
-    ("encoder", "sampler", "train.lr"),
+    ("encoder", "sampler", "train.learning_rate"),
     (("mono", "map"), ("cross", "map"), ("mono", "recall@1"), ("multi", "rank_distance")),
     (
         Row(

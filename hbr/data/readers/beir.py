@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from hbr.core.errors import UserError
 from hbr.data.fetch import listed
 from hbr.data.readers import TaskReader
 from hbr.data.readers.files import LEFT_OUT, add_gain, present, records, required, table
 from hbr.data.readers.streams import titled
 from hbr.data.tasks import Draft, Passage, Query
-from hbr.errors import UserError
 
 LANGUAGE = "en"
 LAYOUT = "a BEIR folder: corpus.jsonl, queries.jsonl and qrels/test.tsv"

@@ -8,10 +8,10 @@ a threshold that the sample part gives. XTREME's code scores by the ratio margin
 from collections.abc import Iterator
 from pathlib import Path
 
+from hbr.core.errors import UserError
 from hbr.data.readers import TaskReader
 from hbr.data.readers.files import required, table
 from hbr.data.tasks import Draft, Mining, Passage, Query
-from hbr.errors import UserError
 
 LANGUAGES = ("de", "fr", "ru", "zh")
 MINED, TUNED = "training", "sample"

@@ -16,9 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hbr.core.errors import UserError
 from hbr.data.readers import RowsReader
 from hbr.data.readers.streams import find, json_items, row, titled
-from hbr.errors import UserError
 
 NQ_FILE = "biencoder-nq-train.json"
 ORIGIN = "https://github.com/facebookresearch/DPR (data.retriever.nq-train)"

@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hbr.core.errors import UserError
 from hbr.data.readers import RowsReader
 from hbr.data.readers.sentences import split
 from hbr.data.readers.streams import find, json_items, row
-from hbr.errors import UserError
 
 SELF, PARAPHRASE = "SelfRC_train.json", "ParaphraseRC_train.json"
 ORIGIN = "https://github.com/duorc/duorc"

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from hbr.core.errors import UserError
 from hbr.data.readers.streams import lines
 from hbr.data.tasks import Passage, Query
-from hbr.errors import UserError
 
 LEFT_OUT = "queries without a relevant passage, left out"
 DOUBLED = "passages with the id of an earlier one, dropped"

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hbr.core.errors import UserError, first_line
 from hbr.data.readers import RowsReader
 from hbr.data.readers.jsonl import checked
-from hbr.errors import UserError, first_line
 
 PREFIX = "hf:"
 

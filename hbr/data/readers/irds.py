@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hbr.core.errors import UserError, first_line
+from hbr.core.registry import near
 from hbr.data.readers import TaskReader
 from hbr.data.readers.files import LEFT_OUT
 from hbr.data.tasks import Draft, Passage, Query
-from hbr.errors import UserError, first_line
-from hbr.names import near
 
 PREFIX = "irds:"
 UNKNOWN = "und"  # ISO 639 for a language that the library does not name

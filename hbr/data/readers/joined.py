@@ -15,8 +15,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from hbr.core.errors import UserError
 from hbr.data.readers import RowsReader
-from hbr.errors import UserError
 
 LAYOUT = '{"id", "query", "passage"}, each a text'
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hbr.core.errors import UserError
 from hbr.data.readers import RowsReader
-from hbr.errors import UserError
 
 
 def read(source: Path | None) -> Iterator[dict[str, Any]]:

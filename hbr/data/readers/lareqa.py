@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hbr.core.errors import UserError
 from hbr.data.fetch import Remote
 from hbr.data.readers import TaskReader
 from hbr.data.tasks import Draft, Passage, Query
-from hbr.errors import UserError
 
 REPOSITORY = "https://raw.githubusercontent.com/google-research-datasets/lareqa"
 REVISION = "9bc8c7fb6dd8d01d72a05a93c2cb96882b0d299c"

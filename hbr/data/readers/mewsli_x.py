@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hbr.core.errors import UserError
 from hbr.data.readers import TaskReader
 from hbr.data.readers.files import LEFT_OUT, records
 from hbr.data.tasks import Draft, Passage, Query
-from hbr.errors import UserError
 
 ENTITIES = "candidate_set_entities.jsonl"
 BRACED = re.compile(r"\{(.*?)\}")  # braces of the text itself become parentheses

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hbr.core.errors import UserError
 from hbr.data.readers import RowsReader
 from hbr.data.readers.streams import find, json_lines, row
 from hbr.data.snapshot import Snapshot
-from hbr.errors import UserError
 
 NAMES = ("train.jsonl", "en/train.jsonl", "data/en/train.jsonl")
 ORIGIN = "https://huggingface.co/datasets/clips/mfaq"

@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from hbr.core.errors import UserError
 from hbr.data.readers import TaskReader
 from hbr.data.readers.files import asked_in, first_of_each, records, required
 from hbr.data.readers.streams import titled
 from hbr.data.snapshot import Snapshot
 from hbr.data.tasks import Draft, Passage, Query
-from hbr.errors import UserError
 
 LANGUAGES = (
     *("ar", "bn", "de", "en", "es", "fa", "fi", "fr", "hi"),

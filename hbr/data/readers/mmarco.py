@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from hbr.core.errors import UserError
+from hbr.core.registry import near
 from hbr.data.readers import RowsReader
 from hbr.data.readers.mmarco_dev import LANGUAGES, folders, hub
 from hbr.data.readers.streams import lines
 from hbr.data.rows import Linked
-from hbr.errors import UserError
-from hbr.names import near
 
 TRIPLES = "triples.train.ids.small.tsv"
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
+from hbr.core.errors import UserError
 from hbr.data.readers import TaskReader
 from hbr.data.readers.files import LEFT_OUT, judgements, present, table
 from hbr.data.snapshot import Snapshot
 from hbr.data.tasks import Draft, Passage, Query
-from hbr.errors import UserError
 
 LANGUAGES = {
     **{"ar": "arabic", "de": "german", "en": "english", "es": "spanish", "fr": "french"},

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
+from hbr.core.errors import UserError
 from hbr.data.readers import TaskReader
 from hbr.data.readers.files import asked_in, first_of_each, records, required
 from hbr.data.tasks import Draft, Passage, Query
-from hbr.errors import UserError
 
 LANGUAGES = {
     **{"ar": "arabic", "bn": "bengali", "en": "english", "fi": "finnish", "id": "indonesian"},

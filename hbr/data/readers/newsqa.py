@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hbr.core.errors import UserError
 from hbr.data.readers import RowsReader
 from hbr.data.readers.streams import find, json_items, row
-from hbr.errors import UserError
 
 NAME = "combined-newsqa-data-v1.json"
 ORIGIN = "https://github.com/Maluuba/newsqa"

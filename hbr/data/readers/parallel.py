@@ -7,9 +7,9 @@ The rows are those of training, JSON lines: `{"id", "group", "query": {language:
 from collections import Counter
 from pathlib import Path
 
+from hbr.core.errors import UserError
 from hbr.data.readers import TaskReader, jsonl
 from hbr.data.tasks import Draft, Passage, Query
-from hbr.errors import UserError
 
 SHARED = "passages that another row of the group has already, not repeated"
 

@@ -16,11 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hbr.core.errors import UserError
 from hbr.data.readers import RowsReader
 from hbr.data.readers.joined import join
 from hbr.data.readers.sentences import sentence_at
 from hbr.data.readers.streams import find, json_items
-from hbr.errors import UserError
 
 ENGLISH = "train-v1.1.json"
 PREFIX = "squad.translate.train.en-"

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hbr.errors import UserError
+from hbr.core.errors import UserError
 
 CHUNK = 1 << 20  # characters
 NEGATIVES = 8  # given negatives kept of a row, the first ones: upstream lists up to a hundred

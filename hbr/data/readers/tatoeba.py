@@ -11,10 +11,10 @@ is their mean (XTREME reports `XXX->eng-XXX` alone).
 
 from pathlib import Path
 
+from hbr.core.errors import UserError
 from hbr.data.fetch import listed
 from hbr.data.readers import TaskReader
 from hbr.data.tasks import Draft, Passage, Query
-from hbr.errors import UserError
 
 XTREME = (
     *("afr", "ara", "ben", "bul", "cmn", "deu", "ell", "est", "eus", "fin", "fra", "heb"),

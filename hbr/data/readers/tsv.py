@@ -13,9 +13,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from hbr.core.errors import UserError
 from hbr.data.readers import RowsReader
 from hbr.data.readers.streams import lines
-from hbr.errors import UserError
 
 NAME = re.compile(r"(?P<stem>(.+\.)?(?P<one>\w+)-(?P<two>\w+))\.(?P<end>\w+?)(\.gz)?")
 LAYOUT = "NAME.<l1>-<l2>.<l1> beside NAME.<l1>-<l2>.<l2>, or NAME.<l1>-<l2>.tsv"

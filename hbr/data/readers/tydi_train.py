@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hbr.core.errors import UserError
 from hbr.data.readers import RowsReader
 from hbr.data.readers.streams import find, json_lines, row, titled
 from hbr.data.snapshot import Snapshot
-from hbr.errors import UserError
 
 NAMES = ("train.jsonl", "mrtydi-v1.1-english/train.jsonl")
 ORIGIN = "https://huggingface.co/datasets/castorini/mr-tydi"

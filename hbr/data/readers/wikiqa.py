@@ -12,9 +12,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from hbr.core.errors import UserError
 from hbr.data.readers import RowsReader
 from hbr.data.readers.streams import find, lines, row
-from hbr.errors import UserError
 
 NAMES = ("WikiQA.tsv", "WikiQA-train.tsv")
 HEADER = "QuestionID\tQuestion\tDocumentID\tDocumentTitle\tSentenceID\tSentence\tLabel"

@@ -8,11 +8,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from hbr.core.errors import UserError
 from hbr.data.fetch import Remote
 from hbr.data.readers import TaskReader
 from hbr.data.readers.files import LEFT_OUT, records, required
 from hbr.data.tasks import Draft, Passage, Query
-from hbr.errors import UserError
 
 FILE = "captions.jsonl"
 ARCHIVE = Remote(

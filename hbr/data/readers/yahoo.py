@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hbr.core.errors import UserError
 from hbr.data.readers import RowsReader
 from hbr.data.readers.streams import find, json_items, row
-from hbr.errors import UserError
 
 ORIGIN = "https://ciir.cs.umass.edu/downloads/nfL6"
 

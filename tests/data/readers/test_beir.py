@@ -5,9 +5,9 @@ import json
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers.beir import BEIR
 from hbr.data.tasks import Passage, Query, write_task
-from hbr.errors import UserError
 
 CORPUS = [
     {"_id": "d1", "title": "Albedo", "text": "Snow is bright.", "metadata": {}},

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers.bucc import BUCC
 from hbr.data.tasks import Mining, Passage, Query, open_task, write_task
-from hbr.errors import UserError
 from tests.support import beside, hbr
 
 

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers import jsonl
 from hbr.data.readers.dpr import ENTITY_QUESTIONS, NQ
-from hbr.errors import UserError
 
 
 def passage(title: str | None, text: str) -> dict:

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers import jsonl
 from hbr.data.readers.duorc import DUORC, DUORC_PARAPHRASE
-from hbr.errors import UserError
 
 
 def question(own: str, answers: list[str], no_answer: bool = False) -> dict:

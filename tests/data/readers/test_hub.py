@@ -4,9 +4,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers import jsonl
 from hbr.data.readers.hub import reader
-from hbr.errors import UserError
 
 ROWS = [
     {"id": "a", "group": "g", "query": {"en": "q", "de": "F"}, "passage": {"en": "p", "de": "P"}},

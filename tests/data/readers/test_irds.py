@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers import irds
 from hbr.data.readers.beir import BEIR
 from hbr.data.readers.files import LEFT_OUT
@@ -15,7 +16,6 @@ from hbr.data.readers.miracl import MIRACL
 from hbr.data.readers.mmarco_dev import MMARCO_DEV
 from hbr.data.readers.mr_tydi import MR_TYDI
 from hbr.data.tasks import Draft, Query
-from hbr.errors import UserError
 from tests.support import beside, hbr
 
 CORPUS = [

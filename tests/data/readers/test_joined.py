@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers import jsonl
 from hbr.data.readers.joined import JOINED
-from hbr.errors import UserError
 
 EN = [
     {"id": "a", "query": "q1", "passage": "p1", "group": "g"},

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers.jsonl import JSONL, read
-from hbr.errors import UserError
 
 GOOD = {
     "id": "a",

@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers.lareqa import LAREQA, XQUAD_R, XQUAD_R_FILES
 from hbr.data.tasks import open_task, write_task
-from hbr.errors import UserError
 
 PASSAGES = {  # as the data's README counts them
     **{"ar": 1222, "de": 1276, "el": 1234, "en": 1180, "es": 1215, "hi": 1244},

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers.mewsli_x import MEWSLI_X, MEWSLI_X_DEV
-from hbr.errors import UserError
 
 TEXT = "Strike in Helsinki\n\nIn Helsinki, {some}  buses\nstopped. It ended."
 

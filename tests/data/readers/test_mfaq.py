@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers import jsonl
 from hbr.data.readers.mfaq import MFAQ
-from hbr.errors import UserError
 
 PAGES = [
     {

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers.miracl import LANGUAGES, MIRACL
 from hbr.data.tasks import Query, write_task
-from hbr.errors import UserError
 
 
 def docs(*passages: tuple[str, str, str]) -> bytes:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers.mmarco import TRAIN, TRAIN_V1
 from hbr.data.rows import open_rows, write_linked
-from hbr.errors import UserError
 
 WORDS = {"en": "english", "de": "german"}
 

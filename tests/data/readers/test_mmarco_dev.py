@@ -4,9 +4,9 @@ import gzip
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers.mmarco_dev import LANGUAGES, MMARCO_DEV, MMARCO_V1_DEV
 from hbr.data.tasks import write_task
-from hbr.errors import UserError
 
 
 def language(base, name: str, passages: list[str], queries: str, *, small: bool = True) -> None:

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers.mr_tydi import LANGUAGES, MR_TYDI, MR_TYDI_DEV
-from hbr.errors import UserError
 
 
 def language(folder, name: str, docs: list[tuple[str, str]], topics: str, qrels: str) -> None:

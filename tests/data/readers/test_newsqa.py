@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers import jsonl
 from hbr.data.readers.newsqa import NEWSQA
-from hbr.errors import UserError
 
 TEXT = "ZÜRICH (CNN) -- Ann saw Bo.\n\n\nIt rained on Monday. \n\nCy left."
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers.parallel import PARALLEL
 from hbr.data.tasks import write_task
-from hbr.errors import UserError
 
 ROWS = [
     {

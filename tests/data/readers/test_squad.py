@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers.squad import SHIFTS, SQUAD, SQUAD_CONTEXT, SQUADSHIFTS
-from hbr.errors import UserError
 
 CONTEXT = "Ann saw Bo in the U.S. Army. It rained."
 

@@ -6,9 +6,9 @@ import tracemalloc
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers import streams
 from hbr.data.readers.streams import find, json_items, json_lines, lines
-from hbr.errors import UserError
 
 ITEMS = [{"a": "é\n}]", "b": [1, {"c": None}]}, {"a": "x" * 50}, 3.25, "text", [], True]
 

@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
+from hbr.core.errors import UserError
+from hbr.core.languages import language
 from hbr.data.readers.tatoeba import TATOEBA, TATOEBA_112, XTREME
 from hbr.data.tasks import open_task, write_task
-from hbr.errors import UserError
-from hbr.languages import language
 
 PAIRS = {
     "deu": (["Hallo.", "Ja.", "Nein."], ["Hello.", "Yes.", "No."]),

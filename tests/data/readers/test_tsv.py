@@ -4,9 +4,9 @@ import gzip
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers import jsonl
 from hbr.data.readers.tsv import BITEXT
-from hbr.errors import UserError
 
 DE, EN = "Hallo.\r\n\r\nWie geht’s?\r\n", "Hello.\r\nOdd.\r\nHow are you?\r\n"
 

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers import jsonl
 from hbr.data.readers.tydi_train import MR_TYDI_TRAIN
-from hbr.errors import UserError
 
 
 def item(own: str, positives: list[str], negatives: list[str]) -> dict:

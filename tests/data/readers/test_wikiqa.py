@@ -2,9 +2,9 @@
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers import jsonl
 from hbr.data.readers.wikiqa import HEADER, WIKIQA
-from hbr.errors import UserError
 
 LINES = [
     HEADER,

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers.xm3600 import XM3600
 from hbr.data.tasks import write_task
-from hbr.errors import UserError
 
 
 def image(key: str, **captions: list[str]) -> dict:

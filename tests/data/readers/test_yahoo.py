@@ -5,9 +5,9 @@ import json
 
 import pytest
 
+from hbr.core.errors import UserError
 from hbr.data.readers import jsonl
 from hbr.data.readers.yahoo import YAHOO_QA
-from hbr.errors import UserError
 
 ITEMS = [
     {

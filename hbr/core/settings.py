@@ -1,0 +1,349 @@
+"""What a run depends on, section by section; each setting says what it is, its unit and default."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    field_validator,
+)
+
+from hbr.core import registry
+from hbr.core.target import Measure
+
+Positive = Annotated[int, Field(gt=0)]
+NonNegative = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+NonNegativeFloat = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Precision = Literal["fp32", "bf16"]
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, and unknown names are mistakes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+def _several(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _metrics(names: tuple[str, ...]) -> tuple[str, ...]:
+    mistakes = []
+    for name in names:
+        try:
+            measure = known_measure(name)
+            if measure.drop or measure.metric.reads == "derived":
+                of = "map" if not measure.drop else name.removeprefix("drop_")
+                mistakes.append(f"{name} comes with {of}")
+        except ValueError as error:
+            mistakes.append(str(error))
+    if mistakes:
+        raise ValueError("; ".join(mistakes))
+    return names
+
+
+def known_measure(name: str) -> Measure:
+    """Return the measure of a name, one that has values by query.
+
+    Raises ValueError where there is none.
+    """
+    measure = Measure.parse(name)
+    if measure.name in ("f1", "precision"):
+        raise ValueError(
+            f"{measure.name} of mined translations has no values by query; name recall"
+        )
+    if measure.metric.needs_cutoff and not measure.cutoff:
+        raise ValueError(f"{name} needs a cut-off, such as {name}@10")
+    if measure.drop and measure.metric.reads != "ranks":
+        raise ValueError(f"{name}: what {measure.name} loses is not measured")
+    return measure
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
+
+
+class Sampler(Section):
+    """How the languages of a training batch are chosen."""
+
+    name: Annotated[str, AfterValidator(partial(registry.known, "sampler"))] = Field(
+        "hybrid", description="Batch sampler, or `package.module:attribute`."
+    )
+    alpha: Share | tuple[Share, Share] = Field(
+        0.5,
+        description="Probability that a batch is monolingual (hybrid sampler); `[start, end]` "
+        "changes it linearly over training.",
+    )
+
+
+class Encoder(Section):
+    """The encoder that training starts from; one set of weights encodes queries and passages."""
+
+    name: Annotated[str, AfterValidator(partial(registry.canonical, "encoder"))] = Field(
+        "xlm-r-tiny", description="Preset, Hugging Face hub id, or folder."
+    )
+    revision: str | None = Field(None, description="Branch, tag or commit on the hub.")
+    pooling: Literal["mean", "cls", "dense"] | None = Field(
+        None, description="Pooling of token embeddings; null: as the encoder's files say."
+    )
+    normalize: bool = Field(True, description="Scale embeddings to unit length.")
+    query_prompt: str = Field("Query: ", description="Text put before every query.")
+    passage_prompt: str = Field("Passage: ", description="Text put before every passage.")
+    query_max_seq_length: Positive = Field(
+        64, description="Longest query, in tokens, prompt and special tokens included."
+    )
+    passage_max_seq_length: Positive = Field(
+        256, description="Longest passage, in tokens, prompt and special tokens included."
+    )
+
+
+class Data(Section):
+    """Training and validation data."""
+
+    train: Names = Field(
+        ("embedded",), description="Training data: names, `FILE.jsonl` or `hf:HUB_ID`."
+    )
+    languages: Names | None = Field(None, description="Languages to train on; null: all.")
+    size_exponent: Share = Field(
+        1.0, description="Data sets are drawn in proportion to their size to this power."
+    )
+    validation: str | None = Field(
+        "auto", description="Validation data; `auto`: those of the training data; null: none."
+    )
+    validation_languages: Names | None = Field(
+        None, description="Languages to validate on; null: the pivot language (English)."
+    )
+    limit: Positive | None = Field(
+        None, description="Rows kept of each language and data set, for a trial; null: all."
+    )
+
+
+class Objective(Section):
+    """The training loss. Settings of other objectives than InfoNCE are in their own section."""
+
+    name: Annotated[str, AfterValidator(partial(registry.known, "objective"))] = Field(
+        "infonce", description="Training objective, or `package.module:attribute`."
+    )
+    temperature: PositiveFloat = Field(0.05, description="Divides cosine similarities.")
+    mask: Literal["group", "none"] = Field(
+        "group", description="`group`: rows that share a passage are no negatives of each other."
+    )
+    num_negatives: NonNegative = Field(
+        1, description="Given negatives used per row, where the data have any."
+    )
+    symmetric: bool = Field(
+        False, description="Also rank queries for passages; the loss is the mean of both."
+    )
+
+
+def _objective(value: Any) -> Any:
+    """Return the settings of the objective that a mapping names, checked by its own section."""
+    if not isinstance(value, dict):
+        return value
+    name = value.get("name", "infonce")
+    if not isinstance(name, str):
+        return value
+    section = registry.get("objective", registry.known("objective", name)).settings
+    return section.model_validate(value)
+
+
+class Train(Section):
+    """Optimisation."""
+
+    max_steps: NonNegative = Field(
+        300, description="Optimizer steps; 0 takes the encoder as it is, untrained."
+    )
+    batch_size: Annotated[int, Field(ge=2)] = Field(
+        64, description="Query–passage pairs in the global batch, over all ranks."
+    )
+    gradient_accumulation_steps: Positive = Field(
+        1, description="Batches per optimizer step, each with negatives of its own."
+    )
+    mini_batch_size: Positive | None = Field(
+        None, description="Gradient cache: pairs encoded at a time (exact); null: all at once."
+    )
+    learning_rate: PositiveFloat | None = Field(
+        None, description="Peak learning rate; null: the encoder's own (3e-5; tiny: 3e-3)."
+    )
+    weight_decay: NonNegativeFloat = Field(0.01, description="AdamW's weight decay.")
+    warmup_ratio: Share = Field(0.1, description="Share of the steps with a rising rate.")
+    max_grad_norm: PositiveFloat = Field(1.0, description="Gradients are clipped to this norm.")
+    precision: Precision = Field("fp32", description="Precision of the forward pass.")
+    torch_compile: bool = Field(False, description="Compile the encoder with torch.compile.")
+    unpadded: bool = Field(
+        True, description="Encode texts without padding where the encoder can; same result."
+    )
+    attention_dropout: Share | None = Field(
+        None, description="Dropout of attention weights; null: the encoder's own; 0 is faster."
+    )
+    quick_dropout: bool = Field(
+        True, description="On a CPU, draw dropout from 16 random bits a number; faster."
+    )
+    trim_vocabulary: bool = Field(
+        True, description="Train only the word embeddings that occur in the data; same result."
+    )
+    logging_steps: Positive = Field(10, description="Steps between lines of the log.")
+    eval_steps: Positive = Field(100, description="Steps between validations.")
+    save_steps: Positive = Field(200, description="Steps between checkpoints.")
+    early_stopping_patience: Positive | None = Field(
+        None, description="Validations without improvement before training stops; null: never."
+    )
+    tensorboard: bool = Field(True, description="Write TensorBoard events.")
+
+
+class Encode(Section):
+    """Encoding an evaluation set."""
+
+    precision: Precision = Field("fp32", description="Precision of the forward pass.")
+    dtype: Literal["float32", "float16"] = Field("float32", description="Type of stored vectors.")
+    unpadded: bool = Field(
+        True, description="Encode texts without padding where the encoder can; same result."
+    )
+    token_budget: Positive = Field(
+        4096, description="Tokens in one forward pass, padding included."
+    )
+    shard_size: Positive = Field(16384, description="Vectors in one file.")
+
+
+class Index(Section):
+    """A faiss index."""
+
+    kind: Literal["flat", "ivf", "hnsw", "pq"] = Field("flat", description="Type of the index.")
+    nlist: Positive | None = Field(
+        None, description="IVF: number of cells; null: the square root of the corpus size."
+    )
+    nprobe: Positive = Field(8, description="IVF: cells searched.")
+    m: Positive = Field(
+        32, description="HNSW: links of a vertex; PQ: sub-quantizers, that is bytes a vector."
+    )
+    ef_search: Positive = Field(64, description="HNSW: candidates kept while searching.")
+    top_k: Positive = Field(1000, description="Passages retrieved for a query.")
+
+
+RANKING, MINING = {"metrics", "passage"}, {"margin", "n_neighbors"}  # what results depend on
+
+
+class Evaluate(Section):
+    """What is measured."""
+
+    metrics: Annotated[tuple[str, ...], AfterValidator(_metrics)] = Field(
+        (
+            *("map", "map@20", "ndcg@10", "recall@1", "recall@5", "recall@10", "recall@100"),
+            *("mrr", "rank_distance", "peer@20", "same_language@10"),
+        ),
+        description="Metrics, with `@` and a cut-off where they take one.",
+    )
+    passage: Literal["sentence", "sentence+context"] = Field(
+        "sentence", description="LAReQA's candidates: a sentence, or with its paragraph."
+    )
+    block_mb: Positive = Field(64, description="Memory of one block of scores, in MiB.")
+    memory_mb: Positive = Field(
+        4096, description="A corpus whose vectors need more MiB is streamed from disk."
+    )
+    margin: Literal["absolute", "ratio", "distance"] = Field(
+        "absolute", description="Bitext mining: score of a pair (arXiv 1811.01136)."
+    )
+    n_neighbors: Positive = Field(4, description="Bitext mining: neighbours of each sentence.")
+    limit: Positive | None = Field(
+        None, description="Concepts kept of each language, for a trial; null: all."
+    )
+    seed: NonNegative = Field(0, description="Seed of query perturbations.")
+
+
+UNTRAINED = "untrained"  # what tables and claims call runs whose encoder is as it came
+LOG_ONLY = {"logging_steps", "save_steps", "tensorboard"}  # they change the log, not the weights
+SAME_RESULT = {
+    "unpadded",
+    "quick_dropout",
+    "trim_vocabulary",
+}  # but for rounding and dropout's draws
+
+
+class Config(Section):
+    """Everything a run depends on. `hbr train -C config.yaml` makes the same run again."""
+
+    seed: NonNegative = Field(0, description="Seed of everything random in training.")
+    sampler: Sampler = Sampler()
+    encoder: Encoder = Encoder()
+    data: Data = Data()
+    objective: SerializeAsAny[Objective] = Objective()
+    train: Train = Train()
+    encode: Encode = Encode()
+    index: Index = Index()
+    evaluate: Evaluate = Evaluate()
+
+    _objective = field_validator("objective", mode="before")(_objective)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the run trains its encoder; else it takes the encoder as it is."""
+        return self.train.max_steps > 0
+
+    @property
+    def method(self) -> str:
+        """What tables call the way the encoder was trained: its sampler, or `untrained`."""
+        return self.sampler.name if self.is_trained else UNTRAINED
+
+    def to_yaml(self) -> str:
+        """Return the whole config as YAML; reading it back gives an equal one."""
+        values = self.model_dump(mode="json")
+        text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+        if yaml.safe_load(text) != values:  # PyYAML reads some line ends, such as U+0085, as spaces
+            text = yaml.safe_dump(values, sort_keys=False)
+        return text
+
+    def identity(self) -> dict[str, Any]:
+        """Return the part that decides the trained weights, as plain values.
+
+        A run keeps its identity where only the log changes, and where only rounding and the draws
+        of dropout do, as they do between one rank and two.
+        """
+        parts = {"seed", "sampler", "encoder", "data", "objective"}
+        chosen = self.model_dump(mode="json", include=parts)
+        if not self.is_trained:
+            return {"encoder": chosen["encoder"], "trained": False}
+        if not registry.get("sampler", self.sampler.name).uses_alpha:
+            chosen["sampler"].pop("alpha")
+        return chosen | {
+            "train": self.train.model_dump(mode="json", exclude=LOG_ONLY | SAME_RESULT)
+        }
+
+
+SECTIONS: dict[str, Any] = {
+    name: type(field.default)
+    for name, field in Config.model_fields.items()
+    if isinstance(field.default, Section)
+}
+
+
+def leaves() -> Iterator[tuple[str, Any]]:
+    """Yield every setting's path, such as `train.learning_rate`, with its pydantic field.
+
+    Settings that one objective alone reads are among them, once.
+    """
+    yield "seed", Config.model_fields["seed"]
+    found: set[str] = set()
+    sections = list(SECTIONS.items())
+    sections += [
+        ("objective", registry.get("objective", o).settings) for o in registry.names("objective")
+    ]
+    for name, section in sections:
+        for leaf, field in section.model_fields.items():
+            if f"{name}.{leaf}" not in found:
+                found.add(f"{name}.{leaf}")
+                yield f"{name}.{leaf}", field
+
+
+def short_name(encoder: str) -> str:
+    """Return the last telling word of an encoder's name: a folder called `model` tells nothing."""
+    parts = [part for part in Path(encoder).parts if part != "model"]
+    return parts[-1] if parts else encoder

@@ -1,0 +1,342 @@
+"""Run directories: stages published whole or not at all, and known by what they were made from."""
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import io
+import json
+import os
+import platform
+import resource
+import shutil
+import socket
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any
+
+from hbr.core.errors import UserError
+from hbr.core.progress import detail, say
+
+KEY, ENTRY = ".key.json", ".stage.json"
+SUMS = "SHA256SUMS"  # the last file of a tar that hbr writes
+VERSIONS = ("hbr", "torch", "transformers", "tokenizers", "numpy", "faiss-cpu")
+
+
+def fingerprint(value: Any, length: int = 12) -> str:
+    """Give a short hex digest of a JSON-like value; equal values give equal digests."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def file_digest(path: Path) -> str:
+    """Give the SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tree_digest(folder: Path) -> str:
+    """Give a digest of the names and bytes of all files below a folder, hidden ones left out."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = [path.relative_to(folder).as_posix() for path in files]
+    shown = [(n, p) for n, p in zip(names, files, strict=True) if "/." not in f"/{n}"]
+    return fingerprint([(name, file_digest(path)) for name, path in shown])
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write a file so that a reader sees the old bytes or the new ones, also after a power cut."""
+    data = content.encode() if isinstance(content, str) else content
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(data)
+    replace_synced(partial, path)
+
+
+def replace_synced(partial: Path, path: Path) -> None:
+    """Put a written file in another's place; after a power cut one of them is there, whole."""
+    _sync(partial)
+    partial.replace(path)
+    _sync(path.parent)
+
+
+def write_tar(path: Path, files: Iterable[tuple[str, bytes | Path]]) -> int:
+    """Write files into a tar, whole or not at all, their SHA-256 in a last one; give their number.
+
+    The same files in the same order give the same bytes; no more than a block is in memory.
+    """
+    sums: dict[str, str] = {}
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as tar:
+            for name, content in files:
+                opened = content.open("rb") if isinstance(content, Path) else io.BytesIO(content)
+                with opened as file:
+                    sums[name] = _add(tar, name, file)
+            text = "".join(f"{digest}  {name}\n" for name, digest in sums.items())
+            _add(tar, SUMS, io.BytesIO(text.encode()))
+        replace_synced(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return len(sums)
+
+
+def _add(tar: tarfile.TarFile, name: str, content: IO[bytes]) -> str:
+    """Write a file into a tar; give the SHA-256 of what was written."""
+    member, reader = tarfile.TarInfo(name), _Hashed(content)
+    member.size = content.seek(0, io.SEEK_END)
+    content.seek(0)
+    tar.addfile(member, reader)
+    return reader.digest.hexdigest()
+
+
+class _Hashed:
+    """A file that hashes what is read from it."""
+
+    def __init__(self, content: IO[bytes]) -> None:
+        self.content, self.digest = content, hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to `size` bytes."""
+        block = self.content.read(size)
+        self.digest.update(block)
+        return block
+
+
+@contextlib.contextmanager
+def lock(folder: Path, *, wait: bool) -> Iterator[None]:
+    """Keep other processes out of a directory.
+
+    The kernel drops the lock with its process, so a stale one never blocks; its owner's name is
+    left in the file and a takeover is said. Raises UserError where the directory is in use and
+    `wait` is false.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read().strip() or "another process"
+            if not wait:
+                raise UserError(
+                    f"{folder} is in use by {owner}; wait for it, or stop it and run this again"
+                ) from None
+            detail(f"waiting for {owner} to finish with {folder}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        stale = file.read().strip()
+        if stale:
+            say(f"{folder.name}: taking over from {stale}, which ended before it was done")
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)  # not reached after a kill: the word about it stays
+
+
+class Store:
+    """A directory of stages with a manifest: a run, a prepared data set, a tiny encoder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """Give what the manifest says of each finished stage."""
+        try:
+            return json.loads((self.path / "manifest.json").read_text())["stages"]
+        except FileNotFoundError:
+            return {}
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{self.path / 'manifest.json'} is damaged; delete it to do the stages again"
+            ) from error
+
+    def completion(self, stage: str) -> str:
+        """Give the completion id of a finished stage. Raises UserError where it is not finished."""
+        entry = self.entries().get(stage)
+        if entry is None:
+            raise UserError(f"{self.path}: stage {stage!r} has not been done")
+        return entry["id"]
+
+    def is_current(
+        self,
+        stage: str,
+        settings: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        products: tuple[str, ...] | None = None,
+    ) -> bool:
+        """Say whether a stage was finished with these settings and from these inputs.
+
+        With `products`, a publication that was cut off between its renames is finished first.
+        """
+        key = fingerprint([settings, inputs])
+        if products is not None:
+            with lock(self.path, wait=False):
+                self._recover(stage, key, products)
+        return self._is_done(stage, key)
+
+    def partial(self, stage: str) -> Path:
+        """Give the folder that a stage is made in."""
+        final = self.path / stage
+        return final.with_name(f".{final.name}.partial")
+
+    def build(
+        self,
+        stage: str,
+        make: Callable[[Path], Mapping[str, Any] | None],
+        *,
+        settings: Mapping[str, Any],
+        inputs: Mapping[str, str] | None = None,
+        products: tuple[str, ...] = (),
+        force: bool = False,
+        fresh: bool = False,
+        wait: bool = False,
+    ) -> bool:
+        """Publish a stage unless it is up to date; say whether anything was done.
+
+        `make(folder)` fills `folder`, which still holds what a killed attempt with the same
+        settings and inputs left there, and returns what the manifest should say about it (an
+        `id` in it replaces the digest of the files as completion id). The folders in `products`
+        are moved from it to the top of the store. Files are synced, renamed, and the manifest is
+        written last: what it calls done is whole. `force` does a finished stage again, and it and
+        `fresh` start from nothing.
+        """
+        inputs = dict(inputs or {})
+        key = fingerprint([settings, inputs])
+        if not force and self.is_current(stage, settings, inputs):
+            return False
+        with lock(self.path, wait=wait):
+            if not force and (self._recover(stage, key, products) or self._is_done(stage, key)):
+                return False
+            partial = self._open_partial(stage, key, resume=not (force or fresh))
+            started = time.time()
+            said = dict(make(partial) or {})
+            entry = {
+                "state": "done",
+                "id": said.pop("id", None) or tree_digest(partial),
+                "key": key,
+                "settings": dict(settings),
+                "inputs": inputs,
+                **said,
+                **_provenance(started),
+            }
+            _sync_tree(partial)
+            write_atomic(partial / ENTRY, json.dumps(entry, indent=1, ensure_ascii=False))
+            self._publish(stage, entry, products)
+        return True
+
+    def _is_done(self, stage: str, key: str) -> bool:
+        entry = self.entries().get(stage, {})
+        return entry.get("key") == key and (self.path / stage).is_dir()
+
+    def _open_partial(self, stage: str, key: str, *, resume: bool) -> Path:
+        partial = self.partial(stage)
+        try:
+            resumable = (partial / KEY).read_text() == key and not (partial / ENTRY).exists()
+        except FileNotFoundError:
+            resumable = False
+        if not (resume and resumable):
+            for mark in (ENTRY, KEY):  # first, lest a half-removed folder is taken for whole
+                (partial / mark).unlink(missing_ok=True)
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            write_atomic(partial / KEY, key)
+        return partial
+
+    def _recover(self, stage: str, key: str, products: tuple[str, ...]) -> bool:
+        """Finish a publication that was cut off between its renames."""
+        for folder in (self.partial(stage), self.path / stage):
+            try:
+                entry = json.loads((folder / ENTRY).read_text())
+            except (FileNotFoundError, ValueError):
+                continue
+            if entry["key"] == key and not self._is_done(stage, key):
+                self._publish(stage, entry, products, moved=folder == self.path / stage)
+                return True
+        return False
+
+    def _publish(
+        self, stage: str, entry: dict[str, Any], products: tuple[str, ...], *, moved: bool = False
+    ) -> None:
+        """Rename products and stage into place, unless they are, and write the manifest."""
+        partial, final = self.partial(stage), self.path / stage
+        stages = self.entries()
+        if stages.pop(stage, None):
+            self._write_manifest(stages)
+        if not moved:
+            (final / ENTRY).unlink(missing_ok=True)  # what it says of the products ends here
+            for product in products:
+                if (partial / product).exists():
+                    _replace_folder(partial / product, self.path / product)
+            _replace_folder(partial, final)
+        for name in (*products, stage):
+            shutil.rmtree(_old(self.path / name), ignore_errors=True)
+        self._write_manifest(self.entries() | {stage: entry})
+
+    def _write_manifest(self, stages: dict[str, Any]) -> None:
+        text = json.dumps({"stages": stages}, indent=1, ensure_ascii=False)
+        write_atomic(self.path / "manifest.json", text)
+
+
+def _replace_folder(source: Path, target: Path) -> None:
+    old = _old(target)
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    source.rename(target)
+    _sync(target.parent)
+
+
+def _old(target: Path) -> Path:
+    return target.with_name(f".{target.name}.old")
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        _sync(path)
+    _sync(folder)
+
+
+def _provenance(started: float) -> dict[str, Any]:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux
+    return {
+        "versions": _versions(),
+        "commit": _commit(),
+        "host": socket.gethostname(),
+        "python": platform.python_version(),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "seconds": round(time.time() - started, 2),
+        "peak_memory_mb": round(peak / 1024),
+    }
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in VERSIONS:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+@functools.cache
+def _commit() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None

@@ -1,0 +1,123 @@
+"""Names with parts, taken apart here and nowhere else: evaluation targets and measures."""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hbr.core import registry
+
+
+@dataclass(frozen=True, order=True)
+class EvaluationTarget:
+    """A data set, perhaps with perturbed queries, perhaps searched through an index.
+
+    Written `xquad-r`, `xquad-r~typo:0.1`, `beir/scifact@hnsw`; `str()` gives that back.
+    """
+
+    dataset: str  # as the table of data sets spells it: `beir/scifact`
+    perturbation: str = ""  # as `hbr.data.perturb` spells it: `typo:0.1`; "" for clean queries
+    index: str = ""  # kind of the index; "" for exact search
+
+    @classmethod
+    def parse(cls, text: str) -> "EvaluationTarget":
+        """Return the target that a text names; the data set need not be known."""
+        rest, _, index = text.partition("@") if "~" not in text else (text, "", "")
+        dataset, _, perturbation = rest.partition("~")
+        return cls(canonical_dataset(dataset), perturbation, index)
+
+    def __str__(self) -> str:
+        perturbation = f"~{self.perturbation}" if self.perturbation else ""
+        return self.dataset + perturbation + (f"@{self.index}" if self.index else "")
+
+    @property
+    def clean(self) -> "EvaluationTarget":
+        """The same data set with its queries as they are, searched exactly."""
+        return EvaluationTarget(self.dataset)
+
+    @property
+    def folder(self) -> str:
+        """The name of the target's folder: `beir/scifact~typo:0.1` is `beir-scifact~typo-0.1`."""
+        return folder_name(str(self))
+
+    def perturbed(self, perturbation: str) -> "EvaluationTarget":
+        """Return the same data set with perturbed queries."""
+        return replace(self, perturbation=perturbation)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric with its cut-off, or what it loses on perturbed queries.
+
+    Written `map`, `recall@10`, `drop_map@20`; `str()` gives that back.
+    """
+
+    name: str
+    cutoff: int | None = None
+    drop: bool = False  # the clean value minus the perturbed one
+
+    @classmethod
+    def parse(cls, text: str) -> "Measure":
+        """Return the measure that a text names. Raises ValueError for what names none."""
+        plain = text.removeprefix("drop_")
+        name, at, cutoff = plain.partition("@")
+        if ":" not in name and name not in registry.names("metric"):
+            likely = registry.near(name, registry.names("metric"))
+            raise ValueError(f"there is no metric {name!r}{likely}")
+        if at and not (cutoff.isdigit() and int(cutoff) > 0):
+            raise ValueError(f"the cut-off of {text!r} is no positive number")
+        return cls(name, int(cutoff) if at else None, plain != text)
+
+    def __str__(self) -> str:
+        at = f"@{self.cutoff}" if self.cutoff else ""
+        return "drop_" * self.drop + self.name + at
+
+    @property
+    def metric(self) -> Any:
+        """The entry of the metric: see `hbr.evaluation.metrics.Metric`."""
+        return registry.get("metric", self.name)
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether the lower value is the better one: a loss is, whatever is lost."""
+        return self.drop or not self.metric.higher_is_better
+
+    @property
+    def label(self) -> str:
+        """The measure as papers write it: `recall@10` is R@10."""
+        at = f"@{self.cutoff}" if self.cutoff else ""
+        return "drop " * self.drop + self.metric.label + at
+
+    @property
+    def decimals(self) -> int:
+        """Decimals that it is written with."""
+        return self.metric.decimals
+
+
+def layout_of(dataset: str) -> tuple[str, str]:
+    """Return the layout and the collection of a data set: `beir/scifact` is `beir`, `scifact`.
+
+    Where the name is no collection of a known layout, it is itself the layout.
+    """
+    layout, slash, collection = dataset.partition("/")
+    layout = registry.canonical("dataset", layout)
+    collected = bool(slash) and layout in registry.names("dataset")
+    return (layout, collection) if collected else (registry.canonical("dataset", dataset), "")
+
+
+def canonical_dataset(dataset: str) -> str:
+    """Return a data set's name as the table spells it."""
+    layout, collection = layout_of(dataset)
+    return f"{layout}/{collection}" if collection else layout
+
+
+def known_dataset(dataset: str) -> str:
+    """Return a data set's name as the table spells it. Raises ValueError for an unknown one."""
+    layout, _ = layout_of(dataset)
+    if layout not in registry.names("dataset") and ":" not in dataset:
+        raise ValueError(registry.unknown("dataset", dataset))
+    return canonical_dataset(dataset)
+
+
+def folder_name(name: str) -> str:
+    """Return a name as one folder may be called."""
+    return re.sub(r"[/:]+", "-", name)

@@ -1,0 +1,94 @@
+"""A dictionary mined from sentences and their translations."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+import numpy as np
+
+from hbr.data.perturb.texts import WORD, lower
+
+
+def mine_dictionary(
+    pairs: Iterable[tuple[str, str]], language: str = "", least: int = 3, overlap: float = 0.5
+) -> dict[str, tuple[str, ...]]:
+    """Give, for words of the first sentences, in `language`, their translation in the second.
+
+    A word in lower case and its translation, as it is mostly spelled, go together where each is
+    the other's best by the log-likelihood ratio, with no second as good; where they stand in
+    `least` pairs together; and where their Dice coefficient, over the pairs that have them, is
+    `overlap`. Words that are the same in both are left out. A
+    word is what stands between spaces: German compounds may answer a part of theirs, Vietnamese
+    words are single syllables. Raises ValueError where neither side
+    has a word between spaces. Source: Dunning 1993, Accurate Methods for the Statistics of
+    Surprise and Coincidence; Melamed 2000, Models of Translational Equivalence, for one to one.
+    """
+    from scipy import sparse
+
+    sides = list(zip(*dict.fromkeys(pairs), strict=True)) or [(), ()]
+    (words, rows, columns), (others, other_rows, other_columns) = (
+        _occurrences(side, own) for side, own in zip(sides, (language, ""), strict=True)
+    )
+    if not len(rows) or not len(other_rows):
+        raise ValueError("no words between spaces to mine a dictionary from")
+    size = len(sides[0])
+    first = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), (size, len(words)))
+    second = sparse.csr_matrix(
+        (np.ones(len(other_rows)), (other_rows, other_columns)), (size, len(others))
+    )
+    together = (first.T @ second).tocoo()
+    one = np.asarray(first.sum(0)).ravel()[together.row]
+    other = np.asarray(second.sum(0)).ravel()[together.col]
+    both = together.data
+    score = _log_likelihood_ratio(both, one, other, size)
+    score[both * size <= one * other] = 0  # together less often than by chance
+    best = _only_best(together.row, score) & _only_best(together.col, score)
+    good = best & (both >= least) & (2 * both / (one + other) >= overlap)
+    linked = zip(together.row[good].tolist(), together.col[good].tolist(), strict=True)
+    found = {words[i][0]: words_of for i, j in linked if (words_of := others[j])[0] != words[i][0]}
+    return {word: (spelled,) for word, (_, spelled) in sorted(found.items())}
+
+
+def _occurrences(
+    sentences: Iterable[str], language: str
+) -> tuple[list[tuple[str, str]], list[int], list[int]]:
+    """Give the words, in lower case and as mostly spelled, and sentence and word of each use.
+
+    What only begins sentences is in lower case, as question words are then.
+    """
+    places: dict[str, int] = {}
+    spelled: dict[str, Counter[str]] = defaultdict(Counter)
+    rows, columns = [], []
+    for row, sentence in enumerate(sentences):
+        found = set()
+        for place, match in enumerate(WORD.finditer(sentence)):
+            word = lower(match[0], language)
+            found.add(places.setdefault(word, len(places)))
+            spelled[word][match[0]] += place > 0  # the first word has a capital anyway
+        rows += [row] * len(found)
+        columns += sorted(found)
+    mostly = {word: told.most_common(1)[0] for word, told in spelled.items()}
+    words = [
+        (word, told if seen or told.isupper() else word) for word, (told, seen) in mostly.items()
+    ]
+    return words, rows, columns
+
+
+def _log_likelihood_ratio(
+    both: np.ndarray, one: np.ndarray, other: np.ndarray, size: int
+) -> np.ndarray:
+    """Give Dunning's −2 log λ of the tables of two words over `size` pairs."""
+
+    def sum_of_logs(*counts: np.ndarray) -> np.ndarray:
+        return sum((c * np.log(np.maximum(c, 1)) for c in counts), np.zeros(len(both)))
+
+    cells = sum_of_logs(both, one - both, other - both, size - one - other + both)
+    margins = sum_of_logs(one, size - one, other, size - other)
+    return 2 * (cells - margins + size * np.log(size))
+
+
+def _only_best(place: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Say which scores are the highest of their place, with no equal there."""
+    highest = np.zeros(place.max() + 1)
+    np.maximum.at(highest, place, score)
+    best = (score == highest[place]) & (score > 0)
+    return best & (np.bincount(place, best)[place] == 1)

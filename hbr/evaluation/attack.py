@@ -1,0 +1,149 @@
+"""Attack: the worst that a small shift of their word embeddings is found to do to queries.
+
+It knows encoder and passages, which no typist does; but it is found by a few steps, and aims at the
+ranks that the task has (in the pool, where there is one).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hbr.core.progress import Progress
+from hbr.core.settings import Config
+from hbr.data.perturb import ATTACKS
+from hbr.data.tasks import Task
+from hbr.models.encoders import Encoder, budgeted, load
+from hbr.retrieval.exact import first_of, pairs_of
+from hbr.training import adversary
+
+AGAINST = 20  # passages that are nearest and not relevant, a query
+CORPUS = 65_536  # passages that these come from at most
+TEMPERATURE = 0.05
+SHARE = 8  # of the token budget: an attack holds what a forward pass forgets
+
+
+def attack(
+    model: Path,
+    config: Config,
+    task: Task,
+    vectors: tuple[Any, Any],
+    spec: tuple[str, float],
+    device: torch.device,
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Give the vectors of attacked queries, (queries, width), and what was done.
+
+    Each query's word embeddings are shifted within an L2 ball, whose radius is a share of the mean
+    norm of a word embedding, so that log Σ exp(s/t) over the nearest other passages minus that over
+    the relevant ones is as high as the steps find: one along the gradient (FGM, arXiv 1605.07725)
+    or several, projected (PGD, arXiv 1706.06083). `vectors` are those of the clean task.
+    """
+    name, strength = spec
+    steps = ATTACKS[name].steps
+    encoder = load(model, normalize=config.encoder.normalize).to(device)
+    encoder.requires_grad_(False)
+    radius = strength * float(encoder.words.norm(dim=1).mean())
+    prefix, length = config.encoder.query_prompt, config.encoder.query_max_seq_length
+    texts = [prefix + text for text in task.queries["text"].to_pylist()]
+    tokens = encoder.tokenize(texts, length)
+    lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
+    corpus = _corpus(task, config.evaluate.seed)
+    told = _tensor(vectors[1].take(corpus), device)
+    found = np.empty((len(texts), encoder.width), np.float32)
+    with Progress(f"attacking {task.name}", len(texts), "queries") as progress:
+        for some in budgeted(lengths, config.encode.token_budget // SHARE):
+            ids, mask = encoder.batch([tokens[i] for i in some], device)
+            clean = _tensor(vectors[0].take(some), device)
+            relevant = _relevant(task, some, corpus, device)
+            against = _nearest(clean @ told.T, relevant, _met(task, some, corpus, device))
+            shift = _worst(encoder, (ids, mask), told, relevant, against, radius, steps)
+            with torch.inference_mode():
+                found[some] = encoder(ids, mask, shift).cpu().numpy()
+            progress.advance(len(some))
+    about = {
+        "radius": radius,
+        "steps": steps,
+        "changed": float(strength > 0),
+        "passages": len(corpus),
+    }
+    return found, {"name": name, "strength": strength, **about}
+
+
+def _worst(
+    encoder: Encoder,
+    batch: tuple[Tensor, ...],
+    told: Tensor,
+    relevant: Tensor,
+    against: Tensor,
+    radius: float,
+    steps: int,
+) -> Tensor:
+    """Give the worst shift that some steps of ascent find, text by text: (texts, tokens, width)."""
+    ids, mask = batch
+    shift = torch.zeros(*ids.shape, encoder.words.shape[1], device=ids.device)
+    size = radius * min(1.0, 2.5 / steps)
+    worst, highest = shift, torch.full((len(ids),), -torch.inf, device=ids.device)
+    for step in range(steps + 1):
+        shift.requires_grad_()
+        scores = encoder(ids, mask, shift) @ told.T / TEMPERATURE
+        harm = _over(scores, against) - _over(scores, relevant)
+        better = harm.detach() > highest
+        worst = torch.where(better[:, None, None], shift.detach(), worst)
+        highest = torch.where(better, harm.detach(), highest)
+        if step < steps:
+            gradient = torch.autograd.grad(harm.sum(), shift)[0]
+            shift = adversary.ascend(shift.detach(), gradient, size, radius, "l2")
+    return worst
+
+
+def _over(scores: Tensor, which: Tensor) -> Tensor:
+    return scores.masked_fill(~which, -torch.inf).logsumexp(1)
+
+
+def _corpus(task: Task, seed: int) -> np.ndarray:
+    """Give the passages that an attack looks at: all, or the relevant ones and a sample."""
+    every = len(task.passage_language)
+    if every <= CORPUS:
+        return np.arange(every)
+    needed = np.unique(task.relevant)
+    more = np.random.default_rng(seed).choice(every, CORPUS, replace=False)
+    return np.union1d(needed, more)
+
+
+def _relevant(task: Task, some: np.ndarray, corpus: np.ndarray, device: torch.device) -> Tensor:
+    """Say which passages answer which queries: (queries, passages)."""
+    query, passage = pairs_of(task.concept[some], task.indptr, task.relevant)
+    which = torch.zeros(len(some), len(corpus), dtype=torch.bool, device=device)
+    which[query, np.searchsorted(corpus, passage)] = True
+    return which
+
+
+def _met(task: Task, some: np.ndarray, corpus: np.ndarray, device: torch.device) -> Tensor:
+    """Say which passages each query is ranked against: (queries, passages).
+
+    All in a pool, else those in the languages of its answers; never one that is excluded.
+    """
+    concept = task.concept[some]
+    which = np.ones((len(some), len(corpus)), dtype=bool)
+    if "multi" not in task.settings:
+        query, passage = pairs_of(concept, task.indptr, task.relevant)
+        meets = np.zeros((len(some), len(task.languages)), dtype=bool)
+        meets[query, task.passage_language[passage]] = True
+        which = meets[:, task.passage_language[corpus]]
+    which &= corpus != task.excluded[concept][:, None]
+    return torch.from_numpy(which).to(device)
+
+
+def _nearest(scores: Tensor, relevant: Tensor, met: Tensor) -> Tensor:
+    """Say which passages are the nearest that do not answer: (queries, passages)."""
+    others = met & ~relevant
+    places = first_of(scores.masked_fill(~others, -torch.inf), AGAINST)[1]
+    which = torch.zeros_like(relevant)
+    which[torch.arange(len(places))[:, None], torch.from_numpy(places).to(which.device)] = True
+    return which & others
+
+
+def _tensor(vectors: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.array(vectors, dtype=np.float32)).to(device)

@@ -1,0 +1,133 @@
+"""Language bias: does a retriever favour passages in some languages over their equals in others?
+
+Every measure is a function of the pool of all languages and a cut-off or None; it gives one value
+a query.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from hbr.evaluation.metrics import Metric
+
+NOWHERE = -1  # the language of no passage
+
+
+class Pool(NamedTuple):
+    """How some queries rank the pool of all languages.
+
+    `ranks` (queries, most) are those of the relevant passages, ascending and infinite behind the
+    last; `languages` (queries, most) are theirs, `NOWHERE` behind the last; `relevant` (queries,)
+    is their number. `top` (queries, k) are the languages of the first k passages of the order,
+    relevant or not, and `query_language` (queries,) those of the queries.
+    """
+
+    ranks: np.ndarray
+    languages: np.ndarray
+    relevant: np.ndarray
+    top: np.ndarray
+    query_language: np.ndarray
+
+
+def rank_distance(pool: Pool, cutoff: int | None = None) -> np.ndarray:  # noqa: ARG001
+    """Highest minus lowest rank among a query's relevant passages; lower is less biased.
+
+    NaN where a relevant passage was not found. Source: arXiv 2408.10536, section 4.3.
+    """
+    last = pool.ranks[np.arange(len(pool.ranks)), pool.relevant - 1]
+    found = np.isfinite(last)
+    return np.where(found, last - np.where(found, pool.ranks[:, 0], 0), np.nan)
+
+
+def same_language(pool: Pool, cutoff: int | None = None) -> np.ndarray:
+    """Share of the first `cutoff` passages that are in the query's own language.
+
+    Without bias it is the share of that language in the pool: see `expected_share`.
+    """
+    return (pool.top[:, :cutoff] == pool.query_language[:, None]).mean(1)
+
+
+def expected_share(passage_language: np.ndarray, query_language: np.ndarray) -> np.ndarray:
+    """Share of the pool that is in each query's language: what chance would put into the top."""
+    most = int(max(passage_language.max(), query_language.max())) + 1
+    return (np.bincount(passage_language, minlength=most) / len(passage_language))[query_language]
+
+
+def peer(pool: Pool, cutoff: int | None = None) -> np.ndarray:
+    """Probability that passages of equal relevance have equal expected rank in all languages.
+
+    The p of a Kruskal–Wallis test over ranks grouped by language; higher is fairer. Without a
+    cut-off, over the relevant passages of the full order; with one, the mean of that for the
+    relevant and for the other passages among the first `cutoff`, where relevant passages behind
+    it share the ranks that follow it. Where a query has a single relevant passage in each
+    language, its relevant part is the same number whatever the order: only the other passages
+    tell orders apart; and a top all in one language is fair. Source: Yang et al., Language
+    Fairness in Multilingual Information Retrieval, arXiv 2405.00978, section 3. Equal to the
+    authors' `peer_measure` 0.0.1, but that this puts passages that were not retrieved behind the
+    relevant ones instead of behind the cut-off.
+    """
+    if cutoff is None:
+        return _equal_ranks(pool.ranks, np.where(np.isfinite(pool.ranks), pool.languages, NOWHERE))
+    relevant = np.arange(pool.ranks.shape[1]) < pool.relevant[:, None]
+    behind = relevant & (pool.ranks > cutoff)
+    shared = cutoff + (behind.sum(1, keepdims=True) + 1) / 2
+    own = _equal_ranks(np.where(behind, shared, pool.ranks), pool.languages)
+    top = pool.top[:, :cutoff].copy()
+    line, place = np.nonzero(pool.ranks <= min(cutoff, top.shape[1]))
+    top[line, pool.ranks[line, place].astype(int) - 1] = NOWHERE
+    ranks = np.broadcast_to(np.arange(1.0, top.shape[1] + 1), top.shape)
+    return (own + _equal_ranks(ranks, top)) / 2
+
+
+def _equal_ranks(ranks: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Give the Kruskal–Wallis p of each line: ranks and groups (n, m), `NOWHERE` left out.
+
+    One where a line has fewer than two groups, or nothing but ties.
+    """
+    from scipy.special import chdtrc
+
+    used = groups != NOWHERE
+    values = np.where(used, ranks, 0.0)
+    total = used.sum(1)
+    mean = values.sum(1) / np.maximum(total, 1)
+    spread = np.where(used, (values - mean[:, None]) ** 2, 0).sum(1)
+    between, number = np.zeros(len(ranks)), np.zeros(len(ranks), dtype=int)
+    for group in np.unique(groups[used]):
+        of = groups == group
+        size = of.sum(1)
+        own = (values * of).sum(1) / np.maximum(size, 1)
+        between += size * (own - mean) ** 2
+        number += size > 0
+    tested = (number > 1) & (spread > 0)
+    h = (total - 1) * between / np.where(tested, spread, 1)
+    return np.where(tested, chdtrc(np.maximum(number - 1, 1), h), 1.0)
+
+
+def mean_ranks(
+    ranks: np.ndarray, query_language: np.ndarray, passage_language: np.ndarray, languages: int
+) -> np.ndarray:
+    """Mean rank in the pool by query language and language of the relevant passages.
+
+    Arrays (n,), a value for each query and language that answers it, to (languages, languages);
+    NaN where there is none. A column that is lower
+    than the others is a language that the retriever favours; a low diagonal, its own.
+    """
+    cell = query_language.astype(np.int64) * languages + passage_language
+    counts = np.bincount(cell, minlength=languages**2)
+    with np.errstate(invalid="ignore"):
+        return (np.bincount(cell, ranks, languages**2) / counts).reshape(languages, languages)
+
+
+def spread(values: np.ndarray) -> dict[str, float]:
+    """Lowest, highest, and standard deviation of a metric over languages, (languages,)."""
+    low, high = float(values.min()), float(values.max())
+    return {"lowest": low, "highest": high, "sd": float(values.std())}
+
+
+RANK_DISTANCE = Metric(
+    "rank_distance", "distance", rank_distance, "pool", higher_is_better=False, decimals=0
+)
+PEER = Metric("peer", "PEER", peer, "pool")
+SAME_LANGUAGE = Metric(
+    "same_language", "same", same_language, "pool", higher_is_better=False, needs_cutoff=True
+)

@@ -1,0 +1,84 @@
+"""Retrieval metrics from the ranks of the relevant passages alone.
+
+Every metric is a function of `ranks` (queries, most), ascending and infinite behind the last one
+found, `relevant` (queries,), how many there are, and a cut-off or None; it gives (queries,). The
+meaning is ir-measures' (AP, nDCG, R, RR). One with a parameter `gains` gets how much each of these
+passages is worth; to the others relevance is binary.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric and all that is known of it.
+
+    `compute` takes what `reads` says: `ranks` as above, `pool` an `hbr.evaluation.bias.Pool` and a
+    cut-off; a `derived` one follows from others and is not asked for by name.
+    """
+
+    name: str
+    label: str  # as papers write it
+    compute: Callable[..., np.ndarray] | None = None
+    reads: Literal["ranks", "pool", "derived"] = "ranks"
+    higher_is_better: bool = True
+    decimals: int = 3
+    needs_cutoff: bool = False
+
+
+def average_precision(
+    ranks: np.ndarray, relevant: np.ndarray, cutoff: int | None = None
+) -> np.ndarray:
+    """Mean over the relevant passages of the precision at their ranks; 0 for those cut off."""
+    found = np.arange(1, ranks.shape[1] + 1)
+    return (found / ranks * _within(ranks, cutoff)).sum(1) / relevant
+
+
+def ndcg(
+    ranks: np.ndarray,
+    relevant: np.ndarray,
+    cutoff: int | None = None,
+    gains: np.ndarray | None = None,
+) -> np.ndarray:
+    """Discounted gain, gain / log2(rank + 1), over that of the best order (Järvelin, Kekäläinen).
+
+    `gains` (queries, most) are those of the passages at `ranks`, as trec_eval takes them: linear;
+    without them all are 1.
+    """
+    if gains is None:
+        gains = np.isfinite(ranks) | (np.arange(ranks.shape[1]) < relevant[:, None])
+    gain = (gains * _within(ranks, cutoff) / np.log2(ranks + 1)).sum(1)
+    discount = 1 / np.log2(np.arange(2, ranks.shape[1] + 2))
+    best = -np.sort(-gains.astype(float), axis=1) * discount
+    return gain / best[:, :cutoff].sum(1)
+
+
+def recall(ranks: np.ndarray, relevant: np.ndarray, cutoff: int | None = None) -> np.ndarray:
+    """Share of the relevant passages that were found."""
+    return _within(ranks, cutoff).sum(1) / relevant
+
+
+def reciprocal_rank(
+    ranks: np.ndarray,
+    _relevant: np.ndarray,
+    cutoff: int | None = None,
+) -> np.ndarray:
+    """One over the rank of the first relevant passage."""
+    return _within(ranks[:, :1], cutoff)[:, 0] / ranks[:, 0]
+
+
+def _within(ranks: np.ndarray, cutoff: int | None) -> np.ndarray:
+    return ranks <= cutoff if cutoff else np.isfinite(ranks)
+
+
+MAP = Metric("map", "mAP", average_precision)
+NDCG = Metric("ndcg", "nDCG", ndcg)
+RECALL = Metric("recall", "R", recall)
+MRR = Metric("mrr", "MRR", reciprocal_rank)
+MAP_SPREAD = Metric("map_spread", "±mAP", reads="derived", higher_is_better=False)
+F1 = Metric("f1", "F1", reads="derived")
+PRECISION = Metric("precision", "P", reads="derived")

@@ -1,0 +1,50 @@
+"""Perturb: the queries of a task, as somebody in a hurry may type them."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hbr.core.errors import UserError
+from hbr.data.perturb import Dictionary, changed_share, parse, perturb
+from hbr.data.tasks import Task
+
+
+def perturbed_queries(
+    task: Task, spec: str, seed: int, dictionary: Dictionary | None
+) -> tuple[list[str], dict[str, Any]]:
+    """Give the queries of a task perturbed, and what share of them is not as it was."""
+    name, strength = parse(spec)
+    if dictionary is not None and not any(map(dictionary.get, task.languages)):
+        raise UserError(
+            f"{name}: the dictionary of the training rows has no words in the languages of "
+            f"{task.name}; train on parallel rows in them"
+        )
+    clean = task.queries["text"].to_pylist()
+    languages = [task.languages[code] for code in task.query_language]
+    texts = perturb(clean, languages, name, strength, seed, dictionary)
+    shares = {}
+    for code in np.unique(task.query_language):
+        own = np.flatnonzero(task.query_language == code)
+        before, after = ([side[i] for i in own] for side in (clean, texts))
+        shares[task.languages[code]] = changed_share(before, after)
+    return texts, {
+        "name": name,
+        "strength": strength,
+        "seed": seed,
+        "changed": changed_share(clean, texts),
+        "changed_by_language": shares,
+    }
+
+
+def write_perturbed(folder: Path, task: Task, texts: Sequence[str]) -> None:
+    """Write queries before and after, a line of JSON each, for people to read."""
+    sides = task.queries["id"].to_pylist(), task.queries["text"].to_pylist(), texts
+    lines = (
+        {"language": task.languages[code], "id": id, "clean": clean, "perturbed": text}
+        for code, id, clean, text in zip(task.query_language, *sides, strict=True)
+    )
+    with (folder / "perturbed.jsonl").open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

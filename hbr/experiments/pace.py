@@ -1,0 +1,78 @@
+"""Pace: how long an encoder takes to train and to encode here, from a few seconds of each."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from hbr.core.settings import Config
+from hbr.models.encoders import autocast, load, set_dropout
+from hbr.training.losses import info_nce
+
+LONG_ENOUGH = 1.0  # seconds that something is measured for
+PAIRS = 16  # at a time, on a CPU
+
+
+class Pace(NamedTuple):
+    """Seconds of a training step, and of encoding a token; how big the encoder is."""
+
+    step: float
+    token: float
+    parameters: int
+    width: int
+
+
+def pace(folder: Path, config: Config, lengths: tuple[int, int], device: torch.device) -> Pace:
+    """Measure an encoder on texts of some lengths: tokens of a query and of a passage.
+
+    A step is InfoNCE over made-up texts, a part of a batch where that is large, and the optimiser.
+    """
+    encoder = load(
+        folder, pooling=config.encoder.pooling, fallback="mean", normalize=config.encoder.normalize
+    ).to(device)
+    settings, rng = config.train, np.random.default_rng(0)
+    most = settings.mini_batch_size or settings.batch_size
+    pairs = min(most, PAIRS) if device.type == "cpu" else most
+    asked, told = (
+        list(rng.integers(0, len(encoder.tokenizer), (pairs, length))) for length in lengths
+    )
+    set_dropout(encoder, settings)
+    unpadded = settings.unpadded and not settings.torch_compile
+
+    def learn() -> None:
+        with autocast(device, settings.precision):
+            vectors = [encoder.encode(t, device, unpadded=unpadded) for t in (asked, told)]
+        info_nce(*vectors).backward()
+
+    @torch.inference_mode()
+    def encode() -> None:
+        with autocast(device, config.encode.precision):
+            encoder.encode(told, device, unpadded=config.encode.unpadded)
+
+    token = _seconds(encode, device) / (pairs * lengths[1])
+    encoder.train()
+    pair = _seconds(learn, device) / pairs
+    again = 4 / 3 if settings.mini_batch_size else 1  # a gradient cache encodes once more
+    optimizer = torch.optim.AdamW(encoder.parameters(), lr=1e-9, fused=True)
+    return Pace(
+        settings.batch_size * settings.gradient_accumulation_steps * pair * again
+        + _seconds(lambda: optimizer.step(), device),
+        token,
+        sum(p.numel() for p in encoder.parameters()),
+        encoder.width,
+    )
+
+
+def _seconds(work: Callable[[], None], device: torch.device) -> float:
+    """Give the seconds that some work takes once it has been done before."""
+    times: list[float] = []
+    while len(times) < 2 or sum(times[1:]) < LONG_ENOUGH:
+        started = time.monotonic()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.monotonic() - started)
+    return float(np.mean(times[1:]))

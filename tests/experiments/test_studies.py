@@ -1,0 +1,307 @@
+"""Every shipped study parses, claims what its cells can show, and runs end to end when it is small.
+
+Small: tiny encoders, two steps, and few texts in the upstream layouts in place of the real data.
+"""
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hbr.compare.claims import comparisons
+from hbr.compare.evidence import Evidence
+from hbr.core.config import merge, nested
+from hbr.core.registry import NAMES
+from hbr.data.readers.lareqa import MLQA_R_FILES, XQUAD_R_FILES
+from hbr.data.readers.mmarco import TRIPLES
+from hbr.data.readers.mmarco_dev import LANGUAGES as MMARCO
+from hbr.data.readers.squad import SHIFTS
+from hbr.data.readers.tatoeba import XTREME
+from hbr.data.readers.wikiqa import HEADER
+from hbr.experiments.sweep import Cell, Study, _work, configs, read_study
+from tests.support import beside, hbr
+
+STUDIES = sorted(Path("experiments").glob("*.yaml"))
+ROWS = 6  # of every training set
+TINY = {"xlm-r": "xlm-r-tiny", "labse": "labse-tiny", "mbert": "mbert-tiny"}
+SQUAD = ("ar", "de", "el", "es", "hi", "ru", "th", "tr", "vi", "zh")
+LOW = ("aym", "mri", "xho")  # codes of Tatoeba; the middle one is not in LASER's, but is low
+SMALL = {
+    "data.languages": None,
+    "train.max_steps": 2,
+    "train.batch_size": 4,
+    "train.precision": "fp32",
+    "train.eval_steps": 1,
+    "encoder.query_max_seq_length": 16,
+    "encoder.passage_max_seq_length": 16,
+    "encode.token_budget": 4096,
+}
+
+
+def every(function: Any) -> Any:
+    return pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)(function)
+
+
+@every
+def test_a_shipped_study_says_what_it_asks_and_what_it_needs(path: Path) -> None:
+    head = [line for line in path.read_text().splitlines() if line.startswith("# ")]
+    study = read_study(path)
+    assert study.name == path.stem
+    assert study.title
+    assert study.claims
+    assert "?" in " ".join(head)
+    if needed := {*trained_on(study), *(item.dataset for item in study.evaluate)} - {"embedded"}:
+        assert "HBR_DATA" in path.read_text()
+        assert all(name in "\n".join(head) for name in needed), needed
+
+
+@every
+def test_the_data_of_a_shipped_study_are_known_by_name(path: Path) -> None:
+    assert trained_on(read_study(path)) <= set(NAMES["rows"])
+
+
+@every
+def test_the_claims_of_a_shipped_study_name_cells_that_it_has(path: Path) -> None:
+    study = read_study(path)
+    evidence = Evidence((), tuple(configs(study, {})))
+    cells = [cell.settings for cell in evidence.cells]
+    figures = [1 / (2 + i) for i in range(len(cells))]
+    names = set(study.tasks)
+    for claim in study.claims:
+        assert set(claim.dataset or ()) <= names, claim.id
+        found = list(comparisons(claim, cells, figures, {"encoder", *evidence.varied}))
+        assert found, claim.id
+        assert not [one.missing for one in found if one.missing], claim.id
+        assert all(test.weights for one in found for test in one.tests), claim.id
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in STUDIES if p.stem != "embedded"], ids=lambda path: path.stem
+)
+def test_a_shipped_study_runs_end_to_end_when_it_is_small(
+    path: Path, world: Path, upstream: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HBR_DATA", str(upstream))
+    monkeypatch.setattr("hbr.experiments.sweep._outcomes", in_this_process)
+    whole = yaml.safe_load(path.read_text())
+    place = upstream.parent / path.name
+    place.write_text(yaml.safe_dump(cut(whole)))
+    study = read_study(place)
+    folder = beside(world, runs / "embedded") if trained_on(study) == {"embedded"} else runs
+    said = hbr("sweep", place, "--limit", ROWS, "--output-dir", folder)
+    assert said.code == 0, said.err
+    trial = folder / f"limit-{ROWS}"
+    report = json.loads((trial / "studies" / study.name / "report.json").read_text())
+    assert "LIMITED to 6 concepts" in json.dumps(report)
+    judged = {one["id"]: one for one in claims_of(report)}
+    assert list(judged) == [claim.id for claim in read_study(path).claims]
+    notes = " ".join(finding["note"] for one in judged.values() for finding in one["findings"])
+    assert "not evaluated" not in notes
+    assert "not measured" not in notes  # every claim's setting, metric and languages are there
+
+
+def in_this_process(
+    todo: list[Cell], logs: Path, _jobs: int
+) -> Iterator[tuple[Cell, str | None, float]]:
+    """Do cells without worker processes, which import torch for seconds: others test those."""
+    yield from ((cell, *_work(cell, logs)) for cell in todo)
+
+
+def trained_on(study: Study) -> set[str]:
+    return {name for config in configs(study, {}) for name in config.data.train}
+
+
+def cut(study: dict[str, Any]) -> dict[str, Any]:
+    """Give a study with tiny encoders, and of every axis but samplers and objectives one value."""
+    grid = {key: values[:1] for key, values in study["grid"].items()}
+    grid["sampler"] = study["grid"]["sampler"]
+    if "objective" in study["grid"]:
+        grid["objective"] = study["grid"]["objective"][:3]
+    grid["encoder"] = [TINY.get(name, name) for name in grid["encoder"]]
+    study["evaluate"] = [study["evaluate"][0], *map(plain, study["evaluate"][1:])]
+    lr = {"train.learning_rate": None}  # the encoder's own
+    base = merge(nested(study.get("base") or {}), nested(SMALL | lr))
+    return study | {"grid": grid, "base": base}
+
+
+def plain(evaluation: Any) -> Any:
+    """Leave out the perturbations of all but the first data set."""
+    named = isinstance(evaluation, dict)
+    return {k: v for k, v in evaluation.items() if k != "perturb"} if named else evaluation
+
+
+def claims_of(report: dict[str, Any]) -> list[dict[str, Any]]:
+    return report["claims"]
+
+
+@pytest.fixture(scope="module")
+def runs(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs with the tiny encoders that all tests share, and prepared data of their own."""
+    folder = tmp_path_factory.mktemp("studies")
+    (world / "encoders").mkdir(exist_ok=True)
+    (folder / "encoders").symlink_to(world / "encoders")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def upstream(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Few texts of every data set of the studies, as upstream lays them out: `$HBR_DATA`."""
+    root = tmp_path_factory.mktemp("upstream") / "data"
+    write_parallel_training(root)
+    write_english_training(root)
+    lareqa = {"xquad-r": XQUAD_R_FILES, "mlqa-r": MLQA_R_FILES}
+    for name, files in lareqa.items():
+        for file in files:
+            save(root / name / file, squad_of(file.removesuffix(".json"), breaks=True))
+    write_miracl(root / "miracl")
+    write_pairs(root)
+    for name in ("scifact", "nfcorpus", "fiqa", "arguana", "scidocs"):
+        write_beir(root / "beir" / name)
+    write_bucc(root / "bucc")
+    return root
+
+
+def save(path: Path, content: Any) -> None:
+    """Write text as it is, records as JSON lines, and a mapping as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, list):
+        content = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in content)
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+
+
+def question(language: str, number: int) -> str:
+    return f"{language} what is thing {number}?"
+
+
+def answer(language: str, number: int) -> str:
+    return f"{language} thing {number} is this."
+
+
+def squad_of(language: str, breaks: bool = False) -> dict[str, Any]:
+    """Give a document of SQuAD's layout, a paragraph of two sentences a question."""
+    paragraphs: list[dict[str, Any]] = []
+    for number in range(ROWS):
+        first = answer(language, number)
+        asked = {"id": f"q{number}", "question": question(language, number)}
+        context = f"{first} It rained on day {number}."
+        own = {"context": context, "qas": [asked | {"answers": [{"answer_start": 0, "text": "x"}]}]}
+        ends = [[0, len(first)], [len(first) + 1, len(context)]]
+        paragraphs.append(own | ({"sentence_breaks": ends} if breaks else {}))
+    return {"data": [{"title": "t", "paragraphs": paragraphs}], "version": "1.1"}
+
+
+def tsv(lines: Iterable[Iterable[object]]) -> str:
+    return "".join("\t".join(map(str, line)) + "\n" for line in lines)
+
+
+def write_parallel_training(root: Path) -> None:
+    save(root / "squad" / "train-v1.1.json", squad_of("en"))
+    for language in SQUAD:
+        file = f"squad.translate.train.en-{language}.json"
+        save(root / "squad" / "translate-train" / file, squad_of(language))
+    for file in SHIFTS:
+        save(root / "squadshifts" / file, squad_of("en"))
+    for language in ("ar", "de", "en", "es", "hi", "ru", "zh"):
+        base, word = root / "mmarco" / "google", MMARCO[language]
+        told = tsv((n, answer(language, n)) for n in range(ROWS))
+        asked = tsv((n, question(language, n)) for n in range(ROWS))
+        save(base / "collections" / f"{word}_collection.tsv", told)
+        save(base / "queries" / "train" / f"{word}_queries.train.tsv", asked)
+    save(root / "mmarco" / TRIPLES, tsv((n, n, (n + 1) % ROWS) for n in range(ROWS)))
+
+
+def write_english_training(root: Path) -> None:
+    """Write the paper's other sets."""
+    texts = [(question("en", n), answer("en", n)) for n in range(ROWS)]
+    passages = [[{"title": "T", "text": told}] for _, told in texts]
+    tydi = [
+        {"query_id": q, "query": q, "positive_passages": told, "negative_passages": told}
+        for (q, _), told in zip(texts, passages, strict=True)
+    ]
+    save(root / "mr-tydi-train" / "train.jsonl", tydi)
+    pairs = [{"question": q, "answer": a} for q, a in texts]
+    save(root / "mfaq" / "train.jsonl", [{"id": 1, "qa_pairs": pairs}])
+    asked = [{"id": q, "question": q, "answers": [a], "no_answer": False} for q, a in texts]
+    plot = " ".join(a for _, a in texts)
+    save(root / "duorc" / "SelfRC_train.json", json.dumps([{"plot": plot, "qa": asked}]))
+    dpr = [
+        {"question": q, "positive_ctxs": told, "hard_negative_ctxs": []}
+        for (q, _), told in zip(texts, passages, strict=True)
+    ]
+    for place in ("nq/biencoder-nq-train.json", "entity-questions/P17.train.json"):
+        save(root / place, json.dumps(dpr))
+    news = "\n".join(a for _, a in texts)
+    found = [{"q": q, "consensus": {"s": news.index(a)}} for q, a in texts]
+    story = {"storyId": "s", "text": news, "type": "train", "questions": found}
+    save(root / "newsqa" / "combined-newsqa-data-v1.json", {"data": [story], "version": "1"})
+    marked = [(f"Q{n}", q, f"D{n}", "T", f"D{n}-0", a, 1) for n, (q, a) in enumerate(texts)]
+    save(root / "wikiqa" / "WikiQA.tsv", HEADER + "\n" + tsv(marked))
+    best = [{"id": str(n), "question": q, "answer": a} for n, (q, a) in enumerate(texts)]
+    save(root / "yahoo-qa" / "nfL6.json", json.dumps(best))
+
+
+def write_miracl(root: Path) -> None:
+    for language in ("ja", "yo"):
+        name = f"miracl-v1.0-{language}"
+        topics = tsv((n, question(language, n)) for n in range(ROWS))
+        save(root / name / "topics" / f"topics.{name}-dev.tsv", topics)
+        judged = tsv((n, "Q0", f"{n}#0", 1) for n in range(ROWS))
+        save(root / name / "qrels" / f"qrels.{name}-dev.tsv", judged)
+        docs = [{"docid": f"{n}#0", "title": "T", "text": answer(language, n)} for n in range(ROWS)]
+        save(root / f"miracl-corpus-v1.0-{language}" / "docs-0.jsonl", docs)
+
+
+def write_pairs(root: Path) -> None:
+    """Write Tatoeba, Crossmodal-3600 and Mewsli-X."""
+    for name, codes in (("tatoeba", XTREME), ("tatoeba-112", ("deu", "jpn", *LOW))):
+        for code in codes:
+            file = f"tatoeba.{code}-eng"
+            save(root / name / f"{file}.{code}", "".join(f"{answer(code, n)}\n" for n in range(2)))
+            save(root / name / f"{file}.eng", "".join(f"{answer('eng', n)}\n" for n in range(2)))
+    images = [
+        {
+            "image/key": f"i{n}",
+            **{
+                language: {"caption": [question(language, n), answer(language, n)]}
+                for language in ("de", "en", "id", "ja", "mi", "quz")
+            },
+        }
+        for n in range(ROWS)
+    ]
+    save(root / "xm3600" / "captions.jsonl", images)
+    entities, articles = [], []
+    for n, language in enumerate(("de", "ja", "ta", "uk") * 2):
+        text = answer(language, n)
+        spans = [{"start": 0, "end": len(text)}]
+        entity = {"entity_id": f"Q{n}", "description": text, "description_language": language}
+        entities.append(entity | {"sentence_spans": spans})
+        mention = {"start": 3, "end": 8, "text": text[3:8]}
+        meant = [{"example_id": f"m{n}", "mention_span": mention, "entity_id": f"Q{n}"}]
+        context = {"language": language, "text": text, "sentence_spans": spans}
+        articles.append({"context": context, "mentions": meant})
+    save(root / "mewsli-x" / "candidate_set_entities.jsonl", entities)
+    save(root / "mewsli-x" / "wikinews_mentions-test.jsonl", articles)
+
+
+def write_bucc(root: Path) -> None:
+    """Write two pairs of languages, all of whose sentences have a translation."""
+    for language, part in itertools.product(("de", "zh"), ("sample", "training")):
+        base = root / f"{language}-en" / f"{language}-en.{part}"
+        for code in (language, "en"):
+            told = tsv((f"{code}-{n}", answer(code, n)) for n in range(ROWS))
+            save(base.with_name(f"{base.name}.{code}"), told)
+        gold = tsv((f"{language}-{n}", f"en-{n}") for n in range(ROWS))
+        save(base.with_name(f"{base.name}.gold"), gold)
+
+
+def write_beir(root: Path) -> None:
+    corpus = [{"_id": f"d{n}", "title": "T", "text": answer("en", n)} for n in range(ROWS)]
+    save(root / "corpus.jsonl", corpus)
+    queries = [{"_id": f"q{n}", "text": question("en", n)} for n in range(ROWS)]
+    save(root / "queries.jsonl", queries)
+    judged = tsv((f"q{n}", f"d{n}", 1) for n in range(ROWS))
+    save(root / "qrels" / "test.tsv", "query-id\tcorpus-id\tscore\n" + judged)

@@ -1,0 +1,217 @@
+"""Packed texts: the vectors and gradients of padded ones, and nothing passes from text to text."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel, XLMRobertaConfig
+from transformers import XLMRobertaModel as XLMRoberta
+
+from hbr.core.errors import UserError
+from hbr.models import unpadded
+from hbr.models.encoders import Encoder, Pooling, set_attention_dropout
+
+LENGTHS = [5, 17, 1, 9, 5, 30, 2, 9]
+SHAPE = {
+    "vocab_size": 60,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+}
+
+
+class Padding:
+    """What an encoder asks of a tokenizer here."""
+
+    def __init__(self, pad_token_id: int) -> None:
+        self.pad_token_id = pad_token_id
+
+
+def made(family: str, pooling: str = "mean", *, hidden: float = 0.0, attention: float = 0.0):
+    """A random encoder of a family, with shares of dropout."""
+    torch.manual_seed(0)
+    shape = SHAPE | {"hidden_dropout_prob": hidden, "attention_probs_dropout_prob": attention}
+    if family == "bert":
+        model = BertModel(BertConfig(**shape, max_position_embeddings=30))
+    else:  # its positions start behind the padding id
+        model = XLMRoberta(XLMRobertaConfig(**shape, max_position_embeddings=32, pad_token_id=1))
+    for weights in model.parameters():  # so large that texts look unlike
+        torch.nn.init.normal_(weights, std=0.2)
+    dense = torch.nn.Linear(32, 24) if pooling == "dense" else None
+    padding = Padding(model.config.pad_token_id)
+    encoder = Encoder(model, padding, Pooling("mean" if pooling == "mean" else "cls", dense))
+    return encoder.eval()
+
+
+def texts(seed: int = 0) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [rng.integers(2, 60, length) for length in LENGTHS]
+
+
+def gradients(encoder: Encoder, vectors: torch.Tensor) -> list[torch.Tensor]:
+    encoder.zero_grad()
+    (vectors * torch.linspace(-1, 1, vectors.numel()).view_as(vectors)).sum().backward()
+    found = [p.grad for p in encoder.parameters() if p.grad is not None]
+    assert len(found) > 30
+    assert max(float(gradient.abs().max()) for gradient in found) > 0.1
+    return [gradient.clone() for gradient in found]
+
+
+@pytest.mark.parametrize("family", ["bert", "xlm-r"])
+@pytest.mark.parametrize("pooling", ["mean", "cls", "dense"])
+def test_vectors_and_gradients_are_those_of_padded_texts(family: str, pooling: str) -> None:
+    encoder = made(family, pooling)
+    found, expected = (encoder.encode(texts(), unpadded=on) for on in (True, False))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    assert (expected[0] - expected[1]).abs().max() > 1e-3
+    got, wanted = gradients(encoder, found), gradients(encoder, expected)
+    torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["bert", "xlm-r"])
+def test_a_shift_of_the_word_embeddings_means_the_same(family: str) -> None:
+    encoder, given = made(family), texts()
+    shift = torch.randn(len(LENGTHS), max(LENGTHS), 32, requires_grad=True)
+    found, expected = (encoder.encode(given, shift=shift, unpadded=on) for on in (True, False))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    assert (found - encoder.encode(given)).abs().max() > 1e-2
+    for vectors in (found, expected):
+        vectors.pow(3).sum().backward()
+    got = shift.grad
+    shift.grad = None
+    encoder.encode(given, shift=shift, unpadded=False).pow(3).sum().backward()
+    torch.testing.assert_close(got, 2 * shift.grad, rtol=1e-4, atol=1e-6)
+    assert shift.grad[0, :5].abs().min() > 0
+    assert shift.grad[0, 5:].abs().max() == 0  # padding
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_bfloat16_is_as_near_to_float32_as_padded(training: bool) -> None:
+    encoder = made("bert").train(training)
+    exact = encoder.encode(texts(), unpadded=False)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        far = [
+            float((encoder.encode(texts(), unpadded=on) - exact).abs().max())
+            for on in (True, False)
+        ]
+    assert 1e-5 < far[0] < max(2 * far[1], 2e-2)
+
+
+def test_no_text_sees_another() -> None:
+    encoder, given = made("xlm-r"), texts()
+    beside = [*texts(1)[:3], given[3], *texts(1)[4:]]
+    with torch.inference_mode():
+        one, other = (encoder.encode(some) for some in (given, beside))
+        alone = encoder.encode([given[3]])[0]
+    torch.testing.assert_close(one[3], other[3], rtol=0, atol=1e-6)
+    torch.testing.assert_close(one[3], alone, rtol=0, atol=1e-6)
+    assert (one[4] - other[4]).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("way", ["by_length", "padded", "_in_float32"])
+def test_every_way_attends_as_text_by_text(way: str) -> None:
+    row = unpadded.pack(texts())
+    torch.manual_seed(0)
+    parts = [torch.randn(1, 4, sum(LENGTHS), 8, requires_grad=True) for _ in range(3)]
+    bounds = row.ends.tolist()
+    expected = torch.cat(
+        [
+            torch.nn.functional.scaled_dot_product_attention(*(x[:, :, a:b] for x in parts))[0]
+            for a, b in itertools.pairwise(bounds)
+        ],
+        dim=1,
+    ).transpose(0, 1)
+    found = getattr(unpadded, way)(*parts, row, 0.0, None)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    weights = torch.randn_like(expected)
+    got, wanted = (
+        torch.autograd.grad((x * weights).sum(), parts, retain_graph=True)
+        for x in (found, expected)
+    )
+    torch.testing.assert_close(got, wanted, rtol=0, atol=1e-5)
+
+
+def test_the_way_follows_from_device_precision_and_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    class On:
+        """A tensor's kind, on a device that need not be here."""
+
+        def __init__(self, device: str, dtype: torch.dtype, width: int) -> None:
+            self.device, self.dtype = torch.device(device), dtype
+            self.shape = (1, 4, 9, width)
+
+    def way(
+        device: str, dtype: torch.dtype, *, training: bool, dropout: float, width: int = 32
+    ) -> str:
+        module, query = torch.nn.Identity().train(training), On(device, dtype, width)
+        return unpadded._chosen(module, query, dropout).__name__
+
+    half, full = torch.bfloat16, torch.float32
+    monkeypatch.setattr(unpadded, "_varlen", lambda: print)
+    assert way("cpu", half, training=False, dropout=0) == "by_length"
+    assert way("cpu", half, training=True, dropout=0) == "_in_float32"
+    assert way("cpu", full, training=True, dropout=0.1) == "by_length"
+    assert way("cuda", half, training=True, dropout=0) == "by_kernel"
+    assert way("cuda", half, training=True, dropout=0, width=12) == "padded"
+    assert way("cuda", half, training=True, dropout=0.1) == "padded"
+    assert way("cuda", full, training=False, dropout=0) == "padded"
+    monkeypatch.setattr(unpadded, "_varlen", lambda: None)
+    assert way("cuda", half, training=False, dropout=0) == "padded"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_chunk_repeats_itself_with_dropout_with_and_without_a_graph(precision: str) -> None:
+    """Or the gradient cache would be wrong."""
+    encoder = made("bert", hidden=0.1, attention=0.1).train()
+
+    def encoded(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            return encoder.encode(texts())
+
+    with torch.no_grad():
+        first = encoded(1)
+    assert torch.equal(first, encoded(1))
+    assert (first - encoded(2)).abs().max() > 1e-2
+
+
+def test_attention_dropout_reaches_packed_texts_and_can_be_set() -> None:
+    encoder = made("xlm-r", attention=0.5).train()
+    calm = made("xlm-r").encode(texts())
+    torch.manual_seed(0)
+    drawn = torch.stack([encoder.encode(texts()) for _ in range(2)])
+    assert (drawn[0] - drawn[1]).abs().max() > 1e-2
+    set_attention_dropout(encoder, 0.0)
+    torch.testing.assert_close(encoder.encode(texts()), calm, rtol=0, atol=1e-6)
+    assert encoder.backbone.config.attention_probs_dropout_prob == 0.5  # what is saved
+
+
+def test_other_models_are_padded_and_say_so(capsys: pytest.CaptureFixture[str]) -> None:
+    shape = {"vocab_size": 60, "dim": 32, "n_layers": 1, "n_heads": 4, "hidden_dim": 64}
+    encoder = Encoder(DistilBertModel(DistilBertConfig(**shape)), Padding(0), Pooling("mean"))
+    encoder.eval()
+    assert encoder.unpadded(True) is False
+    assert "DistilBertModel: texts are padded" in capsys.readouterr().err
+    assert encoder.unpadded(False) is False
+    assert capsys.readouterr().err == ""
+    assert torch.equal(encoder.encode(texts()), encoder(*encoder.batch(texts())))
+    own = type("BertModel", (BertModel,), {"__module__": "mine"})
+    assert not unpadded.enable(own(BertConfig(**SHAPE)))
+    eager = BertModel(BertConfig(**SHAPE, attn_implementation="eager"))
+    assert not unpadded.enable(eager)
+
+
+def test_a_model_without_attention_dropout_is_named() -> None:
+    encoder = made("bert")
+    encoder.backbone = torch.nn.Linear(2, 2)
+    with pytest.raises(UserError, match=r"train\.attention_dropout: Linear has no layer for it"):
+        set_attention_dropout(encoder, 0.0)
+
+
+def test_a_saved_backbone_tells_nothing_of_it(tmp_path: Path) -> None:
+    encoder = made("bert")
+    assert encoder.unpadded(True)
+    encoder.backbone.save_pretrained(tmp_path)
+    assert unpadded.NAME not in (tmp_path / "config.json").read_text()

@@ -1,0 +1,111 @@
+"""A corpus that goes by in chunks gives the ranks of one that is held in memory."""
+
+import subprocess
+import sys
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from hbr.retrieval.exact import Ranks, exact_ranks
+from hbr.retrieval.streamed import Stack, streamed_ranks
+
+
+def coarse(rng: np.random.Generator, shape: tuple[int, int], dtype=np.float16) -> np.ndarray:
+    """Vectors of few small values, so that float32 holds every product exactly, with many ties."""
+    return (rng.integers(-3, 4, shape) / 4).astype(dtype)
+
+
+def problem(seed: int, queries: int = 40, passages: int = 300, width: int = 12):
+    rng = np.random.default_rng(seed)
+    asked, told = coarse(rng, (queries, width)), coarse(rng, (passages, width))
+    told[passages // 2 :: 7] = told[3]  # one vector many times
+    blocks = [slice(0, 90), slice(90, 91), slice(91, 91), slice(91, passages)]
+    chosen = [np.sort(rng.choice(passages, 5, replace=False)) for _ in range(queries)]
+    pairs = np.repeat(np.arange(queries), 5), np.concatenate(chosen)
+    return asked, told, pairs, blocks
+
+
+def whole(asked, told, pairs, blocks, top: int) -> Ranks:
+    parts = list(exact_ranks(asked, told, pairs, blocks, top=top))
+    return Ranks(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def stack(told: np.ndarray) -> Stack:
+    cuts = [0, 17, 17, 120, len(told)]
+    return Stack([told[a:b] for a, b in pairwise(cuts)])
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("chunk_mb", [0.0005, 0.003, 1])
+def test_ranks_in_any_chunks_are_those_in_memory_ties_included(seed, chunk_mb):
+    asked, told, pairs, blocks = problem(seed)
+    expected = whole(asked, told, pairs, blocks, 7)
+    *_, (end, found) = streamed_ranks(asked, stack(told), pairs, blocks, top=7, chunk_mb=chunk_mb)
+    assert end == len(told)
+    for name in ("query", "passage", "own", "pool", "top"):
+        assert getattr(found, name).tolist() == getattr(expected, name).tolist(), name
+
+
+def test_without_a_pool_each_query_meets_its_own_blocks_alone():
+    asked, told, pairs, blocks = problem(5)
+    expected = whole(asked, told, pairs, blocks, 0)
+    *_, (_, found) = streamed_ranks(asked, stack(told), pairs, blocks, pool=False, chunk_mb=0.003)
+    assert found.own.tolist() == expected.own.tolist()
+    assert np.isnan(found.pool).all()
+    assert found.top.shape == (40, 0)
+
+
+def test_a_collapsed_encoder_ranks_by_position():
+    told = np.full((50, 8), 0.3, np.float32)  # products that round
+    pairs = np.array([0, 0, 1]), np.array([4, 49, 20])
+    *_, (_, found) = streamed_ranks(
+        told[:2] * 1.7, Stack([told]), pairs, [slice(0, 30), slice(30, 50)], top=3, chunk_mb=0.0001
+    )
+    assert found.pool.tolist() == [5, 50, 21]
+    assert found.own.tolist() == [5, 20, 21]
+    assert found.top.tolist() == [[0, 1, 2]] * 2
+
+
+def test_a_stack_reads_as_one_array():
+    told = np.arange(600.0).reshape(300, 2)
+    read = stack(told)
+    assert (len(read), read.shape) == (300, (300, 2))
+    assert np.asarray(read).tolist() == told.tolist()
+    for chosen in (slice(0, 17), slice(10, 130), slice(119, 121), slice(290, 999), slice(5, 5)):
+        assert read[chosen].tolist() == told[chosen].tolist()
+    places = np.array([299, 0, 16, 17, 119, 120, 0])
+    assert read.take(places).tolist() == told[places].tolist()
+
+
+MEASURED = """
+import resource, sys, tempfile
+from pathlib import Path
+import numpy as np
+from hbr.retrieval.streamed import Stack, streamed_ranks
+rng, width = np.random.default_rng(0), 768
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def measure(folder, shards):
+    for n in range(shards):
+        np.save(folder / f"{n}.npy", rng.integers(-8, 9, (20_000, width)).astype(np.float16))
+    parts = [np.load(folder / f"{n}.npy", mmap_mode="r") for n in range(shards)]
+    told = Stack(parts)
+    asked = rng.integers(-8, 9, (50, width)).astype(np.float16)
+    pairs = np.arange(50), rng.integers(0, len(told), 50)
+    *_, (_, found) = streamed_ranks(asked, told, pairs, [slice(0, len(told))], top=20, chunk_mb=32)
+    assert np.isfinite(found.pool).all()
+    return peak()
+with tempfile.TemporaryDirectory() as folder:
+    print(measure(Path(folder), 2), measure(Path(folder), 16))
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_corpus() -> None:
+    """Sixteen shards of 30 MB against two; pages that were mapped are let go."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED], capture_output=True, text=True, check=True
+    )
+    small, large = map(float, done.stdout.split())  # MiB
+    assert large - small < 150  # of 430 MB more

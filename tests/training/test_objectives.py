@@ -1,0 +1,502 @@
+"""Recipes: their gradients are those of their equations, in chunks and on ranks too."""
+
+import copy
+import math
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from hbr.training.sampling import Batch
+from torch import Tensor, nn
+from transformers import BertConfig, BertModel
+
+from hbr.core.errors import UserError
+from hbr.core.registry import NAMES, resolve
+from hbr.core.settings import OBJECTIVE_SETTINGS, Train
+from hbr.models.encoders import Encoder, Pooling
+from hbr.training import adversary
+from hbr.training.gradient_cache import Gather
+from hbr.training.losses import info_nce, language_contrast, semantic_contrast
+from hbr.training.objectives import (
+    Adversarial,
+    LanguageAdversarial,
+    LanguageContrastive,
+    Plain,
+    Smoothing,
+    Step,
+    translated,
+)
+
+ROWS, WIDTH, VOCABULARY = 7, 16, 50
+LANGUAGES = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1, 1, 1, 0, 0, 2, 2])  # queries, passages
+PAIRS = [0, 2, 3, 6]  # rows whose passage has a translation
+SIZES = {"query": ROWS, "passage": ROWS, "negatives": 4, "translation": len(PAIRS)}
+
+
+class Given(NamedTuple):
+    """Texts of one role, as a `hbr.training.objectives.Piece`."""
+
+    encoder: nn.Module
+    texts: Sequence[Tensor]
+    seeds: Sequence[int]
+    dropout: int = 0
+
+    @property
+    def lengths(self) -> list[int]:
+        return [len(text) for text in self.texts]
+
+    def __call__(self, shift: Tensor | None = None) -> Tensor:
+        if not self.texts:
+            return torch.zeros(0, WIDTH, requires_grad=True)
+        torch.manual_seed(self.dropout)
+        ids = nn.utils.rnn.pad_sequence(list(self.texts), batch_first=True)
+        return self.encoder(ids, (ids > 0).long(), shift)
+
+
+class Toy(nn.Module):
+    """The mean of tanh(words + shift), through a matrix, as unit vectors; smooth, in any dtype."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Parameter(torch.randn(VOCABULARY, WIDTH) / 4)
+        self.matrix = nn.Parameter(torch.randn(WIDTH, WIDTH))
+
+    def forward(self, ids: Tensor, mask: Tensor, shift: Tensor | None = None) -> Tensor:
+        words = self.words[ids] + (0 if shift is None else shift)
+        hidden = torch.tanh(words) * mask[..., None]
+        return nn.functional.normalize(hidden.sum(1) @ self.matrix, dim=-1)
+
+
+def bert(dropout: float = 0.0) -> Encoder:
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+    )
+    return Encoder(BertModel(config), None, Pooling("mean")).train()
+
+
+def text(role: int, number: int) -> Tensor:
+    generator = torch.Generator().manual_seed(100 * role + number)
+    length = int(torch.randint(2, 9, (1,), generator=generator))
+    return torch.randint(1, VOCABULARY, (length,), generator=generator)
+
+
+def chunks(
+    encoder: nn.Module, size: int, roles: Sequence[str], part: Mapping[str, slice] | None = None
+) -> dict[str, list[Given]]:
+    """All texts of some roles, or a part of each, cut into chunks."""
+    found: dict[str, list[Given]] = {}
+    for number, role in enumerate(SIZES):
+        if role not in roles:
+            continue
+        places = list(range(SIZES[role]))[part[role] if part else slice(None)]
+        found[role] = [
+            Given(
+                encoder,
+                [text(number, place) for place in places[at : at + size]],
+                [1000 * number + place for place in places[at : at + size]],
+            )
+            for at in range(0, max(len(places), 1), size)
+        ]
+    return found
+
+
+def step_of(pieces: Mapping[str, list[Given]], **changes: object) -> Step:
+    mask = torch.zeros(ROWS, ROWS, dtype=torch.bool)
+    mask[0, 4] = mask[4, 0] = True
+
+    def contrast(vectors: Mapping[str, Tensor]) -> Tensor:
+        return info_nce(
+            vectors["query"],
+            vectors["passage"],
+            vectors.get("negatives"),
+            mask=mask,
+            temperature=0.5,
+        )
+
+    step = Step(
+        chunks=pieces,
+        contrast=contrast,
+        gather=lambda own: (own, slice(0, len(own))),
+        share=1.0,
+        progress=0.1,
+        words=1.0,
+        width=WIDTH,
+        device=torch.device("cpu"),
+        temperature=0.5,
+        mask=mask,
+        languages=LANGUAGES,
+        translated=torch.tensor(PAIRS),
+    )
+    return replace(step, **changes)
+
+
+RECIPES = {
+    "plain": Plain(),
+    "fgm": Adversarial(epsilon=0.3),
+    "queries": Adversarial(epsilon=0.3, perturbed="queries", weight=0.5),
+    "pgd": Adversarial(epsilon=0.3, perturbed="passages", ascent_steps=3, start="random"),
+    "linf": Adversarial(epsilon=0.1, norm="linf", ascent_steps=2),
+    "freelb": Adversarial(epsilon=0.3, ascent_steps=3, start="random", average=True),
+    "smoothing": Smoothing(sigma=0.3),
+    "language-adversarial": LanguageAdversarial(weight=0.7),
+    "language-contrastive": LanguageContrastive(weight=0.5, language_weight=0.3),
+}
+NAMED = pytest.mark.parametrize("name", RECIPES)
+
+
+def roles_of(recipe: Plain) -> list[str]:
+    return [role for role in SIZES if role != "translation" or recipe.translates]
+
+
+def head_of(recipe: Plain) -> nn.Module | None:
+    torch.manual_seed(1)
+    head = recipe.head(WIDTH, 3)
+    return head.module if head else None
+
+
+def gradients(encoder: nn.Module, head: nn.Module | None) -> dict[str, Tensor]:
+    named = [*encoder.named_parameters(), *(head.named_parameters("head") if head else ())]
+    return {name: p.grad.clone() for name, p in named if p.grad is not None}
+
+
+def made(
+    recipe: Plain, encoder: nn.Module, size: int, **changes: object
+) -> tuple[dict[str, float], dict[str, Tensor]]:
+    """Let a recipe go over the whole batch; give what it says and the gradients it makes."""
+    head = head_of(recipe)
+    encoder.zero_grad()
+    step = step_of(chunks(encoder, size, roles_of(recipe)), head=head, **changes)
+    return recipe.backward(step), gradients(encoder, head)
+
+
+def assert_same(found, expected, far: float = 1e-6) -> None:
+    assert found[0] == pytest.approx(expected[0], abs=far)
+    assert found[1].keys() == expected[1].keys()
+    assert max(float(gradient.abs().max()) for gradient in expected[1].values()) > 1e-2
+    for name, gradient in expected[1].items():
+        torch.testing.assert_close(found[1][name], gradient, rtol=1e-4, atol=far, msg=name)
+
+
+@NAMED
+@pytest.mark.parametrize("size", [1, 3])
+def test_chunks_give_the_gradients_of_the_whole_batch(name, size):
+    encoder = bert()
+    assert_same(made(RECIPES[name], encoder, size), made(RECIPES[name], encoder, 100))
+
+
+@NAMED
+def test_a_share_of_a_step_scales_the_gradients_and_not_what_is_said(name):
+    encoder = bert()
+    whole, half = (made(RECIPES[name], encoder, 100, share=share) for share in (1.0, 0.5))
+    assert_same((half[0], {k: 2 * g for k, g in half[1].items()}), whole)
+
+
+@NAMED
+@pytest.mark.parametrize("split", [0.4, 0.9])
+def test_the_gradients_of_two_ranks_add_up_to_those_of_one_process(name, split):
+    """Each rank is a thread with an encoder of its own; at .9 the second has no negatives."""
+    recipe, encoder = RECIPES[name], bert()
+    parts = [{}, {}]
+    for role, count in SIZES.items():
+        cut = round(split * count)
+        parts[0][role], parts[1][role] = slice(0, cut), slice(cut, count)
+    meet, box, said = threading.Barrier(2, timeout=60), [None, None], [None, None]
+    encoders, heads = [copy.deepcopy(encoder) for _ in parts], [head_of(recipe) for _ in parts]
+
+    def gather_of(rank: int) -> Gather:
+        def gather(own: Tensor) -> tuple[Tensor, slice]:
+            box[rank] = own
+            meet.wait()
+            both, before = list(box), len(box[0]) * rank
+            meet.wait()
+            return torch.cat(both), slice(before, before + len(own))
+
+        return gather
+
+    def run(rank: int) -> None:
+        pieces = chunks(encoders[rank], 3, roles_of(recipe), parts[rank])
+        step = step_of(pieces, gather=gather_of(rank), head=heads[rank])
+        said[rank] = recipe.backward(step)
+
+    threads = [threading.Thread(target=run, args=(rank,)) for rank in range(2)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    one, other = (gradients(e, h) for e, h in zip(encoders, heads, strict=True))
+    summed = {key: value + other[key] for key, value in one.items()}
+    for key in [key for key in summed if key.startswith("head")]:
+        torch.testing.assert_close(one[key], other[key])  # whole on every rank
+        summed[key] = one[key]
+    assert said[0] == said[1]
+    assert_same((said[0], summed), made(recipe, encoder, 100))
+
+
+def differences(parameters: Sequence[Tensor], value, count: int = 12) -> list[tuple[float, float]]:
+    """Pair some gradients with central differences of a value."""
+    found = []
+    for number in range(count):
+        parameter = parameters[number % len(parameters)]
+        place = int(torch.randint(parameter.numel(), (1,)))
+        flat, eps = parameter.data.view(-1), 1e-6
+        old = float(flat[place])
+        flat[place] = old + eps
+        high = value()
+        flat[place] = old - eps
+        low = value()
+        flat[place] = old
+        found.append((float(parameter.grad.view(-1)[place]), float(high - low) / (2 * eps)))
+    return found
+
+
+@pytest.fixture
+def toy() -> Toy:
+    """A smooth encoder in float64."""
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(0)
+    try:
+        yield Toy()
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def vectors_of(pieces: Mapping[str, list[Given]], shifts: Mapping[str, list[Tensor]]):
+    return {
+        role: torch.cat([p(s) for p, s in zip(of, shifts.get(role, [None] * len(of)), strict=True)])
+        for role, of in pieces.items()
+    }
+
+
+def test_the_gradient_of_a_shift_is_that_of_finite_differences(toy):
+    step = step_of(chunks(toy, 3, ["query", "passage", "negatives"]))
+    shifts = step.shifts("both", lambda piece: 0.1 * step.drawn(piece, adversary.normal))
+    step.backward(step.contrast, shifts=shifts)
+    leaves = [shift for of in shifts.values() for shift in of]
+    with torch.no_grad():
+        pairs = differences(leaves, lambda: step.contrast(vectors_of(step.chunks, shifts)), 40)
+    assert max(abs(found) for found, _ in pairs) > 1e-3
+    for found, expected in pairs:
+        assert found == pytest.approx(expected, abs=1e-8)
+
+
+def test_without_weights_a_pass_gives_the_shifts_the_same_gradients_and_the_weights_none(toy):
+    for size in (2, 100):
+        step = step_of(chunks(toy, size, ["query", "passage", "negatives"]))
+        made = [step.shifts("queries", step.zero) for _ in range(2)]
+        toy.zero_grad(set_to_none=True)
+        values = [step.backward(step.contrast, shifts=made[0], weights=False)]
+        assert all(p.grad is None for p in toy.parameters())
+        values.append(step.backward(step.contrast, shifts=made[1]))
+        assert all(p.grad is not None for p in toy.parameters())
+        assert values[0] == values[1]
+        for one, other in zip(made[0]["query"], made[1]["query"], strict=True):
+            assert torch.equal(one.grad, other.grad)
+
+
+@pytest.mark.parametrize("name", ["fgm", "queries", "pgd", "linf", "freelb", "smoothing"])
+def test_perturbed_training_has_the_gradient_of_the_loss_at_the_points_it_found(
+    toy, name, monkeypatch
+):
+    """Finite differences with the shifts held where the recipe put them."""
+    recipe, visited = RECIPES[name], []
+    whole = Step.backward
+
+    def watched(self, loss, *, shifts=None, weight=1.0, weights=True):
+        if weights:
+            visited.append((weight, {r: [s.detach() for s in of] for r, of in shifts.items()}))
+        return whole(self, loss, shifts=shifts, weight=weight, weights=weights)
+
+    monkeypatch.setattr(Step, "backward", watched)
+    step = step_of(chunks(toy, 3, ["query", "passage", "negatives"]), words=0.25 * WIDTH**0.5)
+    toy.zero_grad()
+    parts = recipe.backward(step)
+
+    def value() -> Tensor:
+        return sum(w * step.contrast(vectors_of(step.chunks, shifts)) for w, shifts in visited)
+
+    with torch.no_grad():
+        assert parts["loss"] == pytest.approx(float(value()))
+        for found, expected in differences(list(toy.parameters()), value, 30):
+            assert found == pytest.approx(expected, abs=1e-7)
+    if isinstance(recipe, Adversarial):
+        steps = recipe.ascent_steps + (recipe.start == "random")
+        assert len(visited) == 1 + (steps if recipe.average else 1)
+        assert sum(weight for weight, _ in visited) == pytest.approx(1 + recipe.weight)
+        assert parts["adversarial"] > parts["clean"]
+        radius, sides = recipe.radius(step), visited[-1][1]
+        expected = {"queries": {"query"}, "passages": {"passage", "negatives"}}
+        assert set(sides) == expected.get(recipe.perturbed, {"query", "passage", "negatives"})
+        for shift in (shift for _, shifts in visited for of in shifts.values() for shift in of):
+            inside = adversary.project(shift, radius, recipe.norm)
+            torch.testing.assert_close(shift, inside, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("norm", "epsilon"), [("l2", 0.3), ("linf", 0.05)])
+@pytest.mark.parametrize("steps", [1, 3])
+def test_ascent_raises_the_loss_more_than_any_random_shift_of_the_same_size(norm, epsilon, steps):
+    encoder = bert()
+    words = float(encoder.words.detach().norm(dim=1).mean())
+    recipe = Adversarial(epsilon=epsilon, norm=norm, ascent_steps=steps)
+    step = step_of(chunks(encoder, 100, ["query", "passage"]), words=words)
+    raised = recipe.backward(step)
+    radius, others = recipe.radius(step), []
+    with torch.no_grad():
+        for seed in range(20):
+            far = step.shifts(
+                "both",
+                lambda piece, seed=seed: (
+                    1e3
+                    * adversary.by_text(
+                        adversary.normal,
+                        piece.lengths,
+                        [31 * seed + own for own in piece.seeds],
+                        WIDTH,
+                        step.device,
+                    )
+                ),
+            )
+            edge = {r: [adversary.project(s, radius, norm) for s in of] for r, of in far.items()}
+            others.append(float(step.contrast(vectors_of(step.chunks, edge))))
+    assert raised["adversarial"] > max(others)
+    assert raised["adversarial"] - raised["clean"] > 3 * (max(others) - raised["clean"])
+
+
+def test_more_steps_find_a_higher_point():
+    found = []
+    for steps in (1, 5):
+        recipe = Adversarial(epsilon=1.0, ascent_steps=steps)
+        step = step_of(chunks(bert(), 100, ["query", "passage"]), words=0.08)
+        found.append(recipe.backward(step)["adversarial"])
+    assert found[1] > found[0] + 1e-3
+
+
+def test_the_clean_pass_is_the_plain_loss():
+    encoder = bert(dropout=0.2)
+    plain = made(Plain(), encoder, 100)[0]["loss"]
+    assert made(RECIPES["freelb"], encoder, 100)[0]["clean"] == pytest.approx(plain, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["fgm", "freelb"])
+def test_dropout_is_the_same_in_all_passes(name):
+    """With a ball of no size all passes see the same."""
+    recipe = replace(RECIPES[name], epsilon=1e-12)
+    parts, _ = made(recipe, bert(dropout=0.3), 3)
+    assert parts["adversarial"] == pytest.approx(parts["clean"], abs=1e-6)
+
+
+def test_language_adversarial_is_the_clean_loss_and_that_of_the_languages_turned_round():
+    recipe, encoder = RECIPES["language-adversarial"], bert()
+    parts, found = made(recipe, encoder, 3)
+    strength = 0.7 * (2 / (1 + math.exp(-1)) - 1)
+    assert parts["reversal"] == pytest.approx(strength)
+    assert parts["loss"] == pytest.approx(parts["clean"] + parts["language"])
+    head, pieces = head_of(recipe), chunks(encoder, 100, roles_of(recipe))
+    encoder.zero_grad()
+    vectors = vectors_of(pieces, {})
+    both = torch.cat([vectors["query"], vectors["passage"]])
+    language = nn.functional.cross_entropy(head(both), LANGUAGES)
+    clean = step_of(pieces).contrast(vectors)
+    (clean - strength * language).backward()
+    expected = gradients(encoder, None)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6)
+    head.zero_grad()
+    nn.functional.cross_entropy(head(both.detach()), LANGUAGES).backward()
+    for name, p in head.named_parameters("head"):
+        torch.testing.assert_close(found[name], p.grad)
+    constant, _ = made(replace(recipe, ramp=False), encoder, 3)
+    assert constant["reversal"] == 0.7
+
+
+def test_a_classifier_needs_two_languages():
+    with pytest.raises(UserError, match="two languages"):
+        LanguageAdversarial().head(WIDTH, 1)
+
+
+def test_language_contrastive_is_the_sum_of_its_three_losses():
+    recipe, encoder = RECIPES["language-contrastive"], bert()
+    parts, found = made(recipe, encoder, 3)
+    pieces = chunks(encoder, 100, roles_of(recipe))
+    step, vectors = step_of(pieces), vectors_of(pieces, {})
+    passages, others = vectors["passage"][PAIRS], vectors["translation"]
+    counted = torch.ones(len(PAIRS), ROWS, dtype=torch.bool)
+    for i, row in enumerate(PAIRS):
+        counted[i, row] = False
+    counted[0, 4] = False  # of the same group as row 0
+    semantic = semantic_contrast(passages, others, temperature=0.5)
+    language = language_contrast(passages, others, vectors["passage"], counted, temperature=0.5)
+    total = step.contrast(vectors) + 0.5 * semantic + 0.3 * language
+    assert parts["loss"] == pytest.approx(total.item(), abs=1e-6)
+    assert parts["semantic"] == pytest.approx(semantic.item(), abs=1e-6)
+    assert parts["language"] == pytest.approx(language.item(), abs=1e-6)
+    encoder.zero_grad()
+    total.backward()
+    assert_same((parts, found), (parts, gradients(encoder, None)))
+
+
+def test_rows_without_another_language_contribute_the_clean_loss_alone():
+    encoder = bert()
+    pieces = chunks(encoder, 3, ["query", "passage", "negatives"])
+    pieces["translation"] = [Given(encoder, [], [])]
+    step = step_of(pieces, translated=torch.zeros(0, dtype=torch.int64))
+    parts = RECIPES["language-contrastive"].backward(step)
+    assert parts["semantic"] == parts["language"] == 0
+    assert parts["loss"] == parts["clean"] == pytest.approx(made(Plain(), encoder, 3)[0]["loss"])
+
+
+HAS = np.array([[1, 1, 1], [0, 1, 0], [1, 0, 1], [1, 1, 0]], dtype=bool)
+BATCH = Batch(5, "mixed", 0, np.arange(4), np.array([0, 1, 2, 1]), np.array([1, 1, 0, 0]))
+
+
+def test_translations_are_in_another_language_that_the_row_has_and_fall_on_all_of_them():
+    seen = set()
+    for step in range(50):
+        batch = BATCH._replace(step=step)
+        rows, other = translated(batch, HAS, seed=3)
+        assert rows.tolist() == [0, 2, 3]  # the second has one language
+        assert HAS[rows, other.passage_language].all()
+        assert (other.passage_language != batch.passage_language[rows]).all()
+        again = translated(batch, HAS, seed=3)
+        assert all(np.array_equal(one, two) for one, two in zip(other, again[1], strict=True))
+        seen |= {tuple(other.passage_language)}
+    assert seen == {(0, 2, 1), (2, 2, 1)}
+
+
+@pytest.mark.parametrize("side", ["queries", "passages", "both"])
+def test_swaps_are_in_another_language_on_the_side_that_is_perturbed(side):
+    recipe = Smoothing(perturbed=side, swap=0.5)
+    swaps = np.zeros(2)
+    for step in range(400):
+        batch = BATCH._replace(step=step)
+        found = recipe.alter(batch, HAS, seed=1)
+        assert np.array_equal(found.rows, batch.rows)
+        for number, key in enumerate(("query_language", "passage_language")):
+            language = getattr(found, key)
+            assert HAS[np.arange(4), language].all()
+            changed = language != getattr(batch, key)
+            assert not changed[1]
+            swaps[number] += changed.sum() / 1200
+    wanted = {"queries": (0.5, 0), "passages": (0, 0.5), "both": (0.5, 0.5)}[side]
+    assert swaps == pytest.approx(wanted, abs=0.05)
+    assert Smoothing(swap=0.0).alter(BATCH, HAS, seed=1)._asdict().keys() == BATCH._asdict().keys()
+    kept = Smoothing(swap=0.0).alter(BATCH, HAS, seed=1)
+    assert all(np.array_equal(one, two) for one, two in zip(kept, BATCH, strict=True))
+
+
+def test_the_fields_of_every_recipe_are_settings_with_the_same_defaults():
+    named = {name: resolve("objective", name) for name in NAMES["objective"]}
+    recipes = {name: found for name, found in named.items() if isinstance(found, type)}
+    assert set(recipes) == set(OBJECTIVE_SETTINGS)
+    for name, recipe in recipes.items():
+        own = {field.name: field.default for field in fields(recipe)}
+        assert set(own) == OBJECTIVE_SETTINGS[name]
+        assert own == {key: getattr(Train(), key) for key in own}
