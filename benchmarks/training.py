@@ -98,7 +98,7 @@ def ours(asked: argparse.Namespace, folder: str) -> list[float]:
         f"encoder.passage_max_seq_length={asked.length}",
         "encoder.query_prompt=''",
         "encoder.passage_prompt=''",
-        *("data.validation=null", "train.logging_steps=1", "train.mask=none"),
+        *("data.validation=null", "train.logging_steps=1", "objective.mask=none"),
         *WAYS[asked.way],
     ]
     words = ["train", "--sampler", "monolingual", "--encoder", str(asked.encoder)]

@@ -220,7 +220,7 @@ def _note_stages(run: Path, config: Config, dataset: str, done: dict[str, Any]) 
         "inputs": {"task": "task-1", "encode": encode["id"]},
         **how,
     }
-    if config.sampler.name == "untrained":
+    if not config.is_trained:
         train |= {"steps": 0, "pairs": 0, "plan": None, "inputs": {"encoder": "files-1"}}
     stages = Store(run).entries()
     stages = {"train": train | done} | stages

@@ -617,7 +617,7 @@ def plan(
     }
     resolved = complete(_config(config, settings, named))
     if not resolved.is_trained:
-        raise UserError("an untrained encoder sees no batches; set train.max_steps above 0")
+        raise UserError("an untrained encoder sees no batches; name another --sampler")
     about = resolved.data
     rows = [
         stage.rows(output_dir, name, languages=about.languages, limit=about.limit)[1]

@@ -21,7 +21,6 @@ from hbr.core.store import Store
 from hbr.core.target import EvaluationTarget, folder_name
 from hbr.evaluation.diagnose import FILE
 
-ALPHA = {"monolingual": 1.0, "cross-lingual": 0.0}  # what these samplers are of the hybrid one
 KEYS = ("setting", "concept", "query_language", "passage_language")
 Among = Mapping[str, str]  # a group of languages: {"resource": "low"}
 T = TypeVar("T")
@@ -184,7 +183,7 @@ class Evidence:
         """Name a cell: encoder, sampler, and what else differs."""
         own = flat(config)
         extra = ("" if own.get(key) is None else str(own[key]) for key in self.varied)
-        return (self.encoders[config.encoder.name], config.sampler.name, *extra)
+        return (self.encoders[config.encoder.name], config.method, *extra)
 
     @cached_property
     def cells(self) -> tuple[StudyCell, ...]:
@@ -208,9 +207,10 @@ class Evidence:
         """Give what a claim may name of a cell: full names, last words, and effective α."""
         full = flat(config)
         words = {key.rpartition(".")[2]: value for key, value in full.items()}
-        alpha = ALPHA.get(config.sampler.name, words.get("alpha"))
+        sampler = registry.get("sampler", config.sampler.name)
+        alpha = words.get("alpha", sampler.alpha if config.is_trained else None)
         known = {} if alpha is None else {"alpha": alpha, "sampler.alpha": alpha}
-        names = {"sampler": config.sampler.name, "encoder": self.encoders[config.encoder.name]}
+        names = {"sampler": config.method, "encoder": self.encoders[config.encoder.name]}
         return {**full, **words, **known, **names}
 
     @cached_property

@@ -140,7 +140,7 @@ def _check(options: Options, evidence: Sequence[Evidence]) -> None:
     for metric in options.metrics or ():
         if metric not in computed:
             raise UserError(f"--metrics: {metric!r} was not computed{near(metric, computed)}")
-    samplers = {cell.config.sampler.name for own in evidence for cell in own.cells}
+    samplers = {cell.config.method for own in evidence for cell in own.cells}
     if options.baseline and canonical("sampler", options.baseline) not in samplers:
         like = near(options.baseline, samplers)
         raise UserError(f"--baseline: there is no cell of {options.baseline!r}{like}")

@@ -432,7 +432,7 @@ def _series(evidence: Evidence, cell: StudyCell) -> Series:
     return Series(
         evidence.dataset,
         str(cell.settings["encoder"]),
-        cell.config.sampler.name,
+        cell.config.method,
         name,
         alpha if isinstance(alpha, float | int) else None,
         _averaged([metrics["settings"] for metrics in every]),

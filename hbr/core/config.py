@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from hbr.core.errors import UserError
 from hbr.core.registry import near
-from hbr.core.settings import SECTIONS, Config, leaves
+from hbr.core.settings import SECTIONS, UNTRAINED, Config, leaves
 
 SHORT = {name: f"{name}.name" for name in ("sampler", "encoder", "objective")}  # a bare value
 
@@ -119,6 +119,11 @@ def resolve_config(*layers: Mapping[str, Any]) -> Config:
         found, unknown = _nested(layer)
         tree = merge(tree, found)
         mistakes += unknown
+    sampler = tree.get("sampler")
+    if isinstance(sampler, Mapping) and sampler.get("name") == UNTRAINED:  # a run, not a sampler
+        named = {key: value for key, value in sampler.items() if key != "name"}
+        tree = tree | {"sampler": named}
+        tree = merge(tree, {"train": {"max_steps": 0}})
     try:
         config = Config.model_validate(tree)
     except ValidationError as error:

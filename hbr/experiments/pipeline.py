@@ -24,7 +24,6 @@ from hbr.data.rows import Rows
 from hbr.data.tasks import Task
 from hbr.evaluation.perturb import perturbed_queries, write_perturbed
 from hbr.models.files import encoder_folder, encoder_id
-from hbr.models.tokens import tokens
 from hbr.training.schedule import BatchSchedule
 
 if TYPE_CHECKING:
@@ -463,6 +462,7 @@ class Pipeline:
         validation: tuple[Store, Rows] | None,
     ) -> dict[str, Any]:
         from hbr.models import encoders
+        from hbr.models.tokens import tokens
         from hbr.training import trainer
 
         config = self.config

@@ -20,7 +20,7 @@ from hbr.compare.evidence import Result, read_result
 from hbr.compare.references import names as reference_names
 from hbr.compare.references import reference
 from hbr.compare.reports import Material
-from hbr.core.config import full_path, merge, nested, read_yaml, resolve_config
+from hbr.core.config import full_path, read_yaml, resolve_config
 from hbr.core.errors import UserError
 from hbr.core.progress import Progress, say
 from hbr.core.registry import known, near
@@ -159,14 +159,13 @@ def configs(study: Study, overrides: Mapping[str, Any]) -> list[Config]:
     if study.untrained:
         encoders = study.grid.get("encoder") or study.grid.get("encoder.name") or [None]
         points += [
-            {"train.max_steps": 0} | ({"encoder": encoder} if encoder else {})
+            {"sampler": UNTRAINED} | ({"encoder": encoder} if encoder else {})
             for encoder in encoders
         ]
     found = {}
     try:
         for point in points:
-            layers = merge(nested(study.base), nested(point))
-            config = complete(resolve_config(layers, overrides))
+            config = complete(resolve_config(study.base, point, overrides))
             config = _cut(config, study.limit) if study.limit else config
             found[slug(config)] = config
     except UserError as error:

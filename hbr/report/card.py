@@ -65,7 +65,9 @@ def card(
     """
     results = sorted(results, key=lambda r: (r["dataset"], r["search"]))
     encoder, sampler = config["encoder"], config["sampler"]["name"].rpartition(":")[2]
-    data = [] if sampler == "untrained" else config["data"]["train"]
+    trained = config["train"]["max_steps"] > 0
+    sampler = sampler if trained else "untrained"
+    data = config["data"]["train"] if trained else []
     languages = sorted({x for r in results for x in r.get("training", {}).get("languages", ())})
     facts = {
         "started from": base_model or _last(encoder["name"]),
@@ -112,20 +114,22 @@ def _front_matter(
 
 
 def _training(config: Facts, train: Facts, languages: Sequence[str]) -> dict[str, str]:
-    data, how = config["data"], config["train"]
+    data, how, objective = config["data"], config["train"], config["objective"]
     alpha = train["settings"]["sampler"].get("alpha", [])  # only of a sampler that has one
     alphas = " to ".join(f"{a:g}" for a in (alpha if isinstance(alpha, list) else [alpha]))
-    size = " × ".join(str(n) for n in (how["accumulate"], how["batch_size"]) if n > 1)
+    size = " × ".join(
+        str(n) for n in (how["gradient_accumulation_steps"], how["batch_size"]) if n > 1
+    )
     loss = train["validation_loss"]
     lowest = f", of the lowest loss on {_last(data['validation'])}: {loss:.4f}" if loss else ""
     return {
         "training data": ", ".join(map(_last, data["train"])),
         "languages": ", ".join(languages),
         "sampler": config["sampler"]["name"] + (f", α = {alphas}" if alphas else ""),
-        "objective": f"{how['objective']}, temperature {how['temperature']:g}",
+        "objective": f"{objective['name']}, temperature {objective['temperature']:g}",
         "steps": f"{train['steps']:,}, each of {size} pairs",
         "weights": f"those of step {train['best_step']:,}{lowest}",
-        "optimiser": f"AdamW, learning rate {how['lr']:g}, weight decay {how['weight_decay']:g}",
+        "optimiser": f"AdamW, learning rate {how['learning_rate']:g}, weight decay {how['weight_decay']:g}",
         "precision": how["precision"],
         "seed": str(config["seed"]),
     }

@@ -48,6 +48,7 @@ class Sampler:
     name: str
     mix: Callable[[Weight], Mapping[Mode, Weight]]
     uses_alpha: bool = False
+    alpha: float | None = None  # the α of a hybrid sampler that makes the same batches
     pivot_only: bool = False  # trains on the pivot language alone
     order: int = 100  # its place in tables and figures
     colour: str = ""  # in figures, as #rrggbb; "" for the next free one
@@ -131,6 +132,6 @@ def _hybrid_mix(alpha: Weight) -> dict[Mode, Weight]:
 # colours: Okabe and Ito's, which people with colour blindness tell apart
 ENGLISH = Sampler("english", lambda _: {EN_EN: 1.0}, pivot_only=True, order=1)
 MIXED = Sampler("mixed", lambda _: {X_X: 1.0}, order=2)
-MONOLINGUAL = Sampler("monolingual", lambda _: {X_X_MONO: 1.0}, order=3)
-CROSS_LINGUAL = Sampler("cross-lingual", lambda _: {X_Y: 1.0}, order=4)
+MONOLINGUAL = Sampler("monolingual", lambda _: {X_X_MONO: 1.0}, alpha=1.0, order=3)
+CROSS_LINGUAL = Sampler("cross-lingual", lambda _: {X_Y: 1.0}, alpha=0.0, order=4)
 HYBRID = Sampler("hybrid", _hybrid_mix, uses_alpha=True, order=5)  # arXiv 2408.10536

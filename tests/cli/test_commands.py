@@ -225,7 +225,7 @@ def test_layers_win_in_order_and_print_config_shows_the_result(tmp_path: Path) -
         (["train", "--alpha", "x"], "--alpha 'x': give a number, or START,END"),
         (["train", "-C", "missing.yaml"], "missing.yaml: there is no such file"),
         (["train", "--set", "stepz=1"], "there is no setting 'stepz'; did you mean steps"),
-        (["train", "--set", "train.objective=infonec"], "did you mean infonce"),
+        (["train", "--set", "objective.name=infonec"], "did you mean infonce"),
         (["train", "--batch-size", "400"], "325 rows can serve monolingual batches (qae)"),
         (["train", "--set", "data.languages=[qaa, xx]"], "the training data have no language 'xx'"),
         (["train", *QUICK, "--device", "cuda:9"], "--device cuda:9:"),

@@ -216,11 +216,13 @@ def test_untrained_rows_have_no_seeds_and_no_settings(runs: Path) -> None:
 def test_settings_in_which_cells_differ_are_columns_and_others_are_not(runs: Path) -> None:
     found = evidence(
         finished(runs, "hybrid", values(), settings={"train.max_steps": 10}),
-        finished(runs, "hybrid", values(), settings={"train.max_steps": 20, "train.mask": "none"}),
+        finished(
+            runs, "hybrid", values(), settings={"train.max_steps": 20, "objective.mask": "none"}
+        ),
         finished(runs, "mixed", values(), settings={"train.max_steps": 10}),
     )
     made = compare(found)
-    assert made.heads == ("encoder", "sampler", "train.mask", "train.max_steps")
+    assert made.heads == ("encoder", "sampler", "objective.mask", "train.max_steps")
     assert {row.label[1:] for row in made.rows} == {
         ("hybrid", "group", "10"),
         ("hybrid", "none", "20"),

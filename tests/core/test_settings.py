@@ -35,7 +35,7 @@ def test_defaults_give_way_to_files_these_to_set_and_these_to_flags(tmp_path):
     first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
     first.write_text("train: {max_steps: 1, batch_size: 10, learning_rate: 0.1}\nseed: 1\n")
     second.write_text("train: {max_steps: 2, batch_size: 20}\n")
-    sets, flags = parse_set(["steps=3"]), {"train.max_steps": 4}
+    sets, flags = parse_set(["max_steps=3"]), {"train.max_steps": 4}
     one = resolve_config(read_yaml(first), read_yaml(second), sets, flags)
     assert (one.train.max_steps, one.train.batch_size, one.train.learning_rate, one.seed) == (
         4,
@@ -76,7 +76,7 @@ def test_a_short_name_stands_for_its_path(short, path):
 @pytest.mark.parametrize(
     ("short", "one", "other"),
     [
-        ("temperature", "data.size_exponent", "train.temperature"),
+        ("temperature", "data.size_exponent", "objective.temperature"),
         ("precision", "train.precision", "encode.precision"),
         ("name", "sampler.name", "encoder.name"),
     ],
@@ -132,10 +132,10 @@ def test_an_unknown_key_does_not_hide_a_value_out_of_range():
     ("key", "value"),
     [
         ("train.learning_rate", 0),
-        ("train.temperature", 0),
+        ("objective.temperature", 0),
         ("train.batch_size", 1),
         ("train.warmup_ratio", 1.1),
-        ("train.mask", "groups"),
+        ("objective.mask", "groups"),
         ("encoder.pooling", "max"),
         ("index.kind", "tree"),
         ("evaluate.passage", "paragraph"),
@@ -150,7 +150,9 @@ def test_a_value_out_of_range_is_refused_in_one_line(key, value):
 
 def test_floats_that_yaml_reads_as_text_are_floats():
     assert yaml.safe_load("1e-5") == "1e-5"  # the trap
-    assert resolve_config(parse_set(["lr=1e-5", "alpha=5e-1"])).train.learning_rate == 1e-5
+    assert (
+        resolve_config(parse_set(["learning_rate=1e-5", "alpha=5e-1"])).train.learning_rate == 1e-5
+    )
     assert resolve_config(parse_set(["alpha=[8e-1, 2e-1]"])).sampler.alpha == (0.8, 0.2)
 
 
@@ -249,7 +251,7 @@ BEFORE_OBJECTIVES = {  # what infonce runs were known by before there were other
 def test_runs_from_before_there_were_objectives_keep_their_identity():
     assert set(Config().identity()["train"]) == BEFORE_OBJECTIVES
     assert slug(complete(Config())) == "hybrid-xlm-r-tiny-s0-354d79"
-    own = resolve_config({"train.objective": "mine.losses:loss"})
+    own = resolve_config({"objective.name": "mine.losses:loss"})
     assert set(own.identity()["train"]) == BEFORE_OBJECTIVES
 
 
@@ -277,8 +279,10 @@ YOUNG = {
 @pytest.mark.parametrize("objective", ["infonce", "mine.losses:loss", *OBJECTIVE_SETTINGS])
 @pytest.mark.parametrize("setting", CHANGED)
 def test_a_setting_is_in_the_identity_of_the_objectives_that_read_it_alone(objective, setting):
-    plain = resolve_config({"train.objective": objective})
-    changed = resolve_config({"train.objective": objective, f"train.{setting}": CHANGED[setting]})
+    plain = resolve_config({"objective.name": objective})
+    changed = resolve_config(
+        {"objective.name": objective, f"objective.{setting}": CHANGED[setting]}
+    )
     read = ":" in objective or setting in OBJECTIVE_SETTINGS.get(objective, set())
     assert (plain.identity() != changed.identity()) == read
     assert (flat(plain) != flat(changed)) == read
@@ -290,15 +294,15 @@ def test_what_is_newer_than_finished_runs_tells_runs_of_every_objective_apart(
     objective, setting, value
 ):
     assert LATER.keys() == YOUNG.keys()
-    plain = resolve_config({"train.objective": objective})
-    other = resolve_config({"train.objective": objective, f"train.{setting}": value})
+    plain = resolve_config({"objective.name": objective})
+    other = resolve_config({"objective.name": objective, f"objective.{setting}": value})
     assert setting not in plain.identity()["train"]
     assert other.identity()["train"][setting] == value
 
 
 def test_an_untrained_run_is_its_encoder_whatever_the_seed_and_the_training():
     one = identity(sampler="untrained")
-    assert one == identity(sampler="untrained", seed=5, steps=9, alpha=0.1, data__train=["x"])
+    assert one == identity(sampler="untrained", seed=5, max_steps=9, alpha=0.1, data__train=["x"])
     assert one != identity(sampler="untrained", encoder="labse-tiny")
 
 

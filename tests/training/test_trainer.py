@@ -39,7 +39,7 @@ def killed_at(step: int, command: list[str], folder: Path) -> int:
 
 def objective(name: str, **settings: object) -> list[str]:
     """Say an objective and its settings on the command line."""
-    chosen = {"train.objective": name} | settings
+    chosen = {"objective.name": name} | settings
     return [word for key, value in chosen.items() for word in ("--set", f"{key}={value}")]
 
 
