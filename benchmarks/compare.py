@@ -91,7 +91,7 @@ def write_run(runs: Path, config: dict, keys: dict[str, pa.Array], seed: int) ->
 
 
 def layout() -> dict[str, pa.Array]:
-    """Give setting, concept and languages of every value."""
+    """Return setting, concept and languages of every value."""
     pairs = list(itertools.product(LANGUAGES, LANGUAGES))
     blocks = [("mono" if a == b else "cross", a, b) for a, b in pairs]
     blocks += [("multi", a, None) for a in LANGUAGES]

@@ -23,7 +23,7 @@ LENGTH = 256  # tokens at most
 
 
 def compiled(asked: argparse.Namespace) -> dict[str, Run]:
-    """Give what ONNX Runtime and OpenVINO make of the encoder at a precision."""
+    """Return what ONNX Runtime and OpenVINO make of the encoder at a precision."""
     import onnxruntime
     import openvino
     import torch

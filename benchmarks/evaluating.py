@@ -68,7 +68,7 @@ def make(folder: Path, texts: Path | None) -> None:
 
 
 def made_up() -> Any:
-    """Give a task of the shape of XQuAD-R."""
+    """Return a task of the shape of XQuAD-R."""
     from hbr.data.tasks import Draft, Passage, Query
 
     return Draft(
@@ -92,7 +92,7 @@ class Bench:
         self.vectors = tuple(Stack([np.load(path, mmap_mode="r")]) for path in self.paths)
 
     def in_memory(self) -> dict[str, np.ndarray]:
-        """Give the vectors by the first letter of their ids."""
+        """Return the vectors by the first letter of their ids."""
         return dict(zip("qp", map(np.load, self.paths), strict=True))
 
     def cases(self) -> Iterator[Case]:
@@ -257,11 +257,11 @@ class Stored:
         self.vectors = vectors
 
     def encode_queries(self, texts: list[str], **_: Any) -> Any:
-        """Give vectors of queries."""
+        """Return vectors of queries."""
         return self._take("q", texts)
 
     def encode_corpus(self, texts: list[Any], **_: Any) -> Any:
-        """Give vectors of passages."""
+        """Return vectors of passages."""
         return self._take("p", [text["text"] if isinstance(text, dict) else text for text in texts])
 
     encode_query, encode_document = encode_queries, encode_corpus
@@ -360,7 +360,7 @@ def own(asked: argparse.Namespace, way: str) -> dict[str, Any]:
 
 
 def farthest(one: Figures, other: Figures) -> float:
-    """Give by how much a figure that both have differs at most."""
+    """Return by how much a figure that both have differs at most."""
     assert other
     return max(
         abs(one[c][metric] - values[metric]) for c, values in other.items() for metric in SHARED
@@ -400,7 +400,7 @@ def main() -> None:
 
 
 def check(shown: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Give how far each peer's figures are from `hbr`'s; they must be near."""
+    """Return how far each peer's figures are from `hbr`'s; they must be near."""
     if "hbr, the whole stage" not in shown:
         return {}
     first = {way: next(iter(found.values()))["figures"] for way, found in shown.items()}
@@ -411,7 +411,7 @@ def check(shown: dict[str, dict[str, Any]]) -> dict[str, float]:
 
 
 def seconds(shown: dict[str, dict[str, Any]], allocators: list[str]) -> dict[str, dict[str, float]]:
-    """Give the lines of the table."""
+    """Return the lines of the table."""
     rows: dict[str, dict[str, float]] = {}
     for way, found in shown.items():
         rows[way] = {}

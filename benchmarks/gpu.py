@@ -20,7 +20,7 @@ BATCHES = ("100", "512:128", "2048:128")  # pairs, and those of a chunk
 
 
 def commands(asked: argparse.Namespace, shape: str, encoder: Path, into: Path) -> list[list[str]]:
-    """Give the command lines for one encoder."""
+    """Return the command lines for one encoder."""
     common = ["--encoder", str(encoder), "--device", asked.device, "--precision", "bf16"]
     common += ["--texts", str(asked.texts)] if asked.texts else []
     kind = {length: "contexts" if length > 64 else "sentences" for length in asked.lengths}

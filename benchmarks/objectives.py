@@ -87,7 +87,7 @@ def fit_of(folder: Path, name: str, settings: dict[str, object], batch_size: int
 
 
 def memory(device: torch.device) -> float:
-    """Give the highest memory so far, in MB."""
+    """Return the highest memory so far, in MB."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -44,7 +44,7 @@ PEERS = {
 
 
 def sentences(folder: Path | None, count: int) -> list[str]:
-    """Give sentences of some twenty words: halves of real ones, or made-up words."""
+    """Return sentences of some twenty words: halves of real ones, or made-up words."""
     rng = random.Random(0)
     if folder is not None:
         texts = [text for pair in side.pairs(folder, "sentences", 10**6) for text in pair]
@@ -163,7 +163,7 @@ def _counts(chunk: Any) -> np.ndarray:
 
 
 def spent(before: os.times_result, workers: int) -> dict[str, float]:
-    """Give seconds, those of all cores, and peak memory: this process's and its workers'."""
+    """Return seconds, those of all cores, and peak memory: this process's and its workers'."""
     passed = [after - then for after, then in zip(os.times(), before, strict=True)]
     who = {resource.RUSAGE_SELF: 1, resource.RUSAGE_CHILDREN: workers}
     peak = sum(number * resource.getrusage(one).ru_maxrss for one, number in who.items())

@@ -244,7 +244,7 @@ def own(case: Case, times: int) -> dict[str, float]:
 
 
 def exponent(values: list[float]) -> float:
-    """Give the slope of some values over TIMES, both logarithmic."""
+    """Return the slope of some values over TIMES, both logarithmic."""
     return float(np.polyfit(np.log(TIMES), np.log(np.maximum(values, 0.1)), 1)[0])
 
 

@@ -48,12 +48,12 @@ class Products(TorchDispatchMode):
 
 
 def operations(seen: Counter[tuple[Any, ...]]) -> float:
-    """Give the multiplications and additions of all products."""
+    """Return the multiplications and additions of all products."""
     return sum(2 * math.prod(one[0]) * two[0][-1] * n for (one, two), n in seen.items())
 
 
 def alone(seen: Counter[tuple[Any, ...]], device: str, rounds: int) -> float:
-    """Give the seconds of the same products by themselves."""
+    """Return the seconds of the same products by themselves."""
     total = 0.0
     for given, times in seen.items():
         one, two = (
@@ -67,7 +67,7 @@ def alone(seen: Counter[tuple[Any, ...]], device: str, rounds: int) -> float:
 
 
 def clock(way: Any, device: str, rounds: int) -> float:
-    """Give the fewest seconds a way took, after one turn that does not count."""
+    """Return the fewest seconds a way took, after one turn that does not count."""
 
     def done() -> None:
         way()

@@ -30,7 +30,7 @@ MALLOC = {"as installed": {}, "tuned malloc": TUNED}
 def shortest(
     ways: Mapping[str, Callable[[], Any]], rounds: int, *, cpu: bool = False
 ) -> dict[str, float]:
-    """Give the fewest seconds that each way took, after one turn that does not count.
+    """Return the fewest seconds that each way took, after one turn that does not count.
 
     With `cpu` they are this process's own: of use on one thread, where other work runs beside.
     """
@@ -56,14 +56,14 @@ def child(words: list[str], allocator: str) -> Any:
 
 
 def resident_mb(name: str = "VmHWM") -> float:
-    """Give this process's resident memory: the most it had, or what it has now (`VmRSS`)."""
+    """Return this process's resident memory: the most it had, or what it has now (`VmRSS`)."""
     # not `ru_maxrss`: a child starts with its parent's
     told = Path("/proc/self/status").read_text()
     return int(told.partition(f"{name}:")[2].split()[0]) / 1024
 
 
 def parser(told: str | None) -> argparse.ArgumentParser:
-    """Give the options of every benchmark of an encoder; `told` is the script's docstring."""
+    """Return the options of every benchmark of an encoder; `told` is the script's docstring."""
     made = argparse.ArgumentParser(description=told)
     made.add_argument("--encoder", type=Path)
     made.add_argument("--shape", choices=SHAPES, default="minilm")
@@ -82,7 +82,7 @@ class Silent:
 
 
 def pairs(folder: Path | None, kind: str, count: int | None = None) -> list[tuple[str, str]]:
-    """Give questions with the sentence or the context that answers them.
+    """Return questions with the sentence or the context that answers them.
 
     From XQuAD-R's files in a folder, of all their languages; without one, made up.
     """
@@ -117,7 +117,7 @@ def _asked(paragraph: Mapping[str, Any], kind: str) -> list[tuple[str, str]]:
 
 
 def encoder(given: Path | None, place: Path, shape: str, texts: Path | None) -> Path:
-    """Give the folder of an encoder: the one given, or a random one of a shape, made in a place.
+    """Return the folder of an encoder: the one given, or a random one of a shape, made in a place.
 
     XLM-R's shapes have a tokenizer that is fitted to the texts.
     """
@@ -151,7 +151,7 @@ def encoder(given: Path | None, place: Path, shape: str, texts: Path | None) -> 
 
 
 def _fitted(texts: list[str]) -> Any:
-    """Give a tokenizer of XLM-R's kind for some texts."""
+    """Return a tokenizer of XLM-R's kind for some texts."""
     from tokenizers import SentencePieceUnigramTokenizer
     from transformers import XLMRobertaTokenizer
 

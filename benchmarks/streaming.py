@@ -41,7 +41,7 @@ def load(folder: Path) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
 
 
 def streamed(folder: Path) -> np.ndarray:
-    """Give the ranks by streaming."""
+    """Return the ranks by streaming."""
     from hbr.retrieval.streamed import Stack, streamed_ranks
 
     parts, asked, relevant = load(folder)
@@ -51,7 +51,7 @@ def streamed(folder: Path) -> np.ndarray:
 
 
 def in_memory(folder: Path) -> np.ndarray:
-    """Give the ranks with the corpus in memory."""
+    """Return the ranks with the corpus in memory."""
     from hbr.retrieval.exact import exact_ranks
 
     parts, asked, relevant = load(folder)

@@ -52,7 +52,7 @@ def log_of(run: Path) -> list[dict[str, Any]]:
 
 
 def only_run(folder: Path) -> Path:
-    """Give the one run in a folder of runs."""
+    """Return the one run in a folder of runs."""
     (config,) = (path for path in folder.glob("*/config.yaml") if path.parent.name != "latest")
     return config.parent
 
@@ -155,7 +155,7 @@ def _by_query(values: dict[str, Any], languages: tuple[str, ...], concepts: int)
 
 
 def _means(table: pa.Table) -> dict[str, Any]:
-    """Give what follows from values by query, the slow way: a list for every group."""
+    """Return what follows from values by query, the slow way: a list for every group."""
     keys = ("setting", "concept", "query", "query_language", "passage_language", "pool_rank")
     metrics = [name for name in table.column_names if name not in keys]
     groups: dict[str, dict[tuple[str, Any], list[dict[str, Any]]]] = {}
@@ -229,7 +229,7 @@ def _note_stages(run: Path, config: Config, dataset: str, done: dict[str, Any]) 
 
 
 def tabulars(text: str) -> list[tuple[int, list[int]]]:
-    """Give the columns of every LaTeX table, and the cells of each of its lines, spans counted.
+    """Return the columns of every LaTeX table, and the cells of each of its lines, spans counted.
 
     Raises where braces or environments are not balanced.
     """

@@ -20,7 +20,7 @@ NAMES = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts) for path i
 
 
 def imports(path: Path) -> set[str]:
-    """Give the modules of hbr that a module imports, also inside functions."""
+    """Return the modules of hbr that a module imports, also inside functions."""
     found = set()
     package = path.parent.relative_to(ROOT).parts
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -469,7 +469,7 @@ def _material(
     overrides: Mapping[str, Any],
     output_dir: Path,
 ) -> Any:
-    """Give what is compared: of a study, or of some runs on one data set."""
+    """Return what is compared: of a study, or of some runs on one data set."""
     from hbr.compare.evidence import datasets_of, read_result
     from hbr.compare.reports import Material
     from hbr.experiments.pipeline import open_run

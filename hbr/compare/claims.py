@@ -231,7 +231,7 @@ class Verdict:
 
 
 def matches(cell: Mapping[str, Any], selector: Mapping[str, Any]) -> bool:
-    """Say whether a cell, its settings by name, is one that a selector names."""
+    """Return whether a cell, its settings by name, is one that a selector names."""
     wanted = {k: v if isinstance(v, list | tuple) else [v] for k, v in selector.items()}
     return all(
         (key in cell and cell[key] in values)
@@ -283,7 +283,7 @@ def comparisons(
 
 
 def judge(tests: Sequence[Test], outcomes: Sequence[Outcome], adjusted: float) -> str:
-    """Say what a comparison's outcomes make of it.
+    """Return what a comparison's outcomes make of it.
 
     Supported: each value, and its interval, lies on the claimed side of its bound, and the
     adjusted p is below .05. Refuted: one lies wholly on the other side, likewise. Where intervals
@@ -304,7 +304,7 @@ def judge(tests: Sequence[Test], outcomes: Sequence[Outcome], adjusted: float) -
 
 
 def overall(findings: Sequence[Finding]) -> str:
-    """Say what findings make of the claim that all of them hold: nothing while one is missing."""
+    """Return what findings make of the claim that all of them hold: nothing while one is missing."""
     statuses = {finding.status for finding in findings}
     if any(finding.missing for finding in findings):
         return OPEN
@@ -391,7 +391,7 @@ def _checked(comparison: Comparison, figures: Sequence[float]) -> Comparison:
 
 
 def absent(why: str) -> Comparison:
-    """Give the comparison that cannot be made, and why."""
+    """Return the comparison that cannot be made, and why."""
     return Comparison(why, {}, {}, (), why)
 
 
@@ -402,7 +402,7 @@ def _partners(
     eligible: Sequence[int],
     within: Collection[str],
 ) -> list[int]:
-    """Give the cells of a selector that agree with cell i in the settings that both have."""
+    """Return the cells of a selector that agree with cell i in the settings that both have."""
     ours = cells[i]
     return [
         j
@@ -414,14 +414,14 @@ def _partners(
 
 
 def _best(partners: Sequence[int], figures: Sequence[float], claim: Claim) -> int:
-    """Give the best of several cells, or one that was not run, if there is one."""
+    """Return the best of several cells, or one that was not run, if there is one."""
     lower = lower_is_better(claim.metric)
     missing = [j for j in partners if math.isnan(figures[j])]
     return (missing or sorted(partners, key=lambda j: figures[j] if lower else -figures[j]))[0]
 
 
 def _word(key: str) -> str:
-    """Give the last word of a setting's name, by which a claim may name it too."""
+    """Return the last word of a setting's name, by which a claim may name it too."""
     return key.rpartition(".")[2].replace("-", "_")
 
 

@@ -134,7 +134,7 @@ def _refuse_other_clean(
 
 
 def _diagnostics(run: Store, stages: Mapping[str, Any], dataset: str) -> Path | None:
-    """Give the diagnostics of the vectors that stand there now, if there are any."""
+    """Return the diagnostics of the vectors that stand there now, if there are any."""
     name = folder_name(dataset)
     made = stages.get(f"diagnose/{name}", {}).get("inputs", {}).get("encode")
     path = run.path / "diagnose" / name / FILE
@@ -204,7 +204,7 @@ class Evidence:
         )
 
     def _settings(self, config: Config) -> dict[str, Any]:
-        """Give what a claim may name of a cell: full names, last words, and effective α."""
+        """Return what a claim may name of a cell: full names, last words, and effective α."""
         full = flat(config)
         words = {key.rpartition(".")[2]: value for key, value in full.items()}
         sampler = registry.get("sampler", config.sampler.name)
@@ -219,13 +219,13 @@ class Evidence:
         return _varied([cell.config for cell in self.cells])
 
     def keep(self, among: Among) -> Callable[[str, str | None], bool]:
-        """Say which pairs of languages are of a group."""
+        """Return which pairs of languages are of a group."""
         return lambda q, p: all(
             languages.group(by, q, p, self.seen) == label for by, label in among.items()
         )
 
     def figures(self, setting: str, metric: str, among: Among) -> np.ndarray:
-        """Give every result's value of a metric, NaN where there is none: (results,)."""
+        """Return every result's value of a metric, NaN where there is none: (results,)."""
         keep = self.keep(among) if among else None
         return np.array([figure(r.metrics, setting, metric, keep) for r in self.results])
 
@@ -235,7 +235,7 @@ class Evidence:
         return float(figures[list(cell.members)].mean()) if complete else math.nan
 
     def parts(self, setting: str, metric: str, among: Among) -> np.ndarray:
-        """Give what each concept adds to every result's value: (concepts, results)."""
+        """Return what each concept adds to every result's value: (concepts, results)."""
         rows, design = self.design(setting, among)
         return self._kept(
             ("parts", setting, metric, str(among)),
@@ -243,7 +243,7 @@ class Evidence:
         )
 
     def draws(self, setting: str, metric: str, among: Among) -> np.ndarray:
-        """Give bootstrap draws of every result's value: (resamples, results)."""
+        """Return bootstrap draws of every result's value: (resamples, results)."""
         rows, design = self.design(setting, among)
         return self._kept(
             ("draws", setting, metric, str(among)),
@@ -251,11 +251,11 @@ class Evidence:
         )
 
     def drawn(self, cell: StudyCell, draws: np.ndarray) -> np.ndarray:
-        """Give draws of a cell's mean, over seeds and concepts: (resamples,)."""
+        """Return draws of a cell's mean, over seeds and concepts: (resamples,)."""
         return statistics.over_seeds(draws[:, list(cell.members)], self.chance.seed + 1)
 
     def unit(self, setting: str, among: Among) -> np.ndarray:
-        """Give what each concept adds to a value that is one everywhere: (concepts,)."""
+        """Return what each concept adds to a value that is one everywhere: (concepts,)."""
         rows, design = self.design(setting, among)
         return self._kept(
             ("unit", setting, str(among)),
@@ -263,7 +263,7 @@ class Evidence:
         )
 
     def design(self, setting: str, among: Among) -> tuple[np.ndarray, statistics.Design]:
-        """Give the rows of a setting, and which of them belong together."""
+        """Return the rows of a setting, and which of them belong together."""
         return self._kept(("design", setting, str(among)), lambda: self._design(setting, among))
 
     def _design(self, setting: str, among: Among) -> tuple[np.ndarray, statistics.Design]:
@@ -293,7 +293,7 @@ class Evidence:
         return first
 
     def _column(self, metric: str) -> np.ndarray:
-        """Give a metric of all rows and results: (rows, results)."""
+        """Return a metric of all rows and results: (rows, results)."""
 
         def read() -> np.ndarray:
             return np.stack([self._metric(result, metric) for result in self.results], axis=1)
@@ -356,7 +356,7 @@ def figure(
     metric: str,
     keep: Callable[[str, str | None], bool] | None = None,
 ) -> float:
-    """Give a value of `metrics.json`: of all languages, or of the pairs that are kept."""
+    """Return a value of `metrics.json`: of all languages, or of the pairs that are kept."""
     if keep is None:
         values = [metrics["settings"].get(setting, {}).get(metric)]
     else:
@@ -380,14 +380,14 @@ def _by_languages(
 
 
 def cell_key(config: Config) -> str:
-    """Give what tells a study cell from others: all but the seed."""
+    """Return what tells a study cell from others: all but the seed."""
     identity = config.identity()
     identity.pop("seed", None)
     return json.dumps(identity, sort_keys=True)
 
 
 def flat(config: Config) -> dict[str, Any]:
-    """Give what a trained encoder depends on, by full name; without α where there is none."""
+    """Return what a trained encoder depends on, by full name; without α where there is none."""
     sections = {k: v for k, v in config.identity().items() if isinstance(v, dict)}
     sections.setdefault("sampler", {})["name"] = config.method
     return {
@@ -398,7 +398,7 @@ def flat(config: Config) -> dict[str, Any]:
 
 
 def order(config: Config) -> tuple[Any, ...]:
-    """Give the place of a run in a table."""
+    """Return the place of a run in a table."""
     sampler = config.sampler
     place = registry.get("sampler", sampler.name).order if config.is_trained else 0
     return config.encoder.name, place, sampler.name, str(sampler.alpha), config.seed
@@ -419,7 +419,7 @@ def _varied(configs: Sequence[Config]) -> tuple[str, ...]:
 
 
 def has_values(result: Result, metric: str) -> bool:
-    """Say whether a result has a metric by query; a spread over languages has none."""
+    """Return whether a result has a metric by query; a spread over languages has none."""
     return result.folder is not None and metric in _parquet(result, pq.read_schema).names
 
 
@@ -440,6 +440,6 @@ def _parquet(result: Result, read: Callable[[Path], T]) -> T:
 
 
 def _coded(column: pa.ChunkedArray, rows: np.ndarray) -> tuple[list[Any], np.ndarray]:
-    """Give the distinct values of some rows, and which of them each row has."""
+    """Return the distinct values of some rows, and which of them each row has."""
     coded = column.combine_chunks().take(rows).dictionary_encode(null_encoding="encode")
     return coded.dictionary.to_pylist(), coded.indices.to_numpy(zero_copy_only=False)

@@ -172,7 +172,7 @@ def _with_notes(table: Table, known: Reference) -> Table:
 
 
 def _printed(name: str) -> list[Evidence]:
-    """Give a paper's figures as evidence."""
+    """Return a paper's figures as evidence."""
     return gather(
         Result(resolve_config({"encoder": p.encoder, "sampler": p.sampler}), p.metrics)
         for p in reference(name).results

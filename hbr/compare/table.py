@@ -74,7 +74,7 @@ class Table:
     of: tuple[tuple[str, str, str], ...] = ()
 
     def marked(self, lower_is_better: Callable[[str], bool]) -> "Table":
-        """Give the table with best and second marked among the rows of one encoder."""
+        """Return the table with best and second marked among the rows of one encoder."""
         rows = [list(row.cells) for row in self.rows]
         groups: dict[tuple[str, str | None], list[int]] = {}
         for i, row in enumerate(self.rows):
@@ -97,7 +97,7 @@ class Table:
         return any(row.group for row in self.rows)
 
     def lines(self) -> list[list[str]]:
-        """Give heads and body as text, unmarked."""
+        """Return heads and body as text, unmarked."""
         heads = [*self.heads, *([self.group_head] if self.has_groups else []), "seeds"]
         body = [[*heads, *(f"{setting} {name(metric)}" for setting, metric in self.columns)]]
         for row in self.rows:
@@ -115,7 +115,7 @@ def name(metric: str) -> str:
 
 
 def digits(metric: str) -> int:
-    """Give how many decimals a metric is written with: ranks have none."""
+    """Return how many decimals a metric is written with: ranks have none."""
     return Measure.parse(metric).decimals
 
 

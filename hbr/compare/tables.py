@@ -54,7 +54,7 @@ def compare(
     varied: Collection[str] = (),
     title: str = "",
 ) -> Table:
-    """Give a table of cells by settings and metrics; what else may be said stands in its notes.
+    """Return a table of cells by settings and metrics; what else may be said stands in its notes.
 
     Values are means over seeds. Best and second are marked within one encoder; a dagger marks what
     differs from the `baseline` sampler, or without one, a best that differs from the second. `by`
@@ -85,7 +85,7 @@ def compare(
 def robustness(
     clean: Evidence, perturbed: Sequence[Evidence], metrics: Sequence[str] | None, **how: Any
 ) -> list[Table]:
-    """Give a table a setting: a metric of the clean queries, and what it drops under each change.
+    """Return a table a setting: a metric of the clean queries, and what it drops under each change.
 
     The metric is the first of those asked for that there is, or mAP, or the first there is; `how`
     is what `compare` takes besides. Nothing is marked: a low drop is no merit of who finds little.
@@ -137,7 +137,7 @@ def _beside(parts: Sequence[Mapping[Any, Cell]], row: Any) -> Iterator[Cell]:
 
 
 def _changed(perturbed: Sequence[Evidence]) -> str:
-    """Say what share of the queries each perturbation changes at all."""
+    """Return what share of the queries each perturbation changes at all."""
     told = []
     for own in perturbed:
         about = own.results[0].metrics["perturbation"]
@@ -149,7 +149,7 @@ def _changed(perturbed: Sequence[Evidence]) -> str:
 
 
 def diagnostics(evidence: Evidence) -> list[Table]:
-    """Give a table of what the vectors of each cell say, where they were diagnosed."""
+    """Return a table of what the vectors of each cell say, where they were diagnosed."""
     known = {
         i: summary(json.loads(result.diagnostics.read_text()))
         for i, result in enumerate(evidence.results)
@@ -181,7 +181,7 @@ def diagnostics(evidence: Evidence) -> list[Table]:
 
 
 def warnings(evidence: Evidence, varied: Collection[str] = ()) -> list[str]:
-    """Say what keeps results from being trusted: unfair comparisons, known texts, few seeds."""
+    """Return what keeps results from being trusted: unfair comparisons, known texts, few seeds."""
     told = [*unfair(evidence, varied), *(_contamination(r) for r in evidence.results)]
     absent = sum(cell.expected - len(cell.members) for cell in evidence.cells)
     if absent:
@@ -191,7 +191,7 @@ def warnings(evidence: Evidence, varied: Collection[str] = ()) -> list[str]:
 
 
 def few_seeds(evidence: Evidence) -> str:
-    """Say where there are too few seeds to speak of seeds."""
+    """Return where there are too few seeds to speak of seeds."""
     seeds = [len(c.members) for c in evidence.cells if c.is_trained and c.members]
     if not evidence.has_queries or not seeds or min(seeds) >= SURE_SEEDS:
         return ""
@@ -216,12 +216,12 @@ def unfair(evidence: Evidence, varied: Collection[str]) -> list[str]:
 
 
 def series(evidence: Evidence) -> list[Series]:
-    """Give what plots need of every cell that has results."""
+    """Return what plots need of every cell that has results."""
     return [_series(evidence, cell) for cell in evidence.cells if cell.members]
 
 
 def provenance(results: Iterable[Result]) -> list[dict[str, str]]:
-    """Say where each run comes from, in one line a run."""
+    """Return where each run comes from, in one line a run."""
     lines = {}
     for result in results:
         if train := result.stages.get("train"):
@@ -240,7 +240,7 @@ def provenance(results: Iterable[Result]) -> list[dict[str, str]]:
 
 
 def columns_of(evidence: Evidence, metrics: Sequence[str] | None) -> tuple[tuple[str, str], ...]:
-    """Give the columns of a table: those of the paper that there are, or of named metrics."""
+    """Return the columns of a table: those of the paper that there are, or of named metrics."""
     settings: dict[str, dict[str, None]] = {}  # what any result has, in their order
     for result in evidence.results:
         for setting, values in result.metrics["settings"].items():
@@ -278,7 +278,7 @@ def _row(
 
 
 def _over_seeds(values: Sequence[float]) -> tuple[float, float | None]:
-    """Give mean and standard deviation; NaN and None where a value is not known."""
+    """Return mean and standard deviation; NaN and None where a value is not known."""
     mean = fmean(values) if values else math.nan
     return mean, stdev(values) if len(values) > 1 and not math.isnan(mean) else None
 
@@ -335,14 +335,14 @@ def _with_daggers(
 
 
 def too_few_draws(draws: int, tests: int) -> list[str]:
-    """Say where no p can be small enough, however clear a difference is."""
+    """Return where no p can be small enough, however clear a difference is."""
     if tests / (draws + 1) < LEVEL:
         return []
     return [f"{draws:,} draws are too few to tell anything apart in {tests} tests (--resamples)"]
 
 
 def _are_known(evidence: Evidence, cells: Iterable[int], metric: str) -> bool:
-    """Say whether some cells have a metric by query."""
+    """Return whether some cells have a metric by query."""
     members = (i for cell in cells for i in evidence.cells[cell].members)
     return all(has_values(evidence.results[i], metric) for i in members)
 
@@ -369,12 +369,12 @@ def _rivals(
 
 
 def _agree(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Say whether cells have the same settings, as far as both have them."""
+    """Return whether cells have the same settings, as far as both have them."""
     return all(a == b or "" in (a, b) for a, b in zip(one, other, strict=True))
 
 
 def _tests(evidence: Evidence, table: Table, pairs: Sequence[tuple[int, int, int]]) -> np.ndarray:
-    """Give the p of each pair of cells, those of one setting from the same draws."""
+    """Return the p of each pair of cells, those of one setting from the same draws."""
     p = np.full(len(pairs), np.nan)
     for setting in {table.columns[column][0] for column, _, _ in pairs}:
         here = [i for i, (column, _, _) in enumerate(pairs) if table.columns[column][0] == setting]
@@ -389,12 +389,12 @@ def _tests(evidence: Evidence, table: Table, pairs: Sequence[tuple[int, int, int
 
 
 def is_contaminated(result: Result) -> bool:
-    """Say whether any text of the data set was trained on."""
+    """Return whether any text of the data set was trained on."""
     return bool(_contamination(result))
 
 
 def _contamination(result: Result) -> str:
-    """Say how much of the data set was trained on, if anything was."""
+    """Return how much of the data set was trained on, if anything was."""
     counts = result.training.get("contamination", {})
     if not any(counts.values()):
         return ""
@@ -403,7 +403,7 @@ def _contamination(result: Result) -> str:
 
 
 def _facts(result: Result) -> dict[str, str]:
-    """Give what was done to get a result, as far as a fair comparison depends on it."""
+    """Return what was done to get a result, as far as a fair comparison depends on it."""
     stages = result.stages
     facts = {
         key: str(value) for key, value in flat(result.config).items() if key != "sampler.alpha"

@@ -111,7 +111,7 @@ def _jobs(claim: Claim, evidence: Sequence[Evidence]) -> Iterator[_Job]:
 
 
 def _concerns(claim: Claim, dataset: str, named: str | None = None) -> bool:
-    """Say whether a claim speaks of a data set: of all that it names, or of all clean ones.
+    """Return whether a claim speaks of a data set: of all that it names, or of all clean ones.
 
     One about a drop speaks of the perturbed ones, of a data set that it names, of all of these.
     """
@@ -125,7 +125,7 @@ def _concerns(claim: Claim, dataset: str, named: str | None = None) -> bool:
 
 
 def _p_values(jobs: Sequence[_Job]) -> np.ndarray:
-    """Give the p of every comparison, (jobs,); those of one setting come from the same draws.
+    """Return the p of every comparison, (jobs,); those of one setting come from the same draws.
 
     Of one test, the two-sided p. Of two one-sided tests, the larger p where the difference lies
     between the bounds, else twice that of its lying beyond the one it exceeds. NaN without values
@@ -157,7 +157,7 @@ def _p_values(jobs: Sequence[_Job]) -> np.ndarray:
 
 
 def _question(job: _Job, test: Test, exceeded: bool) -> tuple[statistics.Side, float]:
-    """Say which side of a test's bound is asked for, and what its p is multiplied by."""
+    """Return which side of a test's bound is asked for, and what its p is multiplied by."""
     if len(job.comparison.tests) == 1:
         return "both", 1.0
     above = (test.side > 0) != exceeded

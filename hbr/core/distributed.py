@@ -19,14 +19,14 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
-def ranks() -> int:
+def world_size() -> int:
     """How many processes train together."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def start(*, cuda: bool) -> None:
     """Join the others, over NCCL or Gloo."""
-    if ranks() == 1:
+    if world_size() == 1:
         return
     import torch
     import torch.distributed as dist
@@ -39,7 +39,7 @@ def start(*, cuda: bool) -> None:
 
 def stop() -> None:
     """Leave the others, all together: who leaves early takes away what others still receive."""
-    if ranks() == 1:
+    if world_size() == 1:
         return
     import torch.distributed as dist
 
@@ -51,7 +51,7 @@ def stop() -> None:
 
 def wait() -> None:
     """Go on when all are here; a broadcast does not make its sender wait."""
-    if ranks() == 1:
+    if world_size() == 1:
         return
     import torch.distributed as dist
 
@@ -59,8 +59,8 @@ def wait() -> None:
 
 
 def broadcast(value: Any) -> Any:
-    """Give rank 0's value to all."""
-    if ranks() == 1:
+    """Return rank 0's value to all."""
+    if world_size() == 1:
         return value
     import torch.distributed as dist
 
@@ -71,12 +71,12 @@ def broadcast(value: Any) -> Any:
 
 def gather(own: "Tensor") -> "tuple[Tensor, slice]":
     """Join the ranks' vectors, in rank order, and say where one's own stand; sizes may differ."""
-    if ranks() == 1:
+    if world_size() == 1:
         return own, slice(0, len(own))
     import torch
     import torch.distributed as dist
 
-    sizes = [torch.zeros(1, dtype=torch.int64, device=own.device) for _ in range(ranks())]
+    sizes = [torch.zeros(1, dtype=torch.int64, device=own.device) for _ in range(world_size())]
     dist.all_gather(sizes, torch.tensor([len(own)], device=own.device))
     counts = [int(size) for size in sizes]
     padded = own.new_zeros(max(counts), *own.shape[1:])
@@ -90,7 +90,7 @@ def gather(own: "Tensor") -> "tuple[Tensor, slice]":
 
 def sum_gradients(parameters: "Iterable[torch.nn.Parameter]") -> None:
     """Replace each rank's gradients by their sum."""
-    if ranks() == 1:
+    if world_size() == 1:
         return
     import torch
     import torch.distributed as dist

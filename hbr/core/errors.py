@@ -14,5 +14,5 @@ class UserError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """Give the first line of a library's error message, or its kind where it says nothing."""
+    """Return the first line of a library's error message, or its kind where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].strip()

@@ -43,7 +43,7 @@ class Language:
 
 
 def language(code: str) -> Language | None:
-    """Give the language that a code of ISO 639-1 or 639-3 means, None where the table lacks it.
+    """Return the language that a code of ISO 639-1 or 639-3 means, None where the table lacks it.
 
     Upper and lower case are the same. Of `zh-TW`, `pt_BR` or `srp_Latn` only the first part is
     read: the script is then still the usual one.
@@ -53,7 +53,7 @@ def language(code: str) -> Language | None:
 
 @cache
 def languages() -> tuple[Language, ...]:
-    """Give all languages: the table's, then the invented ones of the embedded data."""
+    """Return all languages: the table's, then the invented ones of the embedded data."""
     from hbr.data import synthetic  # here: it builds its grammars, and few need them
 
     real = [_parse(line) for line in _TABLE.strip().splitlines()]
@@ -65,7 +65,7 @@ def languages() -> tuple[Language, ...]:
 
 
 def distance(first: str, second: str) -> int | None:
-    """Say how far apart two languages are: 0 to 3, as `DISTANCES` names them; None for unknown.
+    """Return how far apart two languages are: 0 to 3, as `DISTANCES` names them; None for unknown.
 
     A coarse order of our own making, from family and script alone: it is not a measured distance
     such as URIEL's, and the step from 1 to 2 need not be as long as that from 2 to 3.
@@ -81,7 +81,7 @@ def distance(first: str, second: str) -> int | None:
 def group(
     by: str, query: str, passage: str | None, seen: Collection[str] | None = None
 ) -> str | None:
-    """Give the group that queries in one language, with passages in another or any, belong to.
+    """Return the group that queries in one language, with passages in another or any, belong to.
 
     Where the two are different languages it is "low→high", from query to passage, also where both
     sides are alike ("high→high"). `seen` are the languages of training: being among them needs no
@@ -104,7 +104,7 @@ def group(
 
 
 def known_labels(by: str) -> set[str]:
-    """Give the labels that a language, or for `distance` a pair, may have in a grouping."""
+    """Return the labels that a language, or for `distance` a pair, may have in a grouping."""
     if by == "language":
         return {one.code for one in languages()}
     if by == "distance":

@@ -50,11 +50,11 @@ class Design:
         return bool((self.counts == self.counts[0]).all())
 
     def means(self, values: np.ndarray) -> np.ndarray:
-        """Give the mean of each stratum: values (rows,) to (strata,)."""
+        """Return the mean of each stratum: values (rows,) to (strata,)."""
         return np.bincount(self.stratum, values) / self.counts.sum(0)
 
     def contributions(self, values: np.ndarray) -> np.ndarray:
-        """Give what each concept adds to the figure: values (rows, n) to (concepts, n).
+        """Return what each concept adds to the figure: values (rows, n) to (concepts, n).
 
         Their sum over concepts is the figure.
         """
@@ -104,7 +104,7 @@ def over_seeds(figures: np.ndarray, seed: int) -> np.ndarray:
 
 
 def interval(draws: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Give the percentile interval of some draws (resamples,)."""
+    """Return the percentile interval of some draws (resamples,)."""
     if np.isnan(draws).any():
         return float("nan"), float("nan")
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
@@ -114,7 +114,7 @@ def interval(draws: np.ndarray, level: float = 0.95) -> tuple[float, float]:
 def randomisation_test(
     differences: np.ndarray, resamples: int, seed: int, side: Side = "both"
 ) -> np.ndarray:
-    """Give the p of each column of differences (concepts, n) under the null that signs are chance.
+    """Return the p of each column of differences (concepts, n) under the null that signs are chance.
 
     Signs of whole concepts are flipped; p = (b + 1) / (resamples + 1), where b counts the draws
     whose sum is at least as far out (Phipson, Smyth, arXiv 1603.05766). The same seed gives the
@@ -134,7 +134,7 @@ def randomisation_test(
 
 
 def effect_size(differences: np.ndarray) -> np.ndarray:
-    """Give Cohen's d for paired values, mean over standard deviation: (concepts, n) to (n,).
+    """Return Cohen's d for paired values, mean over standard deviation: (concepts, n) to (n,).
 
     NaN where nothing varies.
     """

@@ -28,19 +28,19 @@ VERSIONS = ("hbr", "torch", "transformers", "tokenizers", "numpy", "faiss-cpu")
 
 
 def fingerprint(value: Any, length: int = 12) -> str:
-    """Give a short hex digest of a JSON-like value; equal values give equal digests."""
+    """Return a short hex digest of a JSON-like value; equal values give equal digests."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
 def file_digest(path: Path) -> str:
-    """Give the SHA-256 of a file's bytes, in hex."""
+    """Return the SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def tree_digest(folder: Path) -> str:
-    """Give a digest of the names and bytes of all files below a folder, hidden ones left out."""
+    """Return a digest of the names and bytes of all files below a folder, hidden ones left out."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     names = [path.relative_to(folder).as_posix() for path in files]
     shown = [(n, p) for n, p in zip(names, files, strict=True) if "/." not in f"/{n}"]
@@ -146,7 +146,7 @@ class Store:
         self.path = path
 
     def entries(self) -> dict[str, dict[str, Any]]:
-        """Give what the manifest says of each finished stage."""
+        """Return what the manifest says of each finished stage."""
         try:
             return json.loads((self.path / "manifest.json").read_text())["stages"]
         except FileNotFoundError:
@@ -157,7 +157,7 @@ class Store:
             ) from error
 
     def completion(self, stage: str) -> str:
-        """Give the completion id of a finished stage. Raises UserError where it is not finished."""
+        """Return the completion id of a finished stage. Raises UserError where it is not finished."""
         entry = self.entries().get(stage)
         if entry is None:
             raise UserError(f"{self.path}: stage {stage!r} has not been done")
@@ -170,7 +170,7 @@ class Store:
         inputs: Mapping[str, str],
         products: tuple[str, ...] | None = None,
     ) -> bool:
-        """Say whether a stage was finished with these settings and from these inputs.
+        """Return whether a stage was finished with these settings and from these inputs.
 
         With `products`, a publication that was cut off between its renames is finished first.
         """
@@ -181,7 +181,7 @@ class Store:
         return self._is_done(stage, key)
 
     def partial(self, stage: str) -> Path:
-        """Give the folder that a stage is made in."""
+        """Return the folder that a stage is made in."""
         final = self.path / stage
         return final.with_name(f".{final.name}.partial")
 

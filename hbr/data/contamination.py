@@ -15,13 +15,13 @@ VERSION = 1  # raise it when the normalisation changes
 
 
 def normalise(text: str) -> str:
-    """Give a text as it counts here: NFKC, without case, with single spaces."""
+    """Return a text as it counts here: NFKC, without case, with single spaces."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(unicodedata.normalize("NFKC", folded).split())  # folding may decompose
 
 
 def text_hashes(texts: list[str]) -> np.ndarray:
-    """Give 64 bits of BLAKE2b of each normalised text: (texts,)."""
+    """Return 64 bits of BLAKE2b of each normalised text: (texts,)."""
     digests = (hashlib.blake2b(normalise(t).encode(), digest_size=8).digest() for t in texts)
     return np.frombuffer(b"".join(digests), dtype=np.uint64)
 
@@ -39,7 +39,7 @@ def open_hashes(folder: Path, role: str) -> np.ndarray:
 
 
 def occurring(texts: np.ndarray, trained: np.ndarray, used: np.ndarray | None = None) -> np.ndarray:
-    """Say which of some texts (n,) are among those trained on (m,), of which `used` (m,) count.
+    """Return which of some texts (n,) are among those trained on (m,), of which `used` (m,) count.
 
     Memory is that of the first, however many were trained on.
     """

@@ -35,7 +35,7 @@ class Remote(NamedTuple):
 
 
 def listed(table: str, root: str) -> dict[str, Remote]:
-    """Give the files below an address that a table of checksums names; its ending is their kind."""
+    """Return the files below an address that a table of checksums names; its ending is their kind."""
     text = (resources.files("hbr.data") / "checksums" / table).read_text("utf-8")
     pairs = (line.split() for line in text.splitlines())
     kind = table.rpartition(".")[2]
@@ -129,7 +129,7 @@ def _receive(remote: Remote, partial: Path) -> bool:
 
 
 def _passing(error: Exception) -> bool:
-    """Say whether another attempt may go better: a connection broke, or the server is busy."""
+    """Return whether another attempt may go better: a connection broke, or the server is busy."""
     if isinstance(error, urllib.error.HTTPError):
         return error.code in (408, 429) or error.code >= 500
     reason = getattr(error, "reason", error)
@@ -138,7 +138,7 @@ def _passing(error: Exception) -> bool:
 
 
 def checksum(path: Path, kind: str) -> str:
-    """Give the checksum of a file as a Remote has it: `sha256`, `md5` or `git`, a colon and hex."""
+    """Return the checksum of a file as a Remote has it: `sha256`, `md5` or `git`, a colon and hex."""
     digest = hashlib.new("sha1" if kind == "git" else kind, usedforsecurity=False)
     if kind == "git":
         digest.update(b"blob %d\0" % path.stat().st_size)

@@ -107,7 +107,7 @@ def _downloaded(
 def _prepared_rows(
     runs: Path, name: str, settings: Mapping[str, Any], missing: str | None = None
 ) -> tuple[Store, Rows]:
-    """Give rows that were prepared from files, wherever these were."""
+    """Return rows that were prepared from files, wherever these were."""
     found = _kept(runs, name, "rows", settings=settings)
     if not found:
         advice = f"`hbr prepare --data {name} --source DIR` does it"
@@ -125,7 +125,7 @@ def _origin(store: Store, stage: str) -> str:
 
 
 def validation_name(train: tuple[str, ...]) -> str | None:
-    """Give the validation set that comes with the first of some training sets, if one does."""
+    """Return the validation set that comes with the first of some training sets, if one does."""
     reader, _ = _rows_reader(train[0])
     return reader.validation
 
@@ -196,7 +196,7 @@ def task(
 def _prepared_task(
     runs: Path, name: str, source: Path, settings: Mapping[str, Any]
 ) -> tuple[Store, Task]:
-    """Give a task whose source is not here and that was prepared from it, perhaps elsewhere."""
+    """Return a task whose source is not here and that was prepared from it, perhaps elsewhere."""
     found = _kept(runs, name, "task", source=str(source), settings=settings)
     if not found:
         raise UserError(f"--source {source}: there is no such file or folder")
@@ -207,7 +207,7 @@ def _prepared_task(
 
 
 def missing(runs: Path, data: Iterable[str], tasks: Mapping[str, Path | None]) -> Path | None:
-    """Give a file or folder that is neither here nor among what was prepared, if there is one."""
+    """Return a file or folder that is neither here nor among what was prepared, if there is one."""
     for name in data:
         place = _rows_reader(name)[1]
         if place and not place.exists() and not _kept(runs, place.stem, "rows"):
@@ -221,7 +221,7 @@ def missing(runs: Path, data: Iterable[str], tasks: Mapping[str, Path | None]) -
 def ready_rows(
     runs: Path, name: str, languages: Sequence[str] | None, limit: int | None
 ) -> Rows | None:
-    """Give training rows if they are prepared, in any version, or made in a moment."""
+    """Return training rows if they are prepared, in any version, or made in a moment."""
     reader, place = _rows_reader(name)
     if name.startswith("embedded"):
         return rows(runs, name, languages=languages, limit=limit)[1]
@@ -231,7 +231,7 @@ def ready_rows(
 
 
 def ready_task(runs: Path, name: str, passage: str, limit: int | None) -> Task | None:
-    """Give a task if it is prepared, in any version, or made in a moment."""
+    """Return a task if it is prepared, in any version, or made in a moment."""
     if name == "embedded":
         return task(runs, name, None, passage, limit=limit)[1]
     found = _kept(runs, name, "task", settings=_task_settings(name, passage, limit))
@@ -248,7 +248,7 @@ def here(runs: Path) -> dict[str, str]:
 
 
 def whereabouts(runs: Path, name: str, kind: str) -> str:
-    """Say where a data set to `train` or `evaluate` on is, as `here` does; "" for nowhere."""
+    """Return where a data set to `train` or `evaluate` on is, as `here` does; "" for nowhere."""
     evaluated = kind == "evaluate"
     if name.startswith("embedded"):
         return "embedded"
@@ -311,7 +311,7 @@ def dictionary(store: Store, data: Rows) -> tuple[str, Dictionary]:
 
 
 def _translations(data: Rows, language: str) -> dict[str, list[str]]:
-    """Give the translations of a language's words in all others, from queries and passages."""
+    """Return the translations of a language's words in all others, from queries and passages."""
     from hbr.data.perturb.dictionary import mine_dictionary
 
     one = data.languages.index(language)
@@ -345,7 +345,7 @@ def _translations(data: Rows, language: str) -> dict[str, list[str]]:
 def training(
     sources: list[tuple[Store, Rows]], evaluated: tuple[Store, Task], *, negatives: bool = True
 ) -> dict[str, Any]:
-    """Say what some training rows have to do with a task: languages, and texts in common.
+    """Return what some training rows have to do with a task: languages, and texts in common.
 
     Counts the queries and the passages of the task whose text is that of a training query, or of
     a training passage, or with `negatives` that of a given one, in the languages trained on.
@@ -375,7 +375,7 @@ def training(
 
 
 def _cells(has: np.ndarray, languages: np.ndarray, items: np.ndarray | None = None) -> np.ndarray:
-    """Say which cells are in some languages (languages,) and of some items (items,): (cells,)."""
+    """Return which cells are in some languages (languages,) and of some items (items,): (cells,)."""
     parts = [np.zeros(0, dtype=bool)]
     for at in range(0, len(has), 2**18):
         item, language = np.nonzero(has[at : at + 2**18])
@@ -407,7 +407,7 @@ def _task_reader(name: str) -> TaskReader:
 
 
 def _hint(name: str) -> str:
-    """Give the names like one of a collection that can be downloaded."""
+    """Return the names like one of a collection that can be downloaded."""
     hosted = near(name, [other for other in KINDS["evaluate"] if "/" in other])
     return hosted if "mean" in hosted else ""
 
@@ -440,7 +440,7 @@ def _stores(runs: Path, name: str) -> list[Store]:
 
 
 def _kept(runs: Path, name: str, stage: str, **wanted: Any) -> list[Store]:
-    """Give the prepared stores of a name whose manifest says `wanted` of a stage."""
+    """Return the prepared stores of a name whose manifest says `wanted` of a stage."""
     found = ((store, store.entries().get(stage)) for store in _stores(runs, name))
     return [store for store, entry in found if entry and wanted.items() <= entry.items()]
 

@@ -49,7 +49,7 @@ class Linked(NamedTuple):
     rows: Iterable[tuple[str, str, Sequence[str]]]
 
     def first(self, count: int) -> "Linked":
-        """Give the first rows alone, and the texts that they refer to."""
+        """Return the first rows alone, and the texts that they refer to."""
         rows = list(islice(self.rows, count))
         asked = {query for query, _, _ in rows}
         told = {text for _, passage, negatives in rows for text in (passage, *negatives)}
@@ -73,7 +73,7 @@ class Texts:
         return np.concatenate([[0], np.cumsum(self.has.sum(1, dtype=np.int64))])
 
     def cells(self, items: np.ndarray, languages: np.ndarray) -> np.ndarray:
-        """Give the cell of each item in each language, both (n,); the item must have it."""
+        """Return the cell of each item in each language, both (n,); the item must have it."""
         has = self.has[items]
         before = np.arange(has.shape[1]) < languages[:, None]
         assert has[np.arange(len(items)), languages].all(), "a text was drawn that there is not"
@@ -115,15 +115,15 @@ class Rows:
         return len(self.group)
 
     def query_cells(self, rows: np.ndarray, languages: np.ndarray) -> np.ndarray:
-        """Give the cell of each row's query in each language, both (n,); the row must have it."""
+        """Return the cell of each row's query in each language, both (n,); the row must have it."""
         return self.queries.cells(self.query_of[rows], languages)
 
     def passage_cells(self, rows: np.ndarray, languages: np.ndarray) -> np.ndarray:
-        """Give the cell of each row's passage in each language, both (n,)."""
+        """Return the cell of each row's passage in each language, both (n,)."""
         return self.passages.cells(self.passage_of[rows], languages)
 
     def negative_cells(self, rows: np.ndarray, languages: np.ndarray, most: int) -> np.ndarray:
-        """Give the cells of the first `most` negatives that each row has in each language."""
+        """Return the cells of the first `most` negatives that each row has in each language."""
         found = [np.zeros(0, dtype=np.int64)]
         for row, language in zip(rows, languages, strict=True) if most else ():
             items = self.negative[self.negatives_of[row] : self.negatives_of[row + 1]]
@@ -132,7 +132,7 @@ class Rows:
         return np.concatenate(found)
 
     def only(self, languages: Sequence[str]) -> "Rows":
-        """Give the same rows with these languages alone to draw from; others need not be there."""
+        """Return the same rows with these languages alone to draw from; others need not be there."""
         wanted = np.isin(self.languages, list(languages))
         return replace(self, has=self.stored & wanted)
 
@@ -341,7 +341,7 @@ class _Numbers:
             raise UserError(f"{name}: two {role} texts have the same id")
 
     def of(self, ids: Sequence[str]) -> np.ndarray:
-        """Give the numbers of some items."""
+        """Return the numbers of some items."""
         wanted = np.fromiter(map(hash, ids), np.int64, len(ids))
         at = np.minimum(np.searchsorted(self.hashes, wanted), max(len(self.hashes) - 1, 0))
         missing = self.hashes[at] != wanted if len(self.hashes) else np.ones(len(ids), bool)
@@ -352,7 +352,7 @@ class _Numbers:
 
 
 def _scattered(name: str, places: np.ndarray) -> np.ndarray:
-    """Give 64-bit groups of rows by their passage, none of another data set: (rows,)."""
+    """Return 64-bit groups of rows by their passage, none of another data set: (rows,)."""
     seed = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
     mixed = places.astype(np.uint64) + np.uint64(seed)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # splitmix64
@@ -417,7 +417,7 @@ def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def group_id(name: str, row: dict[str, Any], pivot: str | None = None) -> int:
-    """Give the 64-bit id of a row's group: of its `group` within the data set, if it has one.
+    """Return the 64-bit id of a row's group: of its `group` within the data set, if it has one.
 
     Else of its passage in the pivot language, or its first, over all data sets. Sixty-four bits
     of BLAKE2b: at 40 million groups two collide with probability 4e-5.
@@ -438,7 +438,7 @@ class Tokens:
     offsets: dict[str, np.ndarray]
 
     def texts(self, role: str, cells: Iterable[int]) -> list[np.ndarray]:
-        """Give the token ids of some cells of a role."""
+        """Return the token ids of some cells of a role."""
         # plain arrays over the maps: a slice of a map takes several times as long
         flat, offsets = np.asarray(self.flat[role]), np.asarray(self.offsets[role])
         return [flat[offsets[i] : offsets[i + 1]] for i in cells]

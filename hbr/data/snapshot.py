@@ -25,7 +25,7 @@ class Snapshot(NamedTuple):
     languages: Mapping[str, str] = {}
 
     def wanted(self, chosen: Sequence[str] | None) -> list[str]:
-        """Give the patterns for some languages, or for all."""
+        """Return the patterns for some languages, or for all."""
         for code in chosen or ():
             if self.languages and code not in self.languages:
                 raise UserError(f"{self.repo} has no {code!r}{near(code, self.languages)}")

@@ -107,7 +107,7 @@ class Task:
         return self._blocks(self.query_language)
 
     def pair(self, query: np.ndarray, passage: np.ndarray) -> np.ndarray:
-        """Give pairs of a query and a passage, both (pairs,), a number each: (pairs,)."""
+        """Return pairs of a query and a passage, both (pairs,), a number each: (pairs,)."""
         return query * len(self.passage_language) + passage
 
     def _blocks(self, codes: np.ndarray) -> list[slice]:
@@ -116,7 +116,7 @@ class Task:
 
 
 def limited(draft: Draft, limit: int) -> Draft:
-    """Give a small task for a trial: the first `limit` concepts with an answer of each language.
+    """Return a small task for a trial: the first `limit` concepts with an answer of each language.
 
     Their passages are kept, and ten times as many others as concepts, of each language.
     """
@@ -211,7 +211,7 @@ def write_task(folder: Path, name: str, draft: Draft) -> dict[str, Any]:
 def _judged(
     relevant: Sequence[tuple[str, str] | tuple[str, str, int]],
 ) -> dict[tuple[str, str], int]:
-    """Give the gain of each relevant passage by language and id."""
+    """Return the gain of each relevant passage by language and id."""
     return {(language, passage): (gain or [1])[0] for language, passage, *gain in relevant}
 
 
@@ -268,7 +268,7 @@ def open_task(folder: Path, id: str) -> Task:
 
 
 def draft_of(task: Task) -> Draft:
-    """Give a prepared task as a reader would; concepts are numbers."""
+    """Return a prepared task as a reader would; concepts are numbers."""
 
     def texts(table: pa.Table, codes: np.ndarray) -> Iterator[tuple[str, str, int, str]]:
         for at in range(0, len(table), CHUNK):

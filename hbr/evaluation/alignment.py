@@ -61,7 +61,7 @@ def varies(vectors: np.ndarray) -> bool:
 
 
 def distances(x: np.ndarray, y: np.ndarray, alpha: float = 2) -> np.ndarray:
-    """Give ||x - y||^alpha between unit vectors, line by line: (n,)."""
+    """Return ||x - y||^alpha between unit vectors, line by line: (n,)."""
     return ((unit(x).astype(np.float64) - unit(y)) ** 2).sum(1) ** (alpha / 2)
 
 
@@ -112,7 +112,7 @@ def hubness(queries: np.ndarray, passages: np.ndarray, k: int = 10) -> Hubs:
 
 
 def isotropy(vectors: np.ndarray) -> Isotropy:
-    """Say how evenly unit vectors fill their space, from the eigenvalues λ of their covariance.
+    """Return how evenly unit vectors fill their space, from the eigenvalues λ of their covariance.
 
     `participation` is (Σλ)² / Σλ²; `isoscore`, (participation - 1) / (width - 1), which is what
     the IsoScore of Rudman et al., arXiv 2108.07344, comes to; `effective_rank`, exp of the entropy
@@ -160,7 +160,7 @@ def cka(x: np.ndarray, y: np.ndarray, *, debiased: bool = True) -> float:
 
 
 def _similarity(x: np.ndarray, y: np.ndarray, debiased: bool) -> float:
-    """Give n² HSIC of centred vectors under linear kernels, or n (n - 3) HSIC₁."""
+    """Return n² HSIC of centred vectors under linear kernels, or n (n - 3) HSIC₁."""
     n = len(x)
     if n > max(x.shape[1], y.shape[1]):
         product = float(((x.T @ y) ** 2).sum())

@@ -33,7 +33,7 @@ def attack(
     spec: tuple[str, float],
     device: torch.device,
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Give the vectors of attacked queries, (queries, width), and what was done.
+    """Return the vectors of attacked queries, (queries, width), and what was done.
 
     Each query's word embeddings are shifted within an L2 ball, whose radius is a share of the mean
     norm of a word embedding, so that log Σ exp(s/t) over the nearest other passages minus that over
@@ -80,7 +80,7 @@ def _worst(
     radius: float,
     steps: int,
 ) -> Tensor:
-    """Give the worst shift that some steps of ascent find, text by text: (texts, tokens, width)."""
+    """Return the worst shift that some steps of ascent find, text by text: (texts, tokens, width)."""
     ids, mask = batch
     shift = torch.zeros(*ids.shape, encoder.words.shape[1], device=ids.device)
     size = radius * min(1.0, 2.5 / steps)
@@ -103,7 +103,7 @@ def _over(scores: Tensor, which: Tensor) -> Tensor:
 
 
 def _corpus(task: Task, seed: int) -> np.ndarray:
-    """Give the passages that an attack looks at: all, or the relevant ones and a sample."""
+    """Return the passages that an attack looks at: all, or the relevant ones and a sample."""
     every = len(task.passage_language)
     if every <= CORPUS:
         return np.arange(every)
@@ -113,7 +113,7 @@ def _corpus(task: Task, seed: int) -> np.ndarray:
 
 
 def _relevant(task: Task, some: np.ndarray, corpus: np.ndarray, device: torch.device) -> Tensor:
-    """Say which passages answer which queries: (queries, passages)."""
+    """Return which passages answer which queries: (queries, passages)."""
     query, passage = pairs_of(task.concept[some], task.indptr, task.relevant)
     which = torch.zeros(len(some), len(corpus), dtype=torch.bool, device=device)
     which[query, np.searchsorted(corpus, passage)] = True
@@ -121,7 +121,7 @@ def _relevant(task: Task, some: np.ndarray, corpus: np.ndarray, device: torch.de
 
 
 def _met(task: Task, some: np.ndarray, corpus: np.ndarray, device: torch.device) -> Tensor:
-    """Say which passages each query is ranked against: (queries, passages).
+    """Return which passages each query is ranked against: (queries, passages).
 
     All in a pool, else those in the languages of its answers; never one that is excluded.
     """
@@ -137,7 +137,7 @@ def _met(task: Task, some: np.ndarray, corpus: np.ndarray, device: torch.device)
 
 
 def _nearest(scores: Tensor, relevant: Tensor, met: Tensor) -> Tensor:
-    """Say which passages are the nearest that do not answer: (queries, passages)."""
+    """Return which passages are the nearest that do not answer: (queries, passages)."""
     others = met & ~relevant
     places = first_of(scores.masked_fill(~others, -torch.inf), AGAINST)[1]
     which = torch.zeros_like(relevant)

@@ -80,7 +80,7 @@ def peer(pool: Pool, cutoff: int | None = None) -> np.ndarray:
 
 
 def _equal_ranks(ranks: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Give the Kruskal–Wallis p of each line: ranks and groups (n, m), `NOWHERE` left out.
+    """Return the Kruskal–Wallis p of each line: ranks and groups (n, m), `NOWHERE` left out.
 
     One where a line has fewer than two groups, or nothing but ties.
     """

@@ -27,7 +27,7 @@ def diagnose(folder: Path, task: Task, vectors: tuple[Any, Any]) -> None:
 
 
 def summary(found: Mapping[str, Any]) -> dict[tuple[str, str], float | None]:
-    """Give the figures that a table has room for: of passages, where both sides have one."""
+    """Return the figures that a table has room for: of passages, where both sides have one."""
     told = found["passages"]
     hubs = found["hubness"]["pool"] or {}
     return {

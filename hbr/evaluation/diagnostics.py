@@ -44,7 +44,7 @@ def diagnose(
     pool: bool = True,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Give all diagnostics of the vectors of a task, as plain values for JSON.
+    """Return all diagnostics of the vectors of a task, as plain values for JSON.
 
     Vectors (queries, width) and (passages, width); the other arrays are those of a
     `hbr.data.tasks.Task`. `pool` says whether all languages are searched at once. What cannot be
@@ -95,7 +95,7 @@ def diagnose(
 
 
 def _families(concepts: np.ndarray, relevant: np.ndarray, number: int, passages: int) -> np.ndarray:
-    """Give each concept its family, (concepts,): those that share a passage in some language.
+    """Return each concept its family, (concepts,): those that share a passage in some language.
 
     Passages are cut differently in different languages; a family is what no cut divides.
     """
@@ -116,7 +116,7 @@ def _table(
     concepts: int,
     languages: Sequence[str],
 ) -> np.ndarray:
-    """Give the one place of each concept in each language, (concepts, languages).
+    """Return the one place of each concept in each language, (concepts, languages).
 
     -1 where there is none, or more than one: it is not known which translates which.
     """
@@ -129,7 +129,7 @@ def _table(
 
 
 def _matched(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give the concepts' places in two languages, no place twice: that of the first concept."""
+    """Return the concepts' places in two languages, no place twice: that of the first concept."""
     known = (a >= 0) & (b >= 0)
     a, b = a[known], b[known]
     for column in (0, 1):

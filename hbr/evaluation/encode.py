@@ -58,7 +58,7 @@ def encode(
         for side, (table, _, _) in sides.items()
         for at in range(0, len(table), size)
     ]
-    mine = shards[distributed.rank() :: distributed.ranks()]
+    mine = shards[distributed.rank() :: distributed.world_size()]
     done = _whole(folder, {name for _, _, name in mine})
     todo = [shard for shard in mine if shard[2] not in done]
     total, left = (sum(len(sides[s][0][some]) for s, some, _ in of) for of in (mine, todo))
@@ -91,7 +91,7 @@ def write_queries(folder: Path, config: Config, task: Task, vectors: np.ndarray)
 
 
 def load_vectors(folder: Path, side: str) -> Stack:
-    """Give the vectors of `queries` or `passages`, memory-mapped: (texts, width), as on disk.
+    """Return the vectors of `queries` or `passages`, memory-mapped: (texts, width), as on disk.
 
     Raises UserError for a shard that is missing, cut short or altered.
     """
@@ -106,7 +106,7 @@ def load_vectors(folder: Path, side: str) -> Stack:
 
 
 def _whole(folder: Path, names: Collection[str]) -> set[str]:
-    """Give those of some shards that a killed attempt left whole."""
+    """Return those of some shards that a killed attempt left whole."""
     return {
         name
         for name, digest in _digests(folder).items()
@@ -115,7 +115,7 @@ def _whole(folder: Path, names: Collection[str]) -> set[str]:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """Give what was noted of shards when they were written."""
+    """Return what was noted of shards when they were written."""
     listed = folder / SHARDS
     digests = json.loads(listed.read_text()) if listed.exists() else {}
     before, after = MARK.split("{}")

@@ -94,7 +94,7 @@ def evaluate_index(
 
 
 def _deepest(names: tuple[str, ...]) -> int:
-    """Give how many of the first passages the measures of language bias look at."""
+    """Return how many of the first passages the measures of language bias look at."""
     measures = [Measure.parse(name) for name in names if _is_bias(name)]
     return max((measure.cutoff or 0 for measure in measures), default=0)
 
@@ -147,7 +147,7 @@ def _streamed(task: Task, vectors: Vectors, top: int, device: torch.device) -> R
 
 
 def _asked_for(task: Task) -> tuple[np.ndarray, np.ndarray]:
-    """Give every query with the passages whose ranks are wanted: the relevant and the excluded."""
+    """Return every query with the passages whose ranks are wanted: the relevant and the excluded."""
     query, passage = pairs_of(task.concept, task.indptr, task.relevant)
     excluded = task.excluded[task.concept]
     relevant = np.isin(task.pair(np.arange(len(excluded)), excluded), task.pair(query, passage))
@@ -158,7 +158,7 @@ def _asked_for(task: Task) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _found(task: Task, ranks: Ranks) -> Ranks:
-    """Give the ranks of the relevant passages as if the excluded ones were not there."""
+    """Return the ranks of the relevant passages as if the excluded ones were not there."""
     excluded = task.excluded[task.concept]
     if (excluded < 0).all():
         return ranks
@@ -298,7 +298,7 @@ def _with_drops(
 
 
 def _design(rows: pa.Table) -> statistics.Design:
-    """Say which rows of one setting belong together, as the figures are averaged."""
+    """Return which rows of one setting belong together, as the figures are averaged."""
     columns = (rows[name].combine_chunks() for name in ("query_language", "passage_language"))
     asked, answered = (
         np.asarray(column.dictionary_encode(null_encoding="encode").indices) for column in columns

@@ -15,7 +15,7 @@ from hbr.data.tasks import Task
 def perturbed_queries(
     task: Task, spec: str, seed: int, dictionary: Dictionary | None
 ) -> tuple[list[str], dict[str, Any]]:
-    """Give the queries of a task perturbed, and what share of them is not as it was."""
+    """Return the queries of a task perturbed, and what share of them is not as it was."""
     name, strength = parse(spec)
     if dictionary is not None and not any(map(dictionary.get, task.languages)):
         raise UserError(

@@ -104,7 +104,7 @@ def _check_numbers(root: Path, asked: Mapping[str, Any], before: Mapping[str, An
 
 
 def _follows(metrics: Mapping[str, Any], again: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the part of `metrics.json` that follows from values by query."""
+    """Return the part of `metrics.json` that follows from values by query."""
     own = {key: metrics[key] for key in again}
     return own | {"bias": {key: metrics["bias"].get(key) for key in again["bias"]}}
 
@@ -128,7 +128,7 @@ def write_mteb(material: Material, folder: Path) -> list[Path]:
 
 
 def recomputed(result: Result) -> dict[str, Any]:
-    """Give what `metrics.json` says, as far as it follows from the values by query."""
+    """Return what `metrics.json` says, as far as it follows from the values by query."""
     assert result.folder is not None
     table = pq.read_table(result.folder / "per_query.parquet").to_pandas()
     found: dict[str, Any] = {"settings": {}, "by_query_language": {}, "by_pair": {}}

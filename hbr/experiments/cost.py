@@ -42,7 +42,7 @@ def cost(todo: Iterable[Cell]) -> Cost:
 
 
 def _pace_of(config: Config) -> tuple[Any, ...]:
-    """Give what decides how long a step and a text take."""
+    """Return what decides how long a step and a text take."""
     train = config.train
     step = (
         train.batch_size,
@@ -89,7 +89,7 @@ def _line(cells: list[Cell], notes: dict[str, None]) -> Line:
 
 
 def _row_lengths(cells: list[Cell], model: Any, notes: dict[str, None]) -> tuple[int, int] | None:
-    """Give the mean tokens of a query and a passage of the training data, if they are prepared."""
+    """Return the mean tokens of a query and a passage of the training data, if they are prepared."""
     for cell in cells:
         config = cell.config
         if not config.is_trained:
@@ -114,7 +114,7 @@ def _lengths(rows: Rows, config: Config, model: Any) -> tuple[int, int]:
 
 
 def _tokens(column: Any, prefix: str, length: int, model: Any) -> float:
-    """Give the mean number of tokens of some of a column's texts."""
+    """Return the mean number of tokens of some of a column's texts."""
     if not len(column):
         return 0.0
     places = np.random.default_rng(0).integers(0, len(column), min(SAMPLE, len(column)))
@@ -123,7 +123,7 @@ def _tokens(column: Any, prefix: str, length: int, model: Any) -> float:
 
 
 def _to_encode(cells: list[Cell], model: Any, notes: dict[str, None]) -> tuple[float, int]:
-    """Give the tokens and the texts of all evaluations."""
+    """Return the tokens and the texts of all evaluations."""
     tokens, texts = 0.0, 0
     for dataset in dict.fromkeys(
         EvaluationTarget.parse(name).dataset for cell in cells for name in cell.tasks
@@ -142,7 +142,7 @@ def _to_encode(cells: list[Cell], model: Any, notes: dict[str, None]) -> tuple[f
 
 
 def _task_tokens(task: Task, config: Config, model: Any, times: int) -> float:
-    """Give the tokens of a task whose queries are encoded several times."""
+    """Return the tokens of a task whose queries are encoded several times."""
     chosen = config.encoder
     asked = _tokens(task.queries["text"], chosen.query_prompt, chosen.query_max_seq_length, model)
     told = _tokens(

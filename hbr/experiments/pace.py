@@ -67,7 +67,7 @@ def pace(folder: Path, config: Config, lengths: tuple[int, int], device: torch.d
 
 
 def _seconds(work: Callable[[], None], device: torch.device) -> float:
-    """Give the seconds that some work takes once it has been done before."""
+    """Return the seconds that some work takes once it has been done before."""
     times: list[float] = []
     while len(times) < 2 or sum(times[1:]) < LONG_ENOUGH:
         started = time.monotonic()

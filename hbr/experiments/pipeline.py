@@ -57,7 +57,7 @@ def complete(config: Config) -> Config:
 
 
 def slug(config: Config) -> str:
-    """Give the readable name of a run's directory; its end tells runs of one name apart."""
+    """Return the readable name of a run's directory; its end tells runs of one name apart."""
     sampler, encoder = config.sampler, config.encoder
     words = [config.method.replace(":", ".")]
     uses_alpha = config.is_trained and get("sampler", sampler.name).uses_alpha
@@ -71,7 +71,7 @@ def slug(config: Config) -> str:
 
 
 def make_plan(config: Config, rows: list[Rows]) -> BatchSchedule:
-    """Give the batch plan of a config over its prepared rows."""
+    """Return the batch plan of a config over its prepared rows."""
     if config.data.languages:
         known = {language for data in rows for language in data.languages}
         _check_languages(config.data.languages, known, "the training data have", "data.languages")
@@ -151,7 +151,7 @@ class Pipeline:
         return distributed.rank() == 0
 
     def torch_device(self) -> "torch.device":
-        """Give the device: this rank's own GPU, or the CPU, unless one was named."""
+        """Return the device: this rank's own GPU, or the CPU, unless one was named."""
         import os
 
         import torch
@@ -253,11 +253,11 @@ class Pipeline:
 
     @staticmethod
     def encode_stage(dataset: str) -> str:
-        """Give the name of the stage that holds a task's vectors."""
+        """Return the name of the stage that holds a task's vectors."""
         return f"encode/{folder_name(dataset)}"
 
     def index_stage(self, dataset: str) -> str:
-        """Give the name of the stage that holds a task's index of the kind in the config."""
+        """Return the name of the stage that holds a task's index of the kind in the config."""
         return f"index/{folder_name(dataset)}@{self.config.index.kind}"
 
     def evaluate(
@@ -376,14 +376,14 @@ class Pipeline:
         write_atomic(model / "README.md", text)
 
     def results(self) -> list[dict[str, Any]]:
-        """Give the metrics of all evaluations of this run that are not stale."""
+        """Return the metrics of all evaluations of this run that are not stale."""
         entries = self.run.entries()
         clean = (s for s in entries if s.startswith("evaluate/") and "~" not in s)
         stages = [s for s in clean if _is_fresh(entries, s)]
         return [json.loads((self.run.path / s / "metrics.json").read_text()) for s in stages]
 
     def is_current(self, tasks: Mapping[str, Path | None], diagnosed: Collection[str] = ()) -> bool:
-        """Say whether the run is trained and these tasks are evaluated, all up to date."""
+        """Return whether the run is trained and these tasks are evaluated, all up to date."""
         look = Pipeline(self.config, self.runs, dry=True, path=self.path)
         try:
             look.train()
@@ -440,7 +440,7 @@ class Pipeline:
         ]
 
     def _trained_on(self) -> list[tuple[Store, Rows]]:
-        """Give the training rows with the languages that were drawn from alone."""
+        """Return the training rows with the languages that were drawn from alone."""
         chosen = self.config.data.languages
         english = get("sampler", self.config.sampler.name).pivot_only
         return [
@@ -493,7 +493,7 @@ class Pipeline:
 
     def _main_first(self, prepared: Callable[[], T]) -> T:
         """Do something on rank 0, and then on the others, which find it done."""
-        distributed.start(cuda=distributed.ranks() > 1 and self.torch_device().type == "cuda")
+        distributed.start(cuda=distributed.world_size() > 1 and self.torch_device().type == "cuda")
         if not self.is_main:
             distributed.broadcast(None)
         found = prepared()
@@ -510,7 +510,7 @@ class Pipeline:
         products: tuple[str, ...] = (),
     ) -> bool:
         """Build a stage that all ranks work on, in one folder that rank 0 publishes."""
-        if distributed.ranks() == 1:
+        if distributed.world_size() == 1:
             return self._build(stage, make, settings, inputs, products)
         todo = None
         if self.is_main:
@@ -555,7 +555,7 @@ class Pipeline:
         )
 
     def _dictionary(self, perturbation: str) -> tuple[str, Dictionary] | None:
-        """Give the dictionary of the training rows, where a perturbation wants one."""
+        """Return the dictionary of the training rows, where a perturbation wants one."""
         if not needs_dictionary(perturbation):
             return None
         data = self.config.data
@@ -576,7 +576,7 @@ class Pipeline:
 
 
 def base_model(config: Config, train: Mapping[str, Any]) -> str | None:
-    """Give the hub id of the encoder that training started from, if it came from the hub."""
+    """Return the hub id of the encoder that training started from, if it came from the hub."""
     source = get("encoder", config.encoder.name).source if _is_preset(config) else None
     return (
         (source or config.encoder.name) if "/snapshots/" in train.get("started_from", "") else None
@@ -584,7 +584,7 @@ def base_model(config: Config, train: Mapping[str, Any]) -> str | None:
 
 
 def _is_fresh(entries: Mapping[str, Any], stage: str) -> bool:
-    """Say whether a stage was made from what stands there now, all the way back to training."""
+    """Return whether a stage was made from what stands there now, all the way back to training."""
     dataset = stage.partition("/")[2]
     before = {"index": f"index/{dataset}", "encode": f"encode/{dataset.partition('@')[0]}"}
     before["train"] = "train"

@@ -124,7 +124,7 @@ def _stage(store: Store, stage: str, runs: Path) -> Held:
 
 
 def _encoder(runs: Path, name: str, revision: str | None) -> Held:
-    """Give an encoder: one that hbr makes as it is, others as a store of their name."""
+    """Return an encoder: one that hbr makes as it is, others as a store of their name."""
     folder, source = encoder_folder(runs, name, revision), encoder_source(name)
     files = encoder_files(folder)
     if source.startswith("tiny:"):
@@ -145,7 +145,7 @@ def _encoder(runs: Path, name: str, revision: str | None) -> Held:
 
 
 def _checked(tar: tarfile.TarFile) -> dict[str, tarfile.TarInfo]:
-    """Give the files of a bundle by name; raises ValueError unless all are there and as written."""
+    """Return the files of a bundle by name; raises ValueError unless all are there and as written."""
     members: dict[str, tarfile.TarInfo] = {}
     for member in tar:
         if not member.isfile() or not _is_inside(member.name):

@@ -130,7 +130,7 @@ def read_study(path: Path) -> Study:
 
 
 def _claims_of(name: str, study: Path) -> Any:
-    """Give the claims of a paper by its name, or those in a file beside the study."""
+    """Return the claims of a paper by its name, or those in a file beside the study."""
     if name in reference_names():
         return list(reference(name).claims)
     beside = study.parent / name
@@ -151,7 +151,7 @@ def _mistake(path: Path, item: Any) -> str:
 
 
 def configs(study: Study, overrides: Mapping[str, Any]) -> list[Config]:
-    """Give the config of every run of a study, none twice."""
+    """Return the config of every run of a study, none twice."""
     names = list(study.grid)
     points = [
         dict(zip(names, point, strict=True)) for point in itertools.product(*study.grid.values())
@@ -211,7 +211,7 @@ def cells(
     device: str = "auto",
     force: frozenset[str] = frozenset(),
 ) -> list[Cell]:
-    """Give all cells of a study. Raises UserError where files of its data are not here."""
+    """Return all cells of a study. Raises UserError where files of its data are not here."""
     diagnosed = tuple(item.dataset for item in study.evaluate if item.diagnose)
     made = [
         Cell(config, runs, study.tasks, device, force, diagnosed)
@@ -224,7 +224,7 @@ def cells(
 
 
 def is_current(cell: Cell) -> bool:
-    """Say whether a cell's run is trained and evaluated and need not be done again."""
+    """Return whether a cell's run is trained and evaluated and need not be done again."""
     return not cell.force and Pipeline(cell.config, cell.runs).is_current(
         cell.tasks, cell.diagnosed
     )
@@ -333,7 +333,7 @@ def results(every: list[Cell], dataset: str) -> tuple[list[Result], list[str]]:
 def material(
     study: Study, every: list[Cell], dataset: str | None = None
 ) -> tuple[Material, list[str]]:
-    """Give what is compared of a study, on its data sets or one; say which results are missing."""
+    """Return what is compared of a study, on its data sets or one; say which results are missing."""
     found, missing = [], []
     names = [dataset] if dataset else list(study.tasks)
     for name in names:

@@ -12,7 +12,7 @@ class Dropout(nn.Dropout):
     """Drop numbers as `nn.Dropout` does, its share rounded to 16 bits."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give x, of any shape, with some numbers zero and the others larger by as much."""
+        """Return x, of any shape, with some numbers zero and the others larger by as much."""
         if not self.training or self.inplace or x.device.type != "cpu":
             return super().forward(x)
         return dropped(x, self.p)
@@ -27,7 +27,7 @@ def quicken(backbone: Any) -> None:
 
 
 def dropped(x: Tensor, share: float) -> Tensor:
-    """Give x with a share of its numbers zero and the others larger by as much."""
+    """Return x with a share of its numbers zero and the others larger by as much."""
     below = round(share * 2**BITS)
     if not 0 < below < 2**BITS:
         return nn.functional.dropout(x, share)

@@ -91,7 +91,7 @@ class Encoder(nn.Module):
         return self._finish(packing.pool(hidden, row, self.tokens))
 
     def unpadded(self, asked: bool) -> bool:
-        """Say whether texts are encoded without padding where that is asked for."""
+        """Return whether texts are encoded without padding where that is asked for."""
         if asked and not self.packs:
             kind = type(self.backbone).__name__
             say(f"{kind}: texts are padded; only {' and '.join(packing.MODELS)} do without")
@@ -117,7 +117,7 @@ class Encoder(nn.Module):
         return nn.functional.normalize(vectors, dim=-1) if self.normalize else vectors
 
     def tokenize(self, texts: Sequence[str], length: int) -> list[list[int]]:
-        """Give the token ids of texts, special tokens included, cut to `length`."""
+        """Return the token ids of texts, special tokens included, cut to `length`."""
         fast = self.tokenizer.backend_tokenizer  # it cuts and keeps what nobody here asks for
         fast.no_padding()
         fast.enable_truncation(min(length, self.longest), direction=self.tokenizer.truncation_side)
@@ -171,7 +171,7 @@ def budgeted(lengths: np.ndarray, budget: int, *, unpadded: bool = False) -> Ite
 
 
 def set_dropout(encoder: Encoder, settings: Train) -> None:
-    """Give an encoder the dropout that settings of training ask for; UserError as below."""
+    """Return an encoder the dropout that settings of training ask for; UserError as below."""
     if settings.attention_dropout is not None:
         set_attention_dropout(encoder, settings.attention_dropout)
     if settings.quick_dropout and not settings.torch_compile:
@@ -204,7 +204,7 @@ def forget_truncation(tokenizer: Any) -> None:
 
 
 def locate(source: str, revision: str | None = None, *, download: bool = True) -> Path:
-    """Give the local folder of an encoder: the folder itself, or a hub id's snapshot.
+    """Return the local folder of an encoder: the folder itself, or a hub id's snapshot.
 
     Only JSON, vocabularies and safetensors are downloaded, and without `download` nothing. Raises
     UserError where there is none.
@@ -284,7 +284,7 @@ def _choose(found: Pooling | None, asked: str | None, width: int) -> Pooling:
 
 
 def _read_modules(folder: Path) -> dict[str, str]:
-    """Give the folder of each module by its kind, as sentence-transformers' modules.json says."""
+    """Return the folder of each module by its kind, as sentence-transformers' modules.json says."""
     try:
         listed = json.loads((folder / "modules.json").read_text())
     except FileNotFoundError:

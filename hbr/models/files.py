@@ -12,7 +12,7 @@ TINY_VERSION = 1  # raise it when the tiny encoders change
 
 
 def encoder_folder(runs: Path, name: str, revision: str | None, *, download: bool = True) -> Path:
-    """Give the folder of an encoder: a preset's, a hub id's or a local one.
+    """Return the folder of an encoder: a preset's, a hub id's or a local one.
 
     A tiny preset is made on the spot, once, under `runs/encoders`. Raises UserError where there is
     none, or without `download` none here.
@@ -45,18 +45,18 @@ def encoder_folder(runs: Path, name: str, revision: str | None, *, download: boo
 
 
 def encoder_source(name: str) -> str:
-    """Give what an encoder's name stands for: a hub id, a folder, or `tiny:` and a name."""
+    """Return what an encoder's name stands for: a hub id, a folder, or `tiny:` and a name."""
     return get("encoder", name).source if name in names("encoder") else name
 
 
 def carried_encoder(runs: Path, source: str, revision: str | None) -> Store:
-    """Give the place of an encoder that came in a bundle: the hub's, or a folder from elsewhere."""
+    """Return the place of an encoder that came in a bundle: the hub's, or a folder from elsewhere."""
     label = Path(source).name or "encoder"
     return Store(runs / "encoders" / f"{label}-{fingerprint([source, revision], 6)}")
 
 
 def encoder_files(folder: Path) -> dict[str, Path]:
-    """Give the files that loading an encoder reads, by their names in its folder."""
+    """Return the files that loading an encoder reads, by their names in its folder."""
     kinds = {".json", ".safetensors", ".txt", ".model"}
     files = [path for path in sorted(folder.rglob("*")) if path.suffix in kinds]
     named = {path.relative_to(folder).as_posix(): path for path in files}
@@ -64,7 +64,7 @@ def encoder_files(folder: Path) -> dict[str, Path]:
 
 
 def encoder_id(folder: Path) -> str:
-    """Give a digest of the files that loading an encoder reads."""
+    """Return a digest of the files that loading an encoder reads."""
     shown = encoder_files(folder).items()
     return _digest(tuple((n, str(p), p.stat().st_size, p.stat().st_mtime_ns) for n, p in shown))
 

@@ -70,7 +70,7 @@ def enable(backbone: Any) -> bool:
 
 
 def forward(backbone: Any, row: Packed, shift: Tensor | None = None) -> Tensor:
-    """Give the hidden states of packed texts: (tokens, width).
+    """Return the hidden states of packed texts: (tokens, width).
 
     `shift` (texts, tokens, width), as given and padded, is added to the word embeddings.
     """
@@ -85,7 +85,7 @@ def forward(backbone: Any, row: Packed, shift: Tensor | None = None) -> Tensor:
 
 
 def pool(hidden: Tensor, row: Packed, tokens: str) -> Tensor:
-    """Give a vector of each text, as given, by `mean` or `cls`: (texts, width)."""
+    """Return a vector of each text, as given, by `mean` or `cls`: (texts, width)."""
     if tokens == "cls":
         return hidden[row.ends[:-1].long()[row.order]]
     parts = hidden.split([count * length for count, length in row.groups])
@@ -130,7 +130,7 @@ def _attention(
 
 
 def _chosen(module: torch.nn.Module, query: Tensor, dropout: float) -> Callable[..., Tensor]:
-    """Give the quickest way there is on a device.
+    """Return the quickest way there is on a device.
 
     On a CPU the bfloat16 kernel's way back takes three times that of float32, so that training
     attends in float32: by the mode, not by who wants a gradient, so that a text repeats itself.
@@ -202,7 +202,7 @@ def by_kernel(
 
 @cache
 def _varlen() -> Callable[..., Any] | None:
-    """Give torch's kernel, where it has one that takes a scale and the GPU can run it."""
+    """Return torch's kernel, where it has one that takes a scale and the GPU can run it."""
     try:
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:  # before torch 2.10

@@ -17,7 +17,7 @@ MOST = 1 << 30  # tokens: so many hardly leave a word out
 
 
 def used(tokens: Iterable[np.ndarray], size: int) -> np.ndarray:
-    """Give which of `size` words occur in flat arrays of token ids: (size,), true or false."""
+    """Return which of `size` words occur in flat arrays of token ids: (size,), true or false."""
     parts = list(tokens)
     if sum(map(len, parts)) > MOST:
         return np.ones(size, bool)
@@ -42,7 +42,7 @@ class Trimmed:
         self._replace(self.before[self.kept])
 
     def whole(self, shrunk: float) -> None:
-        """Give the encoder all words again, those left out as weight decay shrank them."""
+        """Return the encoder all words again, those left out as weight decay shrank them."""
         weight = self.before * shrunk
         weight[self.kept] = self.encoder.words.detach().to(weight.device)
         self.encoder.places = None

@@ -92,7 +92,7 @@ def card(
 
 
 def pooling_of(folder: Path) -> str:
-    """Say how a saved encoder pools: `mean` or `cls`, and perhaps ` with a dense layer`."""
+    """Return how a saved encoder pools: `mean` or `cls`, and perhaps ` with a dense layer`."""
     config = json.loads((folder / "1_Pooling" / "config.json").read_text())
     tokens = "cls" if config["pooling_mode_cls_token"] else "mean"
     return tokens + (" with a dense layer" if (folder / "2_Dense").exists() else "")
@@ -146,7 +146,7 @@ def _result(result: Facts) -> str:
 
 
 def _contamination(result: Facts) -> list[str]:
-    """Give the mark of a result on texts that were trained on, if any were."""
+    """Return the mark of a result on texts that were trained on, if any were."""
     found = result.get("training", {}).get("contamination", {})
     seen = [f"{found[kind]:,} of its {kind}" for kind in ("queries", "passages") if found.get(kind)]
     return [f"**Contaminated:** {' and '.join(seen)} are training texts."] if seen else []

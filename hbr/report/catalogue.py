@@ -15,7 +15,7 @@ HEADS = {
 
 
 def listing(here: Mapping[str, str]) -> Group:
-    """Give a table of all data sets by kind; `here` says of a name in which form it is here.
+    """Return a table of all data sets by kind; `here` says of a name in which form it is here.
 
     It takes 100 columns; languages, titles and sources in full are in `plain`.
     """
@@ -23,7 +23,7 @@ def listing(here: Mapping[str, str]) -> Group:
 
 
 def plain(here: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Give all that is known of every data set as JSON-like values."""
+    """Return all that is known of every data set as JSON-like values."""
     return [
         {"name": name, "kind": kind, **entry._asdict(), "here": here.get(name, "")}
         for kind, entries in KINDS.items()

@@ -30,7 +30,7 @@ class Cost(NamedTuple):
 
 
 def to_rich(cost: Cost) -> Group:
-    """Give a table of encoders with a sum, what must be got, and what is not in it."""
+    """Return a table of encoders with a sum, what must be got, and what is not in it."""
     title = f"about, one run after the other, on {cost.device}"
     table = Table(title=title, box=SIMPLE_HEAD, header_style="bold", title_justify="left")
     table.add_column("encoder")

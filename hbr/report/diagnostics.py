@@ -11,7 +11,7 @@ from hbr.evaluation.diagnose import summary
 
 
 def to_rich(found: Mapping[str, Any], dataset: str) -> Table:
-    """Give a table of the figures of `summary`, with what a low and a high one mean."""
+    """Return a table of the figures of `summary`, with what a low and a high one mean."""
     table = Table(box=SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0))
     table.title, table.title_justify = f"{dataset}: vectors", "left"
     table.add_column("diagnostic")

@@ -55,7 +55,7 @@ def write(report: Report, form: str, drawn: "Iterable[Drawn] | None" = None) -> 
 
 
 def plain(report: Report) -> dict[str, Any]:
-    """Give every number of a report as JSON-like values."""
+    """Return every number of a report as JSON-like values."""
     return {
         "title": report.title,
         "tables": [to_plain(table) for table in report.tables],

@@ -96,7 +96,7 @@ def _table(table: Table) -> View:
 
 
 def _cell(cell: Cell, metric: str, row: Row) -> View:
-    """Give a cell as shown; a row without any value was not run."""
+    """Return a cell as shown; a row without any value was not run."""
     if math.isnan(cell.mean):
         nothing = all(math.isnan(other.mean) for other in row.cells)
         return {"text": "not run" if nothing else "–", "value": "", "kind": "missing", "tip": ""}

@@ -10,7 +10,7 @@ from hbr.compare.table import Cell, name
 
 
 def to_rich(metrics: Mapping[str, Any], by_language: bool) -> Table:
-    """Give a table of settings by metrics, with a line for every query language on request."""
+    """Return a table of settings by metrics, with a line for every query language on request."""
     settings = metrics["settings"]
     names = list(dict.fromkeys(key for values in settings.values() for key in values))
     title = (

@@ -148,13 +148,13 @@ def _points(axes: Axes, cells: Sequence[Series], setting: str, norm: Normalize |
 
 
 def _by_alpha(cells: Iterable[Series]) -> list[Series]:
-    """Give the cells that have an α in its order, none where α alone does not tell them apart."""
+    """Return the cells that have an α in its order, none where α alone does not tell them apart."""
     line = sorted((c for c in cells if c.alpha is not None), key=lambda cell: cell.alpha or 0.0)
     return line if len({cell.alpha for cell in line}) == len(line) > 2 else []
 
 
 def _frame(trained: Sequence[float], everything: Sequence[float]) -> tuple[float, float]:
-    """Give the limits of an axis: those of all points unless that would squash the trained."""
+    """Return the limits of an axis: those of all points unless that would squash the trained."""
     low, high = min(trained), max(trained)
     if max(everything) - min(everything) <= 1.8 * (high - low):
         low, high = min(everything), max(everything)
@@ -344,7 +344,7 @@ def claims(verdicts: Sequence[Verdict]) -> Figure:
 
 
 def _lines(verdict: Verdict) -> Iterator[tuple[str, Verdict | Finding]]:
-    """Give the lines of a claim, their text wrapped: its sentence, then its findings."""
+    """Return the lines of a claim, their text wrapped: its sentence, then its findings."""
     yield "\n" + "\n".join(textwrap.wrap(sentence(verdict), 105)), verdict
     several = len({found.dataset for found in verdict.findings}) > 1
     for found in verdict.findings:
@@ -353,7 +353,7 @@ def _lines(verdict: Verdict) -> Iterator[tuple[str, Verdict | Finding]]:
 
 
 def _height(text: str) -> float:
-    """Give the height of a text in lines; an empty one before it counts half."""
+    """Return the height of a text in lines; an empty one before it counts half."""
     return text.count("\n") + (0.5 if text.startswith("\n") else 1)
 
 
@@ -384,7 +384,7 @@ def _forest(
 
 
 def svg(figure: Figure) -> str:
-    """Give a figure to stand inside a page: texts as shapes, ids that no other figure has."""
+    """Return a figure to stand inside a page: texts as shapes, ids that no other figure has."""
     out = io.StringIO()
     with _style():
         _lay_out(figure)
@@ -437,7 +437,7 @@ def _ticks(axis: Any, most: int = 5) -> None:
 
 
 def grouped(series: Iterable[Series]) -> dict[tuple[str, str], list[Series]]:
-    """Give the cells by data set and encoder."""
+    """Return the cells by data set and encoder."""
     groups: dict[tuple[str, str], list[Series]] = {}
     for cell in series:
         groups.setdefault((cell.dataset, cell.encoder), []).append(cell)
@@ -458,13 +458,13 @@ def drawable(cell: Series) -> bool:
 
 
 def _samplers(series: Iterable[Series]) -> list[str]:
-    """Give the samplers, the usual ones first."""
+    """Return the samplers, the usual ones first."""
     found = {cell.sampler for cell in series}
     return [s for s in SAMPLER_COLOURS if s in found] + sorted(found - set(SAMPLER_COLOURS))
 
 
 def _colours(series: Sequence[Series]) -> dict[str, str]:
-    """Give each name of a cell the colour of its sampler, from light to dark where several."""
+    """Return each name of a cell the colour of its sampler, from light to dark where several."""
     colours, others = {}, itertools.cycle(OTHER_COLOURS)
     for sampler in _samplers(series):
         base = SAMPLER_COLOURS.get(sampler) or next(others)
@@ -482,7 +482,7 @@ def _shade(colour: str, amount: float) -> str:
 
 
 def _norm(values: Iterable[float], kind: type[Normalize] = Normalize) -> Normalize | None:
-    """Give the scale from the lowest to the highest, None where no value is known."""
+    """Return the scale from the lowest to the highest, None where no value is known."""
     known = [value for value in values if not math.isnan(value)]
     return kind(min(known), max(*known, min(known) * 1.01)) if known else None
 
@@ -495,7 +495,7 @@ def _bar(figure: Figure, panels: Any, norm: Normalize, label: str) -> None:
 
 
 def _passages(cell: Series) -> list[str]:
-    """Give the passage languages, in the order of the query languages as far as they are those."""
+    """Return the passage languages, in the order of the query languages as far as they are those."""
     found = dict.fromkeys(lang for ranks in cell.mean_rank.values() for lang in ranks)
     return [lang for lang in cell.mean_rank if lang in found] + [
         lang for lang in found if lang not in cell.mean_rank
@@ -503,14 +503,14 @@ def _passages(cell: Series) -> list[str]:
 
 
 def _ranks(cell: Series) -> Any:
-    """Give the mean ranks as an array: # (query languages, passage languages)."""
+    """Return the mean ranks as an array: # (query languages, passage languages)."""
     passages = _passages(cell)
     rows = [[ranks.get(p, math.nan) for p in passages] for ranks in cell.mean_rank.values()]
     return np.array(rows, dtype=float).reshape(len(rows), len(passages))
 
 
 def _mean_line(lines: Sequence[Line]) -> Line:
-    """Give the mean over seeds at every step that all of them have reached."""
+    """Return the mean over seeds at every step that all of them have reached."""
     found = [dict(line) for line in lines if line]
     steps = sorted(set.intersection(*map(set, found))) if found else []
     means = [(step, sum(line[step] for line in found) / len(found)) for step in steps]
@@ -518,7 +518,7 @@ def _mean_line(lines: Sequence[Line]) -> Line:
 
 
 def _smooth(line: Line, points: int = 200) -> Line:
-    """Give the running mean over a tenth of the line, thinned to so many points."""
+    """Return the running mean over a tenth of the line, thinned to so many points."""
     reach, values = len(line) // 20, [y for _, y in line]
     windows = [values[max(0, i - reach) : i + reach + 1] for i in range(len(line))]
     means = [(step, sum(w) / len(w)) for (step, _), w in zip(line, windows, strict=True)]

@@ -11,7 +11,7 @@ from hbr.compare.table import Cell, name
 
 
 def to_rich(results: Sequence[Mapping[str, Any]], metric: str) -> Table:
-    """Give a table of perturbations, with what a metric drops in each setting; 80 columns do."""
+    """Return a table of perturbations, with what a metric drops in each setting; 80 columns do."""
     first = results[0]
     settings = list(first["drops"])
     clean = ", ".join(

@@ -54,7 +54,7 @@ def fitting(table: Table, width: int) -> list[Table]:
 
 
 def to_rich(table: Table) -> "rich.console.Group":
-    """Give a table for the terminal: best bold, second underlined, notes below."""
+    """Return a table for the terminal: best bold, second underlined, notes below."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Group
     from rich.table import Table as RichTable
@@ -83,7 +83,7 @@ def to_rich(table: Table) -> "rich.console.Group":
 
 
 def to_markdown(table: Table) -> str:
-    """Give a GitHub table: best bold, second underlined."""
+    """Return a GitHub table: best bold, second underlined."""
     lines = table.lines()
     labels = len(lines[0]) - len(table.columns)
     rule = ["---"] * (labels - 1) + ["---:"] * (len(table.columns) + 1)
@@ -104,7 +104,7 @@ def markdown(lines: Iterable[Sequence[str]]) -> str:
 
 
 def to_csv(tables: Sequence[Table]) -> str:
-    """Give every value in full, one a line: what it is of, mean, deviation over seeds, interval."""
+    """Return every value in full, one a line: what it is of, mean, deviation over seeds, interval."""
     heads = list(dict.fromkeys(head for table in tables for head in table.heads))
     groups = list(dict.fromkeys(table.group_head for table in tables))
     out = io.StringIO()
@@ -129,7 +129,7 @@ def _keys(table: Table) -> Sequence[tuple[str, str, str]]:
 
 
 def to_plain(table: Table) -> dict[str, Any]:
-    """Give the table as JSON-like values, with every mark and note."""
+    """Return the table as JSON-like values, with every mark and note."""
     rows = []
     for row in table.rows:
         cells = {
@@ -153,7 +153,7 @@ def _known(value: Any) -> Any:
 
 
 def to_latex(table: Table) -> str:
-    """Give a booktabs table: best bold, second underlined, daggers; it needs booktabs alone."""
+    """Return a booktabs table: best bold, second underlined, daggers; it needs booktabs alone."""
     order = _by_setting(table)
     table = replace(
         table,
@@ -193,7 +193,7 @@ def to_latex(table: Table) -> str:
 
 
 def _by_setting(table: Table) -> list[int]:
-    """Give the order of columns in which those of one setting stand together."""
+    """Return the order of columns in which those of one setting stand together."""
     settings = list(dict.fromkeys(setting for setting, _ in table.columns))
     return sorted(range(len(table.columns)), key=lambda i: settings.index(table.columns[i][0]))
 

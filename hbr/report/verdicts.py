@@ -40,7 +40,7 @@ def sentence(verdict: Verdict) -> str:
 
 
 def to_rich(verdicts: Sequence[Verdict], width: int = 120) -> "rich.console.Group":
-    """Give lines for the terminal: every claim, and below it the comparisons that it rests on.
+    """Return lines for the terminal: every claim, and below it the comparisons that it rests on.
 
     Where they do not fit, the last columns are left out.
     """
@@ -78,7 +78,7 @@ def _line(cells: Sequence[str], sizes: Sequence[int]) -> str:
 
 
 def to_markdown(verdicts: Sequence[Verdict]) -> str:
-    """Give a GitHub table, and nothing where there is no claim."""
+    """Return a GitHub table, and nothing where there is no claim."""
     if not verdicts:
         return ""
     lines: list[tuple[str, ...]] = [HEADS, ("---", "---", "---:", "---:", "---:", "---:")]
@@ -91,7 +91,7 @@ def to_markdown(verdicts: Sequence[Verdict]) -> str:
 
 
 def to_latex(verdicts: Sequence[Verdict], statistics: str = "") -> str:
-    """Give a booktabs table of the verdicts, and nothing where there is no claim.
+    """Return a booktabs table of the verdicts, and nothing where there is no claim.
 
     `statistics` says how they were reached.
     """
@@ -139,7 +139,7 @@ def _tex_table(lines: Sequence[str], caption: str) -> str:
 
 
 def to_plain(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
-    """Give the verdicts as JSON-like values, every number in full."""
+    """Return the verdicts as JSON-like values, every number in full."""
     return [_without_nan(asdict(verdict)) for verdict in verdicts]
 
 
@@ -159,7 +159,7 @@ def _where(found: Finding, verdict: Verdict) -> str:
 
 
 def _is_common(found: Finding, verdict: Verdict) -> bool:
-    """Say whether a note is that of all findings, and stands with the claim itself."""
+    """Return whether a note is that of all findings, and stands with the claim itself."""
     return found.note in verdict.note and all(f.note == found.note for f in verdict.findings)
 
 

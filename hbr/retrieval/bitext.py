@@ -52,7 +52,7 @@ def nearest(
     device: Any = "cpu",
     advance: Callable[[int], None] = lambda _: None,
 ) -> tuple[Nearest, Nearest]:
-    """Give the k nearest targets of every source and sources of every target, by cosine.
+    """Return the k nearest targets of every source and sources of every target, by cosine.
 
     `sources` (n, width) and `targets` (m, width) are sliced, as arrays or stacks of shards; no more
     than a few `chunk_mb` of them and of their products are in memory. `advance` hears of every few
@@ -135,7 +135,7 @@ def candidates(forward: Nearest, backward: Nearest, margin: str) -> Mined:
 
 
 def _scored(side: Nearest, own: np.ndarray, other: np.ndarray, margin: str) -> Mined:
-    """Give each sentence with the best of its neighbours under a margin."""
+    """Return each sentence with the best of its neighbours under a margin."""
     there = np.where(side.places >= 0, side.places, 0)
     scores = MARGINS[margin](side.scores, (own[:, None] + other[there]) / 2)
     scores = np.where(side.places >= 0, scores, -np.inf)
@@ -147,7 +147,7 @@ def _scored(side: Nearest, own: np.ndarray, other: np.ndarray, margin: str) -> M
 
 
 def best_threshold(score: np.ndarray, correct: np.ndarray, gold: int) -> float:
-    """Give the threshold with the highest F1, the highest of those: half-way between two scores.
+    """Return the threshold with the highest F1, the highest of those: half-way between two scores.
 
     `score` and `correct` (pairs,) are those of pairs, best first, of which `gold` are to be found.
     """
@@ -162,6 +162,6 @@ def best_threshold(score: np.ndarray, correct: np.ndarray, gold: int) -> float:
 
 
 def quality(chosen: np.ndarray, correct: np.ndarray, gold: int) -> Quality:
-    """Give F1, precision and recall of the chosen pairs: `chosen` and `correct` (pairs,)."""
+    """Return F1, precision and recall of the chosen pairs: `chosen` and `correct` (pairs,)."""
     found, right = int(chosen.sum()), int((chosen & correct).sum())
     return Quality(2 * right / (found + gold), right / found if found else 0.0, right / gold)

@@ -36,7 +36,7 @@ class Ranks(NamedTuple):
 def pairs_of(
     concept: np.ndarray, indptr: np.ndarray, relevant: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give every (query, relevant passage) pair, query by query: two arrays (pairs,).
+    """Return every (query, relevant passage) pair, query by query: two arrays (pairs,).
 
     The passages of concept c are `relevant[indptr[c]:indptr[c + 1]]`; `concept` (queries,).
     """
@@ -84,7 +84,7 @@ def exact_ranks(
 
 
 def _repeated(passages: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give the passages that repeat an earlier vector, and the first that each repeats.
+    """Return the passages that repeat an earlier vector, and the first that each repeats.
 
     A matrix product may round the same sum in two columns differently, and a tie must be one.
     """
@@ -98,7 +98,7 @@ def _repeated(passages: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _room(scores: Tensor) -> Tensor:
-    """Give memory for as many flags as scores are compared at a time, as a processor's cache holds.
+    """Return memory for as many flags as scores are compared at a time, as a processor's cache holds.
 
     Flags are floats, whose comparisons and sums are vectorised; float32 counts up to 2**24.
     """
@@ -175,7 +175,7 @@ def top_k(
 
 
 def first_of(scores: Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give the k highest of each line and where they stand, equal ones in the order of the line."""
+    """Return the k highest of each line and where they stand, equal ones in the order of the line."""
     k = min(k, scores.shape[1])
     if k == 0:
         return np.empty((len(scores), 0), np.float32), np.empty((len(scores), 0), np.int64)

@@ -41,14 +41,14 @@ class Stack:
         return np.concatenate(found)
 
     def part(self, chosen: slice) -> "Stack":
-        """Give some of the vectors as a stack of their own; nothing is read."""
+        """Return some of the vectors as a stack of their own; nothing is read."""
         start, stop, _ = chosen.indices(len(self))
         sides = zip(self.parts, self.ends[:-1], strict=True)
         found = [part[max(start - at, 0) : max(stop - at, 0)] for part, at in sides]
         return Stack([part for part in found if len(part)] or found[:1])
 
     def take(self, places: np.ndarray) -> np.ndarray:
-        """Give the vectors at some places, in any order."""
+        """Return the vectors at some places, in any order."""
         shard = np.searchsorted(self.ends, places, side="right") - 1
         found = np.empty((len(places), self.shape[1]), self.dtype)
         for number in np.unique(shard):
@@ -144,7 +144,7 @@ def _batches(
 
 
 def _own_scores(asked: Tensor, vectors: Tensor, query: np.ndarray, which: np.ndarray) -> Tensor:
-    """Give the score of every pair: (pairs,)."""
+    """Return the score of every pair: (pairs,)."""
     parts = [torch.zeros(0, device=asked.device)]
     for at in range(0, len(query), 65_536):
         some = slice(at, at + 65_536)
@@ -199,7 +199,7 @@ def _merged(
 
 
 def _prints(vectors: np.ndarray) -> np.ndarray:
-    """Give a 64-bit fingerprint of the bytes of each vector: (vectors,)."""
+    """Return a 64-bit fingerprint of the bytes of each vector: (vectors,)."""
     lines = np.ascontiguousarray(vectors)
     words = lines.view(np.uint16)
     width = words.shape[1] // 4 * 4

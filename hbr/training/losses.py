@@ -37,7 +37,7 @@ def info_nce(
 
 
 def symmetric(loss: Loss) -> Loss:
-    """Give the mean of a loss and of the same loss with queries and passages in each other's place.
+    """Return the mean of a loss and of the same loss with queries and passages in each other's place.
 
     L(q, p) / 2 + L(p, q) / 2, the mask transposed; given negatives stand against queries alone.
     Source: the two directions of LaBSE's loss, arXiv 2007.01852, section 2.1.
@@ -70,7 +70,7 @@ class _Reversal(torch.autograd.Function):
 
 
 def reverse(x: Tensor, strength: float) -> Tensor:
-    """Give x itself, with a gradient that is turned round: R(x) = x, dR/dx = -λ I.
+    """Return x itself, with a gradient that is turned round: R(x) = x, dR/dx = -λ I.
 
     What stands behind it learns to lower the loss, what stands before it to raise it. `strength`
     is λ ≥ 0. Source: the gradient reversal layer, Ganin & Lempitsky et al., arXiv 1505.07818.

@@ -107,7 +107,7 @@ def _ordered_pair(has: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def other_language(has: np.ndarray, language: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """Give each row another of its languages, uniformly by u (n,), or its own if it has no other.
+    """Return each row another of its languages, uniformly by u (n,), or its own if it has no other.
 
     `has` is (n, languages), `language` (n,).
     """

@@ -57,7 +57,7 @@ class Batch(NamedTuple):
     passage_language: np.ndarray
 
     def part(self, rank: int, ranks: int) -> "Batch":
-        """Give the slice of one rank; the slices join to the whole."""
+        """Return the slice of one rank; the slices join to the whole."""
         piece = np.array_split(np.arange(len(self.rows)), ranks)[rank]
         return self._replace(
             rows=self.rows[piece],
@@ -67,7 +67,7 @@ class Batch(NamedTuple):
 
 
 def translations(batch: Batch, has: np.ndarray, seed: int) -> np.ndarray:
-    """Give each row of a batch another language of its passage, or the same if it has no other."""
+    """Return each row of a batch another language of its passage, or the same if it has no other."""
     u = np.random.default_rng([seed, TRANSLATIONS, batch.step]).random(len(batch.rows))
     return other_language(has, batch.passage_language, u)
 
@@ -105,7 +105,7 @@ class EpochShuffle:
         self.order = functools.lru_cache(maxsize=2)(self._order)
 
     def take(self, batch: int) -> np.ndarray:
-        """Give the rows of the batch with this number, counted from 0: (batch_size,)."""
+        """Return the rows of the batch with this number, counted from 0: (batch_size,)."""
         n, size = len(self.eligible), self.batch_size
         if n < 2 * size and n % size:
             return self.eligible[self._around(batch)]
@@ -169,7 +169,7 @@ class BatchSchedule:
         self._shuffle = self._number = np.zeros(0, dtype=np.int64)
 
     def batch(self, step: int) -> Batch:
-        """Give the global batch of a step, counted from 0."""
+        """Return the global batch of a step, counted from 0."""
         self._draw_until(step)
         mode, dataset, choice = (int(i) for i in self._drawn[step])
         rows = (
@@ -240,7 +240,7 @@ class BatchSchedule:
 
 
 def schedule_hash(batches: Iterable[Batch]) -> str:
-    """Give a digest that is equal for equal rows and languages in equal order only."""
+    """Return a digest that is equal for equal rows and languages in equal order only."""
     digest = hashlib.sha256()
     for batch in batches:
         digest.update(f"{batch.dataset}:".encode())
@@ -250,7 +250,7 @@ def schedule_hash(batches: Iterable[Batch]) -> str:
 
 
 def same_group(group: np.ndarray) -> np.ndarray:
-    """Say which passages of a batch may not be negatives of which queries: (n, n), diagonal False.
+    """Return which passages of a batch may not be negatives of which queries: (n, n), diagonal False.
 
     They belong to rows of the same group (n,): the same passage, or a translation of it.
     """

@@ -171,7 +171,7 @@ class Trainer:
             },
             "device": str(self.device),
             "threads": torch.get_num_threads(),
-            "ranks": distributed.ranks(),
+            "ranks": distributed.world_size(),
             "unpadded": self.unpadded,
             "words": len(self.trimmed.kept) if self.trimmed else len(self.encoder.words),
         }
@@ -211,7 +211,7 @@ class Trainer:
         own = list(self.head.module.parameters()) if self.head else []
         for parameter in own:  # every rank has their whole gradient
             assert parameter.grad is not None
-            parameter.grad /= distributed.ranks()
+            parameter.grad /= distributed.world_size()
         distributed.sum_gradients([*self.encoder.parameters(), *own])
         norm = float(
             torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), settings.max_grad_norm)
@@ -278,7 +278,7 @@ class Trainer:
         return loss
 
     def _mask(self, group: np.ndarray) -> Tensor | None:
-        """Say which passages of a batch may not be negatives of which queries."""
+        """Return which passages of a batch may not be negatives of which queries."""
         if self.objective.mask == "none":
             return None
         return torch.from_numpy(same_group(group)).to(self.device)
@@ -303,12 +303,13 @@ class Trainer:
 
         `other` has the translations of passages, where they are wanted.
         """
-        cells = self._cells(batch.part(distributed.rank(), distributed.ranks()))
+        cells = self._cells(batch.part(distributed.rank(), distributed.world_size()))
         before = sum(
-            len(batch.part(rank, distributed.ranks()).rows) for rank in range(distributed.rank())
+            len(batch.part(rank, distributed.world_size()).rows)
+            for rank in range(distributed.rank())
         )
         if other:
-            own = self._cells(other.part(distributed.rank(), distributed.ranks()))
+            own = self._cells(other.part(distributed.rank(), distributed.world_size()))
             cells["translation"] = own["passage"]
         tokens = self.sources[batch.dataset].tokens
         chunks: dict[str, list[Piece]] = {}
@@ -583,7 +584,7 @@ def _optimizer(encoder: Encoder, settings: TrainConfig, head: Head | None) -> to
 
 
 def _read(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """Give the tensors of a checkpoint by kind and name, and its counters."""
+    """Return the tensors of a checkpoint by kind and name, and its counters."""
     tensors: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "head": {}}
     try:
         with safe_open(path, framework="pt") as file:

@@ -62,7 +62,7 @@ def compared(
 
 
 def against(found: Sequence[Comparison]) -> set[tuple[int, int]]:
-    """Give the pairs of cells that are compared."""
+    """Return the pairs of cells that are compared."""
     pairs = set()
     for comparison in found:
         assert comparison.missing == ""
@@ -73,7 +73,7 @@ def against(found: Sequence[Comparison]) -> set[tuple[int, int]]:
 
 
 def outcomes(comparison: Comparison, figures: Sequence[float]) -> list[Outcome]:
-    """Give what means alone say of each test."""
+    """Return what means alone say of each test."""
     return [
         Outcome(sum(w * figures[i] for i, w in t.weights.items()) - t.bound)
         for t in comparison.tests
@@ -91,7 +91,7 @@ def by_means(said: Claim, *figures: float) -> str:
 
 
 def examples() -> list[dict[str, Any]]:
-    """Give the claims that the module's own description shows."""
+    """Return the claims that the module's own description shows."""
     (text,) = [part for part in claims.__doc__.split("\n\n") if part.lstrip().startswith("{")]
     return [yaml.safe_load("{" + part) for part in text.strip().removeprefix("{").split("\n    {")]
 

@@ -713,7 +713,7 @@ BETTER = {"greater": "hybrid", "than": "monolingual"}
 
 
 def pair(runs: Path, ours: float, theirs: float, *, noise: float = 0.01, **more: Any) -> Evidence:
-    """Give a hybrid run and a monolingual one."""
+    """Return a hybrid run and a monolingual one."""
     return evidence(
         finished(runs, "hybrid", values(ours, own=1, noise=noise)),
         finished(runs, "monolingual", values(theirs, own=2, noise=noise)),

@@ -82,7 +82,7 @@ def test_a_passage_near_all_queries_is_a_hub():
 
 
 def original_isoscore(vectors):
-    """Give IsoScore by the steps of Rudman et al., algorithm 1."""
+    """Return IsoScore by the steps of Rudman et al., algorithm 1."""
     d = vectors.shape[1]
     spectrum = np.sort(np.linalg.eigvalsh(np.cov(vectors.T)))
     normed = spectrum * d**0.5 / np.linalg.norm(spectrum)
@@ -112,7 +112,7 @@ def test_isotropy_from_one_to_nothing():
 
 
 def brute_cka(x, y, debiased):
-    """Give CKA from Gram matrices: HSIC with centring, or HSIC₁ of Song et al."""
+    """Return CKA from Gram matrices: HSIC with centring, or HSIC₁ of Song et al."""
 
     def hsic(k, m):
         n, one = len(k), np.ones(len(k))

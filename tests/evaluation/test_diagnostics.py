@@ -47,7 +47,7 @@ def alone(tmp_path):
 
 
 def encoded(task):
-    """Give vectors that say the concept, the language, and whether they ask."""
+    """Return vectors that say the concept, the language, and whether they ask."""
     rng = np.random.default_rng(0)
     meaning, speech = rng.normal(size=(CONCEPTS, WIDTH)), rng.normal(size=(3, WIDTH))
     passages = rng.normal(size=(len(task.passage_language), WIDTH))
@@ -61,7 +61,7 @@ def encoded(task):
 
 
 def numbers(value):
-    """Give every figure, however deep."""
+    """Return every figure, however deep."""
     if isinstance(value, dict):
         return [own for part in value.values() for own in numbers(part)]
     return [value]

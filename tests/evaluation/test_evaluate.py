@@ -48,7 +48,7 @@ def task_of(folder: Path, draft: Draft = SMALL) -> Task:
 
 
 def ranks_of(task: Task, orders: Sequence[Sequence[int]], top: int = 4) -> Ranks:
-    """Give the ranks of relevant passages, by looking them up in the orders."""
+    """Return the ranks of relevant passages, by looking them up in the orders."""
     query, passage = pairs_of(task.concept, task.indptr, task.relevant)
     language = task.passage_language
     pool = [list(orders[q]).index(p) + 1 for q, p in zip(query, passage, strict=True)]

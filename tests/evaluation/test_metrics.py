@@ -260,7 +260,7 @@ def test_all_averages_equal_a_naive_recomputation(tmp_path):
 
 
 def leaves(*trees: dict[str, Any]) -> list[dict[str, Any]]:
-    """Give the mappings from metrics to values in some trees."""
+    """Return the mappings from metrics to values in some trees."""
     found = [value for tree in trees for value in tree.values()]
     return [x for v in found for x in ([v] if "map" in v else leaves(v))]
 

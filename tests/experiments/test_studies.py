@@ -116,7 +116,7 @@ def trained_on(study: Study) -> set[str]:
 
 
 def cut(study: dict[str, Any]) -> dict[str, Any]:
-    """Give a study with tiny encoders, and of every axis but samplers and objectives one value."""
+    """Return a study with tiny encoders, and of every axis but samplers and objectives one value."""
     grid = {key: values[:1] for key, values in study["grid"].items()}
     grid["sampler"] = study["grid"]["sampler"]
     if "objective" in study["grid"]:
@@ -182,7 +182,7 @@ def answer(language: str, number: int) -> str:
 
 
 def squad_of(language: str, breaks: bool = False) -> dict[str, Any]:
-    """Give a document of SQuAD's layout, a paragraph of two sentences a question."""
+    """Return a document of SQuAD's layout, a paragraph of two sentences a question."""
     paragraphs: list[dict[str, Any]] = []
     for number in range(ROWS):
         first = answer(language, number)

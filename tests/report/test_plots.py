@@ -86,7 +86,7 @@ every_figure = pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN)
 
 
 def texts(figure: Figure) -> list[str]:
-    """Give what the figure says, ticks and legends left out."""
+    """Return what the figure says, ticks and legends left out."""
     found = [text for axes in figure.axes for text in (axes.title, axes.xaxis.label, *axes.texts)]
     return [text.get_text() for text in found]
 

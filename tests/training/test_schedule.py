@@ -68,7 +68,7 @@ def equal(one: Batch, other: Batch) -> bool:
 
 
 def is_likely(counts: Any, shares: Any) -> bool:
-    """Say whether counts can have come from such shares (chi-square, seeds fixed)."""
+    """Return whether counts can have come from such shares (chi-square, seeds fixed)."""
     counts, shares = np.array(counts), np.array(shares, dtype=float)
     return chisquare(counts, shares / shares.sum() * counts.sum()).pvalue > 1e-3
 

@@ -32,7 +32,7 @@ class Reference(NamedTuple):
 
 
 def names() -> list[str]:
-    """Give the names of all references."""
+    """Return the names of all references."""
     found = (path.name for path in files(__package__).iterdir())
     return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
 

@@ -41,7 +41,7 @@ def perturb(
     seed: int,
     dictionary: Dictionary | None = None,
 ) -> list[str]:
-    """Give each text perturbed; `languages` are the codes of theirs.
+    """Return each text perturbed; `languages` are the codes of theirs.
 
     The randomness of a text comes from the seed, the name, its language and itself, whatever the
     others are and on any machine: equal texts stay equal. It is the same at any strength, so what
@@ -67,7 +67,7 @@ def perturb(
 
 
 def needs_dictionary(name: str) -> bool:
-    """Say whether a perturbation wants a dictionary."""
+    """Return whether a perturbation wants a dictionary."""
     if name in ATTACKS:
         return False
     return "dictionary" in inspect.signature(get("perturbation", name)).parameters
@@ -89,7 +89,7 @@ def expand(specs: Iterable[str]) -> list[str]:
 
 
 def parse(spec: str) -> tuple[str, float]:
-    """Give name and strength of `typo:0.1`, `typo` or `package.module:function:0.1`.
+    """Return name and strength of `typo:0.1`, `typo` or `package.module:function:0.1`.
 
     Raises ValueError for an unknown name and for a strength outside [0, 1], UserError where one's
     own function cannot be imported.
@@ -108,7 +108,7 @@ def parse(spec: str) -> tuple[str, float]:
 
 
 def default_strength(name: str) -> float:
-    """Give the strength that a perturbation has where none is asked for: 1 if it names none."""
+    """Return the strength that a perturbation has where none is asked for: 1 if it names none."""
     if name in ATTACKS:
         return ATTACKS[name].strength
     default = inspect.signature(get("perturbation", name)).parameters["strength"].default

@@ -51,7 +51,7 @@ def mine_dictionary(
 def _occurrences(
     sentences: Iterable[str], language: str
 ) -> tuple[list[tuple[str, str]], list[int], list[int]]:
-    """Give the words, in lower case and as mostly spelled, and sentence and word of each use.
+    """Return the words, in lower case and as mostly spelled, and sentence and word of each use.
 
     What only begins sentences is in lower case, as question words are then.
     """
@@ -76,7 +76,7 @@ def _occurrences(
 def _log_likelihood_ratio(
     both: np.ndarray, one: np.ndarray, other: np.ndarray, size: int
 ) -> np.ndarray:
-    """Give Dunning's −2 log λ of the tables of two words over `size` pairs."""
+    """Return Dunning's −2 log λ of the tables of two words over `size` pairs."""
 
     def sum_of_logs(*counts: np.ndarray) -> np.ndarray:
         return sum((c * np.log(np.maximum(c, 1)) for c in counts), np.zeros(len(both)))
@@ -87,7 +87,7 @@ def _log_likelihood_ratio(
 
 
 def _only_best(place: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """Say which scores are the highest of their place, with no equal there."""
+    """Return which scores are the highest of their place, with no equal there."""
     highest = np.zeros(place.max() + 1)
     np.maximum.at(highest, place, score)
     best = (score == highest[place]) & (score > 0)

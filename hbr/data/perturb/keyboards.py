@@ -26,7 +26,7 @@ KINDS = (  # the vowels of Thai that stand before a consonant are none of those 
 
 @cache
 def keyboard(language: str) -> dict[str, str] | None:
-    """Give the letters beside each letter of a keyboard, None for a language without one.
+    """Return the letters beside each letter of a keyboard, None for a language without one.
 
     They lie on a key that touches its, or on the other level of its own, and are of its kind, so
     that a word stays well formed: consonants beside consonants in Indic scripts, Thai and Hangul.
@@ -47,7 +47,7 @@ def keyboard(language: str) -> dict[str, str] | None:
 
 @lru_cache(maxsize=1 << 14)
 def replacements(letter: str, language: str) -> tuple[str, ...]:
-    """Give what a letter becomes where a neighbouring key is hit; empty where none is known.
+    """Return what a letter becomes where a neighbouring key is hit; empty where none is known.
 
     Marks that are typed on their own stay (vowel signs, harakat); those of a letter with case go
     with it. A Korean syllable has one simple jamo replaced.
@@ -65,7 +65,7 @@ def replacements(letter: str, language: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1 << 14)
 def beside(letter: str, language: str) -> tuple[str, ...]:
-    """Give the letters that are hit along with one: its own key's, and those of its neighbours.
+    """Return the letters that are hit along with one: its own key's, and those of its neighbours.
 
     Of a letter with marks its base counts, of a Korean syllable its first consonant.
     """
@@ -87,7 +87,7 @@ def _beside(base: str, language: str, board: dict[str, str]) -> list[str]:
 
 
 def _plain(base: str, language: str, board: dict[str, str]) -> str:
-    """Give a letter that is on the keyboard, else what it is without its marks."""
+    """Return a letter that is on the keyboard, else what it is without its marks."""
     return base if lower(base, language) in board else unicodedata.normalize("NFD", base)[0]
 
 
@@ -102,7 +102,7 @@ def _syllables(syllable: str, board: dict[str, str]) -> Iterator[str]:
 
 
 def _keys(layout: dict[str, str]) -> Iterator[tuple[tuple[float, int, int], str]]:
-    """Give each letter of a layout with its place: keys from the left, row and level."""
+    """Return each letter of a layout with its place: keys from the left, row and level."""
     for level, name in enumerate(("keys", "shift")):
         for row, letters in enumerate(layout.get(name, "").split()):
             for key, letter in enumerate(letters):

@@ -42,19 +42,19 @@ def touch(
 
 
 def pick(options: Sequence[str], u: float) -> str:
-    """Give the option that a number in [0, 1) stands for."""
+    """Return the option that a number in [0, 1) stands for."""
     return options[int(u * len(options))]
 
 
 def lower(text: str, language: str) -> str:
-    """Give a text in lower case; I is ı in Turkish and Azerbaijani."""
+    """Return a text in lower case; I is ı in Turkish and Azerbaijani."""
     if language in ("tr", "az"):
         text = text.replace("İ", "i").replace("I", "ı")
     return text.lower()
 
 
 def upper(text: str, language: str) -> str:
-    """Give a text in capitals; i is İ in Turkish and Azerbaijani, and Greek drops its accents.
+    """Return a text in capitals; i is İ in Turkish and Azerbaijani, and Greek drops its accents.
 
     Georgian is left: its capitals are hardly used. Source: SpecialCasing of Unicode and, for
     Greek, CLDR's el-Upper.

@@ -74,7 +74,7 @@ def _translations(source: Path) -> dict[str, Path]:
 
 
 def _judged(source: Path) -> tuple[str, dict[str, dict[str, int]]]:
-    """Give the split that is used and its gains above 0; a first line without gain is a header."""
+    """Return the split that is used and its gains above 0; a first line without gain is a header."""
     for split in ("test", "dev", "train"):
         if path := present(source / "qrels" / f"{split}.tsv"):
             break
@@ -88,7 +88,7 @@ def _judged(source: Path) -> tuple[str, dict[str, dict[str, int]]]:
 
 
 def collection(name: str) -> TaskReader:
-    """Give the reader of a collection by its name, which is that of its archive."""
+    """Return the reader of a collection by its name, which is that of its archive."""
     archive = ARCHIVES.get(f"{name}.zip")
     remote = {name: archive._replace(unpack=True)} if archive else {}
     return TaskReader(partial(read_named, name=name), remote)

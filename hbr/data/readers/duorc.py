@@ -44,7 +44,7 @@ def _answers(question: dict[str, Any]) -> list[str]:
 
 
 def _holding(sentences: Sequence[str], answers: Sequence[str]) -> list[str]:
-    """Give the sentences in which one of the answers occurs as whole words."""
+    """Return the sentences in which one of the answers occurs as whole words."""
     if not answers:
         return []
     words = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, answers))})(?!\w)", re.IGNORECASE)

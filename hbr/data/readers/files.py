@@ -15,12 +15,12 @@ DOUBLED = "passages with the id of an earlier one, dropped"
 
 
 def present(path: Path) -> Path | None:
-    """Give a file, or its gzipped twin, or None where neither is there."""
+    """Return a file, or its gzipped twin, or None where neither is there."""
     return next((p for p in (path, path.with_name(path.name + ".gz")) if p.is_file()), None)
 
 
 def required(path: Path, layout: str) -> Path:
-    """Give a file or its gzipped twin; where neither is there, say what `layout` needs."""
+    """Return a file or its gzipped twin; where neither is there, say what `layout` needs."""
     found = present(path)
     if found is None:
         raise UserError(f"{path} (or {path.name}.gz) is missing: --source needs {layout}")

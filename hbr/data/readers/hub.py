@@ -16,7 +16,7 @@ PREFIX = "hf:"
 
 
 def reader(name: str) -> RowsReader:
-    """Give the reader of one data set, named `hf:NAME` or `hf:NAME@REVISION`."""
+    """Return the reader of one data set, named `hf:NAME` or `hf:NAME@REVISION`."""
     return RowsReader(lambda _source: _read(name))
 
 

@@ -22,7 +22,7 @@ UNKNOWN = "und"  # ISO 639 for a language that the library does not name
 
 
 def reader(name: str) -> TaskReader:
-    """Give the reader of `irds:` and an id of ir_datasets."""
+    """Return the reader of `irds:` and an id of ir_datasets."""
     return TaskReader(partial(read, name=name.removeprefix(PREFIX)), needs_source=False)
 
 

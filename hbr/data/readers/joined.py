@@ -81,7 +81,7 @@ class _Index:
         self._refuse_doubled()
 
     def left(self) -> np.ndarray:
-        """Give the offsets of the lines that no row has yet, in the order of the file."""
+        """Return the offsets of the lines that no row has yet, in the order of the file."""
         return np.sort(self.offsets[~self.used])
 
     def line(self, offset: int) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _hash(own: str) -> int:
 
 
 def _checked(line: bytes, where: str) -> str:
-    """Give the id of a line that is as it must be."""
+    """Return the id of a line that is as it must be."""
     try:
         row = json.loads(line)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -31,7 +31,7 @@ def read(source: Path | None) -> Iterator[dict[str, Any]]:
 
 
 def checked(row: Any, where: str, number: int) -> dict[str, Any]:
-    """Give a row as it is, with an id, or raise a UserError that says where and what is wrong."""
+    """Return a row as it is, with an id, or raise a UserError that says where and what is wrong."""
     if not isinstance(row, dict) or not {"query", "passage"} <= row.keys():
         raise UserError(f"{where}: a row needs `query` and `passage`, each as {{language: text}}")
     query, passage, negatives = row["query"], row["passage"], row.get("negatives") or {}

@@ -69,7 +69,7 @@ def _mentions(record: dict[str, Any], where: str) -> Iterator[tuple[Query, str]]
 
 
 def _marked(context: dict[str, Any], span: dict[str, Any]) -> str:
-    """Give a mention, and behind it the sentence that holds it: the article where none does."""
+    """Return a mention, and behind it the sentence that holds it: the article where none does."""
     text, start, end = context["text"], span["start"], span["end"]
     held = ((s["start"], s["end"]) for s in context["sentence_spans"])
     first, last = next(((a, b) for a, b in held if a <= start and end <= b), (0, len(text)))
@@ -80,7 +80,7 @@ def _marked(context: dict[str, Any], span: dict[str, Any]) -> str:
 def _candidates(
     path: Path, wanted: Container[str]
 ) -> tuple[dict[str, "array[int]"], dict[str, str]]:
-    """Give where in the file the entities of each language are, and the languages of `wanted`.
+    """Return where in the file the entities of each language are, and the languages of `wanted`.
 
     The file is in no order of languages: with the places it is read again, language by language,
     without being held.

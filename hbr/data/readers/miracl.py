@@ -71,7 +71,7 @@ def _of_language(language: str, paths: list[Path]) -> Iterator[Passage]:
 
 
 def _corpus(source: Path, language: str) -> list[Path]:
-    """Give docs-0, docs-1, …, docs-10 of a language, in that order."""
+    """Return docs-0, docs-1, …, docs-10 of a language, in that order."""
     folder = _folder(source, f"miracl-corpus-v1.0-{language}")
     found = [
         (int(match[1]), path)

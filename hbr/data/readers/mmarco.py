@@ -21,7 +21,7 @@ TRIPLES = "triples.train.ids.small.tsv"
 
 
 def read(source: Path | None, languages: Sequence[str] | None, translation: str) -> Linked:
-    """Give a row a triple, of query, passage and negative, in the languages asked for or all."""
+    """Return a row a triple, of query, passage and negative, in the languages asked for or all."""
     source, base = folders(source, translation)
     there = {
         code: (

@@ -55,14 +55,14 @@ def read(source: Path | None, _passage: str, translation: str) -> Draft:
 
 
 def folders(source: Path | None, translation: str) -> tuple[Path, Path]:
-    """Give the folder `data` of a clone, or else the source; and in it that of a translation."""
+    """Return the folder `data` of a clone, or else the source; and in it that of a translation."""
     assert source is not None
     source = source / "data" if (source / "data").is_dir() else source
     return source, source if (source / "collections").is_dir() else source / translation
 
 
 def hub(translation: str, split: str, shared: str) -> tuple[Snapshot]:
-    """Give the files of the hub that a split is read from, in any language."""
+    """Return the files of the hub that a split is read from, in any language."""
     own = (
         "collections/{0}_collection.tsv",
         f"queries/{split}/{{0}}_queries.{split}.tsv",
@@ -73,7 +73,7 @@ def hub(translation: str, split: str, shared: str) -> tuple[Snapshot]:
 
 
 def _files(base: Path) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Give the collections and the dev queries of the languages that have both."""
+    """Return the collections and the dev queries of the languages that have both."""
     collections: dict[str, Path] = {}
     asked: dict[str, Path] = {}
     for language, name in LANGUAGES.items():

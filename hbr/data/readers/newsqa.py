@@ -38,7 +38,7 @@ def read(source: Path | None) -> Iterator[dict[str, Any]]:
 
 
 def _paragraph(text: str, place: int) -> str:
-    """Give the line of a text that holds a place, or nothing where it is outside or blank."""
+    """Return the line of a text that holds a place, or nothing where it is outside or blank."""
     before = text.rfind("\n", 0, place) + 1
     behind = text.find("\n", place)
     return text[before : behind if behind >= 0 else len(text)].strip() if place < len(text) else ""

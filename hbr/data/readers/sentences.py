@@ -11,7 +11,7 @@ ABBREVIATIONS = re.compile(
 
 
 def sentence_at(text: str, place: int) -> str:
-    """Give the sentence that holds a place in a text.
+    """Return the sentence that holds a place in a text.
 
     A full stop behind an abbreviation, an initial or before a small letter ends none. Scripts
     without marks (Thai) give the whole paragraph.
@@ -28,14 +28,14 @@ def sentence_at(text: str, place: int) -> str:
 
 
 def split(text: str) -> list[str]:
-    """Give the sentences of a text."""
+    """Return the sentences of a text."""
     ends = [found.end() for found in BOUNDARY.finditer(text) if _ends(text, found)]
     cut = [text[a:b].strip() for a, b in zip([0, *ends], [*ends, len(text)], strict=True)]
     return [sentence for sentence in cut if sentence]
 
 
 def _ends(text: str, found: re.Match[str]) -> bool:
-    """Say whether a mark ends a sentence."""
+    """Return whether a mark ends a sentence."""
     if text[found.start()] != "." or "\n" in found[0]:
         return True
     before = text[max(0, found.start() - 20) : found.start()].split()

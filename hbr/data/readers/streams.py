@@ -16,7 +16,7 @@ NEGATIVES = 8  # given negatives kept of a row, the first ones: upstream lists u
 
 
 def find(source: Path | None, names: Sequence[str], origin: str) -> Path:
-    """Give `source` if it is a file, else the first of `names` (or `NAME.gz`) in that folder."""
+    """Return `source` if it is a file, else the first of `names` (or `NAME.gz`) in that folder."""
     wanted = " or ".join(names)
     if source is None or not source.exists():
         where = "no source was given" if source is None else f"{source}: there is no such file"
@@ -129,7 +129,7 @@ class _Cursor:
         return bool(read)
 
     def peek(self) -> str:
-        """Give the next character that is no blank, or nothing at the end."""
+        """Return the next character that is no blank, or nothing at the end."""
         while True:
             while self.at < len(self.text) and self.text[self.at] in " \t\r\n":
                 self.at += 1
@@ -148,7 +148,7 @@ class _Cursor:
             raise json.JSONDecodeError(f"Expecting {character!r}", self.text, self.at)
 
     def value(self) -> Any:
-        """Give the next value; read on only where its end may be missing."""
+        """Return the next value; read on only where its end may be missing."""
         self.peek()
         while True:
             try:

@@ -82,7 +82,7 @@ def _files(source: Path, code: str) -> dict[str, Path]:
 
 
 def _lines(path: Path) -> list[str]:
-    """Give the lines of a file, blank ones too: their numbers say what belongs together."""
+    """Return the lines of a file, blank ones too: their numbers say what belongs together."""
     try:
         text = path.read_bytes().decode("utf-8")
     except (OSError, ValueError) as error:

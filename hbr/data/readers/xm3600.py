@@ -53,7 +53,7 @@ def read(source: Path | None, _passage: str) -> Draft:
 
 
 def _captions(record: dict[str, Any], where: str) -> dict[str, list[str]]:
-    """Give the captions that are not blank by language: the keys that hold a "caption"."""
+    """Return the captions that are not blank by language: the keys that hold a "caption"."""
     found: dict[str, list[str]] = {}
     for language, held in record.items():
         if not isinstance(held, dict) or "caption" not in held:

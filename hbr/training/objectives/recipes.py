@@ -104,7 +104,7 @@ class Step:
         }
 
     def zero(self, piece: Piece) -> Tensor:
-        """Give the shift that changes nothing."""
+        """Return the shift that changes nothing."""
         longest = max(piece.lengths, default=0)
         return torch.zeros(len(piece.lengths), longest, self.width, device=self.device)
 
@@ -186,7 +186,7 @@ class Adversarial(Plain):
         }
 
     def radius(self, step: Step) -> float:
-        """Give the radius of a ball: ε times the size of a word embedding, or of its numbers."""
+        """Return the radius of a ball: ε times the size of a word embedding, or of its numbers."""
         size = step.words if self.settings.norm == "l2" else step.words / math.sqrt(step.width)
         return self.settings.epsilon * size
 
@@ -311,7 +311,7 @@ class LanguageContrastive(Plain):
 
 
 def translated(batch: Batch, has: np.ndarray, seed: int) -> tuple[np.ndarray, Batch]:
-    """Give the rows (m,) whose passages have a translation, and a batch of these in its language.
+    """Return the rows (m,) whose passages have a translation, and a batch of these in its language.
 
     `has` (n, languages) is of the batch's rows.
     """

@@ -105,7 +105,7 @@ def mmarco(root: Path, home: Path) -> None:
 
 
 def whole(draft: Draft) -> dict[str, list]:
-    """Give what a task is made of; concepts are numbered, as names differ."""
+    """Return what a task is made of; concepts are numbered, as names differ."""
     passages = [(p.id, p.language, " ".join(p.text.split())) for p in draft.passages]
     answers = [[(*answer, 1)[:3] for answer in draft.relevant[q.concept]] for q in draft.queries]
     queries = [(q.id, q.language, q.text) for q in draft.queries]
