@@ -232,9 +232,9 @@ CASES = (
 
 def own(case: Case, times: int) -> dict[str, float]:
     """Do the work in this process; give its seconds and memory."""
-    from hbr.core.progress import set_volume
+    from hbr.core import log
 
-    set_volume(quiet=True)
+    log.configure(quiet=True)
     with tempfile.TemporaryDirectory() as folder:
         work = case.make(Path(folder), times * case.size)
         Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here

@@ -1,8 +1,9 @@
 """What all tests share: no network, the real data where they are, and rows made on the spot."""
 
 import json
+import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,15 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the real data: {folder} is not there, and HBR_TEST_DATA names no other")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def unconfigured_logging() -> Iterator[None]:
+    """Undo what a command typed within a test did to the logging of this process."""
+    yield
+    logger = logging.getLogger("hbr")
+    logger.handlers, logger.propagate = [], True
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The command line: one short function a command, heavy imports inside it."""
 
 import json
+import logging
 import os
 import shlex
 import sys
@@ -13,6 +14,8 @@ import typer
 from hbr import __version__
 from hbr.core import distributed
 from hbr.core.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -102,10 +105,10 @@ def _common(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
-    from hbr.core.progress import set_volume
+    from hbr.core import log
 
     other_rank = os.environ.get("RANK", "0") != "0"
-    set_volume(quiet=quiet or other_rank, verbose=verbose)
+    log.configure(quiet=quiet or other_rank, verbose=verbose)
     _calm_libraries()
 
 
@@ -361,10 +364,9 @@ def evaluate(
         _show_perturbed(perturbed)
     if diagnosed:
         _console().print(to_rich(diagnosed, dataset))
-    from hbr.core.progress import say
 
-    say(f"results: {folder}")
-    say(f"next:    hbr compare {pipeline.run.path} OTHER_RUN --dataset {dataset}")
+    logger.info(f"results: {folder}")
+    logger.info(f"next:    hbr compare {pipeline.run.path} OTHER_RUN --dataset {dataset}")
 
 
 @app.command(
@@ -526,7 +528,6 @@ def sweep(
 ) -> None:
     """Do every run of a study, evaluate and compare them."""
     from hbr.core.config import parse_set
-    from hbr.core.progress import say
     from hbr.experiments import sweep as sweeping
     from hbr.experiments.pipeline import slug
 
@@ -537,7 +538,7 @@ def sweep(
     forced = frozenset({"train", "encode", "evaluate"} if force else ())
     every = sweeping.cells(plan, output_dir, overrides, device, forced)
     stale = [cell for cell in every if not sweeping.is_current(cell)]
-    say(f"{plan.name}: {len(every)} cells, {len(every) - len(stale)} up to date")
+    logger.info(f"{plan.name}: {len(every)} cells, {len(every) - len(stale)} up to date")
     if dry_run:
         for cell in every:
             print(f"{'to do     ' if cell in stale else 'up to date'}  {slug(cell.config)}")
@@ -696,12 +697,11 @@ def _pipeline(
 ) -> Any:
     """Open a run, with settings for what comes after training laid over its own."""
     from hbr.core.config import merge, nested, parse_set, read_yaml, resolve_config
-    from hbr.core.progress import say
     from hbr.experiments.pipeline import Pipeline, open_run
 
     path = run or _latest(runs)
     if run is None:
-        say(f"run: {path}")
+        logger.info(f"run: {path}")
     _, own = open_run(path)
     flags = {key: value for key, value in named.items() if value is not None}
     layers = [read_yaml(file) for file in files or []] + [parse_set(sets or []), flags]
@@ -747,7 +747,6 @@ def _carry(
 ) -> None:
     """Pack what a study reads, or unpack it."""
     from hbr.core.config import parse_set
-    from hbr.core.progress import say
     from hbr.experiments.prepared import pack, unpack
 
     if from_bundle:
@@ -756,37 +755,35 @@ def _carry(
         put = unpack(from_bundle, output_dir)
         for place in put:
             print(output_dir / place)
-        say(f"{len(put)} put there; a sweep of its study needs no network now")
+        logger.info(f"{len(put)} put there; a sweep of its study needs no network now")
         return
     if not bundle or not study:
         raise UserError("--bundle FILE.tar packs what --study FILE.yaml reads: say both")
     files = pack(bundle, study, output_dir, parse_set(settings or []))
-    say(f"{files:,} files; unpack them with `hbr prepare --from-bundle {bundle.name}`")
+    logger.info(f"{files:,} files; unpack them with `hbr prepare --from-bundle {bundle.name}`")
     print(bundle)
 
 
 def _report_training(run: Any, built: bool, as_json: bool) -> None:
-    from hbr.core.progress import say
 
     entry = run.entries()["train"]
     if as_json:
         print(json.dumps({"run": str(run.path), "built": built, **entry}))
         return
     if not built:
-        say("up to date; --force trains again")
+        logger.info("up to date; --force trains again")
     elif entry["steps"]:
         loss = entry["validation_loss"]
         best = f", validation loss {loss:.4f} at step {entry['best_step']:,}" if loss else ""
-        say(f"trained on {entry['pairs']:,} pairs in {entry['seconds']:.0f} s{best}")
-    say("next: hbr evaluate")
+        logger.info(f"trained on {entry['pairs']:,} pairs in {entry['seconds']:.0f} s{best}")
+    logger.info("next: hbr evaluate")
     print(run.path)
 
 
 def _tell_state(built: bool, path: Path) -> None:
-    from hbr.core.progress import say
 
     if not built:
-        say("up to date; --force does it again")
+        logger.info("up to date; --force does it again")
     print(path)
 
 
@@ -815,7 +812,6 @@ def _show_perturbed(results: list[dict[str, Any]]) -> None:
 def _show_study(study: Any, every: list[Any], folder: Path) -> None:
     """Show a study's report, and keep it in all its forms, drawn anew where it has changed."""
     from hbr.compare.reports import Options, assemble
-    from hbr.core.progress import say
     from hbr.core.store import write_atomic
     from hbr.experiments import sweep as sweeping
     from hbr.report.formats import SUFFIX, draw, write
@@ -837,17 +833,16 @@ def _show_study(study: Any, every: list[Any], folder: Path) -> None:
             shown = text if form == "json" else write(report, form, drawn)
             write_atomic(folder / f"report.{suffix}", shown)
         draw(report, folder / "figures", drawn)
-    say(f"report: {page}, .md, .tex, .csv, .json; figures/")
+    logger.info(f"report: {page}, .md, .tex, .csv, .json; figures/")
 
 
 def _show_cost(stale: list[Any]) -> None:
     if not stale:
         return
-    from hbr.core.progress import say
     from hbr.experiments.cost import cost
     from hbr.report.cost import to_rich
 
-    say("measuring a few seconds of each encoder")
+    logger.info("measuring a few seconds of each encoder")
     _console().print(to_rich(cost(stale)))
 
 
@@ -882,19 +877,17 @@ def _check_bundle(path: Path) -> None:
 
 
 def _tell_missing(missing: list[str]) -> None:
-    from hbr.core.progress import detail, say
 
     if missing:
-        say(f"{len(missing)} results are missing (-v says which)")
+        logger.info(f"{len(missing)} results are missing (-v says which)")
     for line in missing:
-        detail(line)
+        logger.debug(line)
 
 
 def _tell_written(paths: list[Path]) -> None:
-    from hbr.core.progress import say
 
     for path in paths:
-        say(f"written: {path}")
+        logger.info(f"written: {path}")
 
 
 def _console() -> Any:

@@ -1,38 +1,19 @@
-"""The talk on stderr: short lines, and progress for long work. Results go to stdout elsewhere."""
+"""Progress of long work: a bar on a terminal, a line in the log now and then elsewhere."""
 
+import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import TextIO, TypeVar
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
-PLAIN_EVERY = 10.0  # seconds between progress lines where there is no terminal
-
-_quiet = False
-_verbose = False
-
-
-def set_volume(*, quiet: bool = False, verbose: bool = False) -> None:
-    """Choose how much is said for the rest of the process."""
-    global _quiet, _verbose
-    _quiet, _verbose = quiet, verbose
-
-
-def say(line: str) -> None:
-    """Write one line to stderr, unless the command was asked to be quiet."""
-    if not _quiet:
-        print(line, file=sys.stderr, flush=True)
-
-
-def detail(line: str) -> None:
-    """Write one line to stderr when the command was asked to be verbose."""
-    if _verbose:
-        say(line)
+LOG_INTERVAL = 10.0  # seconds between lines where there is no terminal
 
 
 class Progress:
-    """Shows how far some work is: a bar on a terminal, a plain line now and then elsewhere.
+    """Shows how far some work is.
 
     Use it as a context manager and call `advance(n, note)` as work is done.
     """
@@ -40,7 +21,7 @@ class Progress:
     def __init__(self, title: str, total: int, unit: str, done: int = 0) -> None:
         self.title, self.total, self.unit = title, total, unit
         self.done = self.before = done
-        self.started = self.spoken = time.monotonic()
+        self.started = self.reported = time.monotonic()
         self.bar = _bar(title, total, unit, done) if _wants_bar(sys.stderr) else None
 
     def __enter__(self) -> "Progress":
@@ -60,10 +41,10 @@ class Progress:
         if self.bar:
             task = self.bar.task_ids[0]
             self.bar.update(task, completed=self.done, rate=f"{rate:,.0f} {self.unit}/s", note=note)
-        elif now - self.spoken >= PLAIN_EVERY:
-            self.spoken = now
+        elif now - self.reported >= LOG_INTERVAL:
+            self.reported = now
             left = (self.total - self.done) / max(rate, 1e-9)
-            say(
+            logger.info(
                 f"{self.title}: {self.done:,} of {self.total:,} {self.unit}, "
                 f"{rate:,.0f}/s, {left:,.0f} s left {note}".rstrip()
             )
@@ -78,7 +59,7 @@ def track(items: Iterable[T], title: str, total: int, unit: str) -> Iterator[T]:
 
 
 def _wants_bar(stream: TextIO) -> bool:
-    return stream.isatty() and not _quiet
+    return stream.isatty() and logger.isEnabledFor(logging.WARNING)  # not under --quiet
 
 
 def _bar(title: str, total: int, unit: str, done: int):  # type: ignore[no-untyped-def]

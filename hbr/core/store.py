@@ -6,6 +6,7 @@ import functools
 import hashlib
 import io
 import json
+import logging
 import os
 import platform
 import resource
@@ -20,7 +21,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from hbr.core.errors import UserError
-from hbr.core.progress import detail, say
+
+logger = logging.getLogger(__name__)
 
 KEY, ENTRY = ".key.json", ".stage.json"
 SUMS = "SHA256SUMS"  # the last file of a tar that hbr writes
@@ -124,12 +126,12 @@ def lock(folder: Path, *, wait: bool) -> Iterator[None]:
                 raise UserError(
                     f"{folder} is in use by {owner}; wait for it, or stop it and run this again"
                 ) from None
-            detail(f"waiting for {owner} to finish with {folder}")
+            logger.debug(f"waiting for {owner} to finish with {folder}")
             fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         stale = file.read().strip()
         if stale:
-            say(f"{folder.name}: taking over from {stale}, which ended before it was done")
+            logger.info(f"{folder.name}: taking over from {stale}, which ended before it was done")
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import http.client
+import logging
 import os
 import time
 import urllib.error
@@ -13,8 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hbr.core.errors import UserError, first_line
-from hbr.core.progress import say, track
+from hbr.core.progress import track
 from hbr.data.archives import unpack
+
+logger = logging.getLogger(__name__)
 
 TIMEOUT = 30  # seconds without a byte
 PAUSES = (1, 4, 16)  # seconds before each further attempt
@@ -92,7 +95,7 @@ def _download(remote: Remote, partial: Path) -> None:
             pause = next(pauses, None) if _passing(error) else None
             if pause is None:
                 raise
-            say(f"{remote.url}: {first_line(error)}; trying again in {pause} s")
+            logger.info(f"{remote.url}: {first_line(error)}; trying again in {pause} s")
             time.sleep(pause)
             continue
         found = checksum(partial, kind)

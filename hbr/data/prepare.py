@@ -1,6 +1,7 @@
 """Prepare: upstream files to memory-mapped rows and tasks, texts to tokens, tiny encoders."""
 
 import json
+import logging
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 
 from hbr.core.errors import UserError
-from hbr.core.progress import say
 from hbr.core.registry import get, near
 from hbr.core.store import Store, fingerprint, lock
 from hbr.core.target import EvaluationTarget, folder_name, layout_of
@@ -30,6 +30,8 @@ from hbr.data.rows import (
 )
 from hbr.data.snapshot import fetch_snapshots
 from hbr.data.tasks import Task, draft_of, limited, open_task, write_task
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     pass
@@ -116,7 +118,7 @@ def _prepared_rows(
         known = " and ".join(str(store.entries()["rows"].get("source")) for store in found)
         raise UserError(f"{name} was prepared from several sources, {known}; delete one in {runs}")
     if missing:
-        say(f"{name}: its file is not here; as prepared from {_origin(found[0], 'rows')}")
+        logger.info(f"{name}: its file is not here; as prepared from {_origin(found[0], 'rows')}")
     return found[0], open_rows(found[0].path / "rows")
 
 
@@ -159,7 +161,7 @@ def task(
             raise UserError(f"{name} was prepared from several sources, {known}; say --source")
         if prepared and not force:
             (store,) = prepared.values()
-            say(f"{name}: as prepared from {store.entries()['task'].get('source')}")
+            logger.info(f"{name}: as prepared from {store.entries()['task'].get('source')}")
             return store, open_task(store.path / "task", store.completion("task"))
         if limit and (whole := ready_task(runs, name, passage, None)):
             store = _store(
@@ -202,7 +204,7 @@ def _prepared_task(
         raise UserError(f"--source {source}: there is no such file or folder")
     if len({store.completion("task") for store in found}) > 1:
         raise UserError(f"{source} is gone, and {name} was prepared from it as it was twice")
-    say(f"{name}: {source} is not here; as prepared from it before")
+    logger.info(f"{name}: {source} is not here; as prepared from it before")
     return found[0], open_task(found[0].path / "task", found[0].completion("task"))
 
 
@@ -305,7 +307,7 @@ def dictionary(store: Store, data: Rows) -> tuple[str, Dictionary]:
     if store.build("dictionary", make, settings=settings, inputs=inputs, wait=True):
         found = store.entries()["dictionary"]["words"]
         counts = ", ".join(f"{language} {count:,}" for language, count in found.items())
-        say(f"mined a dictionary from {data.name}: words {counts}")
+        logger.info(f"mined a dictionary from {data.name}: words {counts}")
     path = store.path / "dictionary" / "words.json"
     return store.completion("dictionary"), json.loads(path.read_text(encoding="utf-8"))
 
@@ -462,12 +464,14 @@ def _task_settings(name: str, passage: str, limit: int | None) -> dict[str, Any]
 def _tell(label: str, entry: dict[str, Any]) -> None:
     if "rows" in entry:
         languages = ", ".join(f"{lang} {n:,}" for lang, n in entry["rows_by_language"].items())
-        say(f"prepared {label}: {entry['rows']:,} rows, {entry['groups']:,} groups ({languages})")
+        logger.info(
+            f"prepared {label}: {entry['rows']:,} rows, {entry['groups']:,} groups ({languages})"
+        )
         return
     counts = ", ".join(f"{lang} {n:,}" for lang, n in entry["passages_by_language"].items())
-    say(
+    logger.info(
         f"prepared {label}: {entry['queries']:,} queries, {entry['passages']:,} passages in "
         f"{len(entry['languages'])} languages ({counts})"
     )
     for note, count in entry["notes"].items():
-        say(f"  {count:,} {note}")
+        logger.info(f"  {count:,} {note}")

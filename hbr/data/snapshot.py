@@ -1,14 +1,16 @@
 """Downloads from the Hugging Face hub: it tells names and checksums, `fetch` brings the files."""
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from hbr.core.errors import UserError, first_line
-from hbr.core.progress import say
 from hbr.core.registry import near
 from hbr.data.fetch import Remote, fetch
+
+logger = logging.getLogger(__name__)
 
 REFUSED = {
     401: "accept its terms at {0}, if it has any, and log in with `hf auth login`",
@@ -74,7 +76,7 @@ def _listed(name: str, repo: str, patterns: list[str]) -> tuple[str, dict[str, R
         checksum = f"sha256:{lfs.sha256}" if lfs else f"git:{blob}"
         files[file] = Remote(url, checksum, token=get_token() or "")
     size = sum(known[file].size or 0 for file in found) / 1e9
-    say(f"{repo} at {str(about.sha)[:12]}: {len(found)} files, {size:,.1f} GB")
+    logger.info(f"{repo} at {str(about.sha)[:12]}: {len(found)} files, {size:,.1f} GB")
     return str(about.sha), files
 
 

@@ -4,6 +4,7 @@ Stages fill folders and know nothing of one another; here their settings and inp
 """
 
 import json
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hbr.core import distributed
 from hbr.core.config import read_yaml, resolve_config
 from hbr.core.errors import UserError, first_line
-from hbr.core.progress import say
 from hbr.core.registry import get, names, near
 from hbr.core.settings import MINING, RANKING, Config, short_name
 from hbr.core.store import Store, fingerprint, write_atomic
@@ -25,6 +25,8 @@ from hbr.data.tasks import Task
 from hbr.evaluation.perturb import perturbed_queries, write_perturbed
 from hbr.models.files import encoder_folder, encoder_id
 from hbr.training.schedule import BatchSchedule
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     import torch
@@ -335,7 +337,7 @@ class Pipeline:
             inputs["clean"] = self.run.completion(f"evaluate/{folder_name(clean)}")
         before = self.run.entries().get(stage)
         if before and before["inputs"]["task"] != inputs["task"] and not self.dry:
-            say(f"the results on {dataset} from other files are replaced")
+            logger.info(f"the results on {dataset} from other files are replaced")
         lacking = trec and not (folder / "run.trec.gz").exists()
         if self._build(stage, make, settings, inputs, force=lacking):
             self.write_card()

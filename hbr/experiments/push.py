@@ -1,8 +1,11 @@
 """Push: a trained encoder and its card to the Hugging Face hub."""
 
+import logging
+
 from hbr.core.errors import UserError, first_line
-from hbr.core.progress import say
 from hbr.core.store import Store
+
+logger = logging.getLogger(__name__)
 
 REFUSED = {
     401: "the hub refuses the token: log in again with `hf auth login`, or set another HF_TOKEN",
@@ -23,7 +26,7 @@ def push(run: Store, repo: str, *, private: bool = False, revision: str | None =
     _check(run, repo)
     folder, api = run.path / "model", HfApi()
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    say(f"uploading {size / 1e6:,.1f} MB to {repo}")
+    logger.info(f"uploading {size / 1e6:,.1f} MB to {repo}")
     try:
         api.create_repo(repo, private=private or None, exist_ok=True)
         if private and not api.model_info(repo).private:

@@ -1,6 +1,7 @@
 """Sweep: a study's grid becomes runs; what is up to date is skipped, what fails stops no other."""
 
 import itertools
+import logging
 import multiprocessing
 import os
 import sys
@@ -22,7 +23,7 @@ from hbr.compare.references import reference
 from hbr.compare.reports import Material
 from hbr.core.config import full_path, read_yaml, resolve_config
 from hbr.core.errors import UserError
-from hbr.core.progress import Progress, say
+from hbr.core.progress import Progress
 from hbr.core.registry import known, near
 from hbr.core.settings import UNTRAINED, Config, Section, known_measure
 from hbr.core.store import Store
@@ -30,6 +31,8 @@ from hbr.core.target import known_dataset
 from hbr.data import prepare
 from hbr.data.perturb import expand
 from hbr.experiments.pipeline import Pipeline, complete, slug
+
+logger = logging.getLogger(__name__)
 
 
 def _perturbations(value: Any) -> Any:
@@ -245,7 +248,7 @@ def sweep(stale: list[Cell], logs: Path, jobs: int) -> dict[str, str]:
             if error:
                 failed[name] = error
             state = f"FAILED: {error}" if error else f"done in {seconds:.0f} s"
-            say(f"[{number}/{len(stale)}] {name}: {state}")
+            logger.info(f"[{number}/{len(stale)}] {name}: {state}")
             progress.advance()
     return failed
 

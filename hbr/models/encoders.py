@@ -5,6 +5,7 @@ tokenizer at the top, `modules.json` naming pooling, dense layer and normalisati
 """
 
 import json
+import logging
 import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,10 +17,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hbr.core.errors import UserError, first_line
-from hbr.core.progress import say
 from hbr.core.settings import Train
 from hbr.models import unpadded as packing
 from hbr.models.dropout import quicken
+
+logger = logging.getLogger(__name__)
 
 LIBRARY = "sentence_transformers.models"
 DENSE_TANH = "torch.nn.modules.activation.Tanh"
@@ -94,7 +96,7 @@ class Encoder(nn.Module):
         """Return whether texts are encoded without padding where that is asked for."""
         if asked and not self.packs:
             kind = type(self.backbone).__name__
-            say(f"{kind}: texts are padded; only {' and '.join(packing.MODELS)} do without")
+            logger.info(f"{kind}: texts are padded; only {' and '.join(packing.MODELS)} do without")
         return asked and self.packs
 
     def forward(self, ids: Tensor, mask: Tensor, shift: Tensor | None = None) -> Tensor:
@@ -149,7 +151,7 @@ def tell_precision(device: torch.device, precision: str) -> None:
         x86 = platform.machine().lower() in ("x86_64", "amd64")
         has = not x86 or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     if not has:
-        say("bf16: this processor has no instructions for it; fp32 may be quicker")
+        logger.info("bf16: this processor has no instructions for it; fp32 may be quicker")
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -1,12 +1,14 @@
 """Where an encoder's files are: a preset's, made on the spot or from the hub, or a folder's."""
 
 import functools
+import logging
 from pathlib import Path
 
 from hbr.core.errors import UserError
-from hbr.core.progress import say
 from hbr.core.registry import get, names, unknown
 from hbr.core.store import Store, file_digest, fingerprint
+
+logger = logging.getLogger(__name__)
 
 TINY_VERSION = 1  # raise it when the tiny encoders change
 
@@ -40,7 +42,7 @@ def encoder_folder(runs: Path, name: str, revision: str | None, *, download: boo
 
     store = Store(runs / "encoders" / f"{name}-{fingerprint([name, TINY_VERSION], 6)}")
     if store.build("model", make, settings={"encoder": name, "version": TINY_VERSION}, wait=True):
-        say(f"made {name}: tiny, synthetic, for the embedded data")
+        logger.info(f"made {name}: tiny, synthetic, for the embedded data")
     return store.path / "model"
 
 

@@ -6,6 +6,7 @@ run that was killed and started again ends in the same bytes as one that was not
 """
 
 import json
+import logging
 import math
 import os
 import time
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 
 from hbr.core import distributed, registry
 from hbr.core.errors import UserError
-from hbr.core.progress import Progress, say
+from hbr.core.progress import Progress
 from hbr.core.settings import Config
 from hbr.core.settings import Train as TrainConfig
 from hbr.core.store import replace_synced, tree_digest
@@ -34,6 +35,8 @@ from hbr.training.allocator import keep_freed
 from hbr.training.losses import symmetric
 from hbr.training.objectives.recipes import Head, Parts, Piece, Step, Vectors, translated
 from hbr.training.schedule import Batch, BatchSchedule, same_group, schedule_hash
+
+logger = logging.getLogger(__name__)
 
 HASHED = 1000  # batches whose hash the manifest keeps
 NOISE = 1  # tells the seeds of texts from those of dropout
@@ -458,7 +461,7 @@ class Trainer:
             name, _, field = key.partition("|")
             self.optimizer.state[parameters[name]][field] = value.to(self.device)
         if self.writes:
-            say(f"goes on from step {self.counters.step:,}")
+            logger.info(f"goes on from step {self.counters.step:,}")
 
     def _parameters(self) -> dict[str, torch.nn.Parameter]:
         """All that is trained, by name."""

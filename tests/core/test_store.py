@@ -402,12 +402,13 @@ def test_what_is_up_to_date_needs_no_lock(store, holder):
     assert build(store, "A") is False
 
 
-def test_a_second_process_may_wait(store, holder, capsys):
+def test_a_second_process_may_wait(store, holder, caplog):
+    caplog.set_level("INFO", "hbr")
     process = holder()
     threading.Timer(0.2, process.stdin.close).start()
     assert build(store, "A", wait=True)
     assert check_whole(store) == "A"
-    assert capsys.readouterr().err == ""  # the first one ended well: nothing to take over
+    assert caplog.text == ""  # the first one ended well: nothing to take over
 
 
 def test_a_process_that_waited_takes_what_the_other_has_made(store, holder):
@@ -416,15 +417,17 @@ def test_a_process_that_waited_takes_what_the_other_has_made(store, holder):
     assert build(store, "A", wait=True) is False
 
 
-def test_the_lock_of_a_dead_process_is_taken_over_with_a_word(store, holder, capsys):
+def test_the_lock_of_a_dead_process_is_taken_over_with_a_word(store, holder, caplog):
+    caplog.set_level("INFO", "hbr")
     process = holder()
     process.kill()
     process.wait()
     assert build(store, "A")
-    said = capsys.readouterr().err
+    said = caplog.text
+    caplog.clear()
     assert f"taking over from process {process.pid} on " in said
     with lock(store.path, wait=False):
-        assert capsys.readouterr().err == ""  # said once
+        assert caplog.text == ""  # said once
 
 
 def test_the_manifest_is_plain_json(store):

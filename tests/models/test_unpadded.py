@@ -188,14 +188,16 @@ def test_attention_dropout_reaches_packed_texts_and_can_be_set() -> None:
     assert encoder.backbone.config.attention_probs_dropout_prob == 0.5  # what is saved
 
 
-def test_other_models_are_padded_and_say_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_models_are_padded_and_say_so(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "hbr")
     shape = {"vocab_size": 60, "dim": 32, "n_layers": 1, "n_heads": 4, "hidden_dim": 64}
     encoder = Encoder(DistilBertModel(DistilBertConfig(**shape)), Padding(0), Pooling("mean"))
     encoder.eval()
     assert encoder.unpadded(True) is False
-    assert "DistilBertModel: texts are padded" in capsys.readouterr().err
+    assert "DistilBertModel: texts are padded" in caplog.text
+    caplog.clear()
     assert encoder.unpadded(False) is False
-    assert capsys.readouterr().err == ""
+    assert caplog.text == ""
     assert torch.equal(encoder.encode(texts()), encoder(*encoder.batch(texts())))
     own = type("BertModel", (BertModel,), {"__module__": "mine"})
     assert not unpadded.enable(own(BertConfig(**SHAPE)))
