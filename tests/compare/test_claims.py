@@ -190,13 +190,13 @@ def test_one_name_and_a_list_of_names_are_read_alike():
 
 def test_a_claim_knows_which_settings_it_names():
     said = claim(
-        greater={"sampler": "hybrid", "lr": 1},
+        greater={"sampler": "hybrid", "learning_rate": 1},
         than=["monolingual", {"encoder": "x"}],
         within=["train.max_steps"],
         where={"mask": "none"},
     )
-    assert said.keys == {"sampler", "lr", "encoder", "train.max_steps", "mask"}
-    assert claim(trend="up", over="lr").keys == {"lr"}
+    assert said.keys == {"sampler", "learning_rate", "encoder", "train.max_steps", "mask"}
+    assert claim(trend="up", over="learning_rate").keys == {"learning_rate"}
 
 
 def test_a_claim_has_a_sentence_its_own_or_one_of_its_form():
@@ -210,7 +210,7 @@ def test_a_claim_has_a_sentence_its_own_or_one_of_its_form():
 def test_a_selector_names_the_cells_that_have_all_of_its_values():
     some = cell("hybrid", alpha=0.2, **{"train.learning_rate": 1e-3})
     assert matches(some, {})
-    assert matches(some, {"sampler": "hybrid", "lr": 1e-3, "train.learning_rate": 1e-3})
+    assert matches(some, {"sampler": "hybrid", "learning_rate": 1e-3, "train.learning_rate": 1e-3})
     assert matches(some, {"alpha": [0.2, 0.5]})
     assert not matches(some, {"alpha": [0.5, 0.8]})
     assert not matches(some, {"sampler": "hybrid", "alpha": 0.5})
@@ -303,7 +303,7 @@ def test_a_side_that_names_encoders_alone_is_compared_within_each_sampler():
     assert against(compared(said, cells)) == {(0, 2), (1, 3)}
 
 
-@pytest.mark.parametrize("key", ["train.learning_rate", "lr"])
+@pytest.mark.parametrize("key", ["train.learning_rate", "learning_rate"])
 def test_a_side_may_name_a_setting_that_varies_by_its_full_name_or_its_last_word(key):
     cells = [cell("hybrid", **{"train.learning_rate": lr}) for lr in (1e-3, 1e-4)]
     said = claim(greater={"sampler": "hybrid", key: 1e-3}, than={"sampler": "hybrid", key: 1e-4})
@@ -495,7 +495,7 @@ def test_the_trend_over_alpha_runs_from_cross_lingual_over_hybrid_to_monolingual
     assert set(found.effect) == {1, 2, 3}
 
 
-@pytest.mark.parametrize("over", ["train.max_steps", "steps"])
+@pytest.mark.parametrize("over", ["train.max_steps", "max_steps"])
 def test_a_trend_may_run_over_another_setting_by_its_full_name_or_its_last_word(over):
     cells = [cell("hybrid", **{"train.max_steps": n}) for n in (10, 20, 40)]
     found = compared(claim(trend="up", over=over), cells, varied=("encoder", "train.max_steps"))
@@ -515,7 +515,7 @@ def test_a_trend_over_another_setting_is_judged_within_each_sampler():
 
 def test_a_trend_needs_three_values():
     assert "fewer than three values of alpha" in missing(compared(claim(trend="up"), CELLS[:3]))[0]
-    assert missing(compared(claim(trend="up", over="steps"))) == ["no cell has a number for steps"]
+    assert missing(compared(claim(trend="up", over="max_steps"))) == ["no cell has a number for max_steps"]
 
 
 def test_a_trend_with_a_cell_that_was_not_run_cannot_be_judged():

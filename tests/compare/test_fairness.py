@@ -24,7 +24,7 @@ def test_what_most_runs_have_comes_first():
 
 
 def test_what_is_varied_on_purpose_is_fair():
-    runs = [run("a", train__steps=10, lr=1), run("b", train__steps=20, lr=2)]
+    runs = [run("a", train__max_steps=10, lr=1), run("b", train__max_steps=20, lr=2)]
     assert differences(runs, {"train.max_steps"}) == ["runs differ in lr: 1 (a), 2 (b)"]
 
 
@@ -55,5 +55,5 @@ def test_what_goes_with_an_encoder_may_differ_between_encoders_and_not_within_on
 
 
 def test_other_facts_may_not_differ_between_encoders_either():
-    runs = [run("a", "labse", encoder__query_length=64), run("b", encoder__query_length=32)]
+    runs = [run("a", "labse", encoder__query_max_seq_length=64), run("b", encoder__query_max_seq_length=32)]
     assert differences(runs, ()) == ["runs differ in encoder.query_max_seq_length: 64 (a), 32 (b)"]

@@ -239,7 +239,7 @@ def test_how_often_a_run_was_logged_tells_no_cells_apart(runs: Path) -> None:
 
 
 def test_cells_that_differ_in_their_learning_rate_alone_can_be_told_apart(runs: Path) -> None:
-    rates = ({"lr": 1e-3}, {"lr": 1e-4})
+    rates = ({"learning_rate": 1e-3}, {"lr": 1e-4})
     made = compare(evidence(*(finished(runs, "hybrid", values(), settings=r) for r in rates)))
     assert len({row.label for row in made.rows}) == len(made.rows) == 2
 
@@ -479,7 +479,7 @@ def test_a_baseline_is_the_one_that_agrees_in_what_else_is_varied(runs: Path) ->
     levels |= {(1e-4, "monolingual"): 0.6, (1e-4, "hybrid"): 0.6}
     found = evidence(
         *(
-            finished(runs, sampler, values(level, own=own, noise=0.02), settings={"lr": lr})
+            finished(runs, sampler, values(level, own=own, noise=0.02), settings={"learning_rate": lr})
             for own, ((lr, sampler), level) in enumerate(levels.items())
         )
     )
@@ -663,13 +663,13 @@ def test_runs_that_differ_in_sampler_encoder_and_seed_alone_are_fair(runs: Path)
 
 def test_what_a_study_varies_on_purpose_is_fair(runs: Path) -> None:
     found = [
-        result(finished(runs, "hybrid", values(), settings={"lr": lr, "alpha": alpha}))
+        result(finished(runs, "hybrid", values(), settings={"learning_rate": lr, "alpha": alpha}))
         for lr in (1e-3, 1e-4)
         for alpha in (0.2, 0.8)
     ]
     material = Material("", found, varied={"train.learning_rate", "sampler.alpha"})
     assert assemble(material, Options(chance=QUICK, strict=True)).tables
-    with pytest.raises(UserError, match=r"runs differ in train\.lr: 0\.001"):
+    with pytest.raises(UserError, match=r"runs differ in train\.learning_rate: 0\.001"):
         assemble(Material("", found), Options(chance=QUICK, strict=True))
 
 
@@ -1022,15 +1022,15 @@ def test_a_flat_trend_stays_within_its_margin(runs: Path) -> None:
 def test_a_trend_needs_three_points(runs: Path) -> None:
     verdict = judged(by_alpha(runs, 0.3, 0.5), trend="up")
     assert (verdict.status, "fewer than three values of alpha" in verdict.note) == ("open", True)
-    assert judged(by_alpha(runs / "b", 0.3, 0.5), trend="up", over="lr").status == "open"
+    assert judged(by_alpha(runs / "b", 0.3, 0.5), trend="up", over="learning_rate").status == "open"
 
 
-@pytest.mark.parametrize("name", ["train.max_steps", "steps"])
+@pytest.mark.parametrize("name", ["train.max_steps", "max_steps"])
 def test_a_setting_may_be_called_by_its_last_word(runs: Path, name: str) -> None:
     levels = {100: 0.3, 200: 0.4, 300: 0.5}
     found = evidence(
         *(
-            finished(runs, "hybrid", values(level, own=steps), settings={"steps": steps})
+            finished(runs, "hybrid", values(level, own=steps), settings={"max_steps": steps})
             for steps, level in levels.items()
         )
     )
