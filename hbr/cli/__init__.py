@@ -797,7 +797,7 @@ def _perturbations(specs: list[str]) -> list[str]:
     from hbr.data.perturb import expand
 
     try:
-        return expand(specs)
+        return [str(spec) for spec in expand(specs)]
     except ValueError as error:
         raise UserError(f"--perturb: {error}") from error
 

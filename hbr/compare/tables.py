@@ -23,7 +23,7 @@ from hbr.compare.model import Series
 from hbr.compare.table import Cell, Row, Table, name
 from hbr.core import languages, statistics
 from hbr.core.target import EvaluationTarget
-from hbr.data.perturb import ATTACKS
+from hbr.data.perturb import perturbation
 from hbr.evaluation.diagnose import summary
 
 PAPER = (  # the columns of arXiv 2408.10536
@@ -141,7 +141,7 @@ def _changed(perturbed: Sequence[Evidence]) -> str:
     told = []
     for own in perturbed:
         about = own.results[0].metrics["perturbation"]
-        if about["name"] not in ATTACKS:
+        if not perturbation(about["name"]).needs_encoder:
             told.append(
                 f"{EvaluationTarget.parse(own.dataset).perturbation} {about['changed']:.0%}"
             )

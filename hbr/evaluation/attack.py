@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hbr.core.progress import Progress
 from hbr.core.settings import Config
-from hbr.data.perturb import ATTACKS
+from hbr.data.perturb import PerturbationSpec
 from hbr.data.tasks import Task
 from hbr.models.encoders import Encoder, budgeted, load
 from hbr.retrieval.exact import first_of, pairs_of
@@ -30,7 +30,7 @@ def attack(
     config: Config,
     task: Task,
     vectors: tuple[Any, Any],
-    spec: tuple[str, float],
+    spec: PerturbationSpec,
     device: torch.device,
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Return the vectors of attacked queries, (queries, width), and what was done.
@@ -40,11 +40,10 @@ def attack(
     the relevant ones is as high as the steps find: one along the gradient (FGM, arXiv 1605.07725)
     or several, projected (PGD, arXiv 1706.06083). `vectors` are those of the clean task.
     """
-    name, strength = spec
-    steps = ATTACKS[name].steps
+    steps = spec.entry.attack_steps
     encoder = load(model, normalize=config.encoder.normalize).to(device)
     encoder.requires_grad_(False)
-    radius = strength * float(encoder.words.norm(dim=1).mean())
+    radius = spec.strength * float(encoder.words.norm(dim=1).mean())
     prefix, length = config.encoder.query_prompt, config.encoder.query_max_seq_length
     texts = [prefix + text for text in task.queries["text"].to_pylist()]
     tokens = encoder.tokenize(texts, length)
@@ -65,10 +64,10 @@ def attack(
     about = {
         "radius": radius,
         "steps": steps,
-        "changed": float(strength > 0),
+        "changed": float(spec.strength > 0),
         "passages": len(corpus),
     }
-    return found, {"name": name, "strength": strength, **about}
+    return found, {"name": spec.name, "strength": spec.strength, **about}
 
 
 def _worst(

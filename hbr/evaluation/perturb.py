@@ -8,31 +8,30 @@ from typing import Any
 import numpy as np
 
 from hbr.core.errors import UserError
-from hbr.data.perturb import Dictionary, changed_share, parse, perturb
+from hbr.data.perturb import Dictionary, PerturbationSpec, changed_share, perturb
 from hbr.data.tasks import Task
 
 
 def perturbed_queries(
-    task: Task, spec: str, seed: int, dictionary: Dictionary | None
+    task: Task, spec: PerturbationSpec, seed: int, dictionary: Dictionary | None
 ) -> tuple[list[str], dict[str, Any]]:
     """Return the queries of a task perturbed, and what share of them is not as it was."""
-    name, strength = parse(spec)
     if dictionary is not None and not any(map(dictionary.get, task.languages)):
         raise UserError(
-            f"{name}: the dictionary of the training rows has no words in the languages of "
+            f"{spec.name}: the dictionary of the training rows has no words in the languages of "
             f"{task.name}; train on parallel rows in them"
         )
     clean = task.queries["text"].to_pylist()
     languages = [task.languages[code] for code in task.query_language]
-    texts = perturb(clean, languages, name, strength, seed, dictionary)
+    texts = perturb(clean, languages, spec, seed, dictionary)
     shares = {}
     for code in np.unique(task.query_language):
         own = np.flatnonzero(task.query_language == code)
         before, after = ([side[i] for i in own] for side in (clean, texts))
         shares[task.languages[code]] = changed_share(before, after)
     return texts, {
-        "name": name,
-        "strength": strength,
+        "name": spec.name,
+        "strength": spec.strength,
         "seed": seed,
         "changed": changed_share(clean, texts),
         "changed_by_language": shares,

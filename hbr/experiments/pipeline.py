@@ -19,7 +19,7 @@ from hbr.core.settings import MINING, RANKING, Config, short_name
 from hbr.core.store import Store, fingerprint, write_atomic
 from hbr.core.target import EvaluationTarget, folder_name
 from hbr.data import prepare
-from hbr.data.perturb import ATTACKS, Dictionary, needs_dictionary, parse
+from hbr.data.perturb import Dictionary, PerturbationSpec
 from hbr.data.rows import Rows
 from hbr.data.tasks import Task
 from hbr.evaluation.perturb import perturbed_queries, write_perturbed
@@ -194,22 +194,22 @@ class Pipeline:
         self._need("train")
         target = EvaluationTarget.parse(dataset)
         clean, spec = target.dataset, target.perturbation
-        change = parse(spec) if spec else ("", 0.0)
-        attacked = change[0] in ATTACKS
+        change = PerturbationSpec.parse(spec) if spec else None
+        attacked = change is not None and change.entry.needs_encoder
         if attacked:
             self.encode(clean, source)
-        dictionary = self._dictionary(change[0]) if spec else None
+        dictionary = self._dictionary(change) if change else None
 
         def make(folder: Path) -> Mapping[str, Any]:
             from hbr.evaluation.encode import encode
 
             given = folder, self.run.path / "model", self.config, task, self.torch_device()
-            if not spec:
+            if change is None:
                 return encode(*given)
             if attacked:
                 return self._attack(folder, task, clean, change) if self.is_main else {}
             words = dictionary[1] if dictionary else None
-            texts, told = perturbed_queries(task, spec, self.config.evaluate.seed, words)
+            texts, told = perturbed_queries(task, change, self.config.evaluate.seed, words)
             if self.is_main:
                 write_perturbed(folder, task, texts)
             return {**encode(*given, texts), "perturbation": told}
@@ -538,7 +538,7 @@ class Pipeline:
         return load_vectors(asked, "queries"), load_vectors(told, "passages")
 
     def _attack(
-        self, folder: Path, task: Task, clean: str, change: tuple[str, float]
+        self, folder: Path, task: Task, clean: str, change: PerturbationSpec
     ) -> Mapping[str, Any]:
         from hbr.evaluation.attack import attack
         from hbr.evaluation.encode import write_queries
@@ -556,9 +556,9 @@ class Pipeline:
             about, self.run.path / "evaluate" / EvaluationTarget.parse(dataset).clean.folder
         )
 
-    def _dictionary(self, perturbation: str) -> tuple[str, Dictionary] | None:
+    def _dictionary(self, perturbation: PerturbationSpec) -> tuple[str, Dictionary] | None:
         """Return the dictionary of the training rows, where a perturbation wants one."""
-        if not needs_dictionary(perturbation):
+        if not perturbation.entry.needs_dictionary:
             return None
         data = self.config.data
         store, rows = prepare.rows(

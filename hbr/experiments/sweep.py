@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 def _perturbations(value: Any) -> Any:
-    return tuple(expand([value] if isinstance(value, str) else value or ()))
+    return tuple(map(str, expand([value] if isinstance(value, str) else value or ())))
 
 
 class Evaluation(Section):

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import regex
 
+from hbr.data.perturb import Perturbation
 from hbr.data.perturb.texts import LETTER, RUN, TOKEN, pick, touch
 
 # Letters that look alike, any for any other; in confusables.txt a group goes to one letter.
@@ -31,7 +32,7 @@ _FOREIGN = regex.compile(r"(?!\p{Latin})\p{L}")
 _ALEFS = str.maketrans({"ا": "a", "أ": "a", "إ": "i", "آ": "a", "ٱ": "a"})
 
 
-def diacritics(text: str, language: str, rng: random.Random, strength: float = 1.0) -> str:  # noqa: ARG001
+def diacritics(text: str, language: str, rng: random.Random, strength: float) -> str:  # noqa: ARG001
     """Leave out the marks that people leave out.
 
     Those are all marks of Latin (đ is d, ü is u, ß is ss), Greek and Hebrew letters, the dots of
@@ -41,7 +42,7 @@ def diacritics(text: str, language: str, rng: random.Random, strength: float = 1
     return touch(RUN, text, rng, strength, lambda word, _: _bare(word) or word)
 
 
-def confusables(text: str, language: str, rng: random.Random, strength: float = 0.1) -> str:  # noqa: ARG001
+def confusables(text: str, language: str, rng: random.Random, strength: float) -> str:  # noqa: ARG001
     """Replace letters by look-alikes of another script, in Arabic of another language.
 
     The strength is the share of the letters; most have none outside Latin, Cyrillic and Greek.
@@ -50,21 +51,21 @@ def confusables(text: str, language: str, rng: random.Random, strength: float = 
     return touch(LETTER, text, rng, strength, lambda one, u: pick(_ALIKE.get(one, (one,)), u))
 
 
-def nfd(text: str, language: str, rng: random.Random, strength: float = 1.0) -> str:  # noqa: ARG001
+def nfd(text: str, language: str, rng: random.Random, strength: float) -> str:  # noqa: ARG001
     """Take what stands between spaces apart: letters and marks, Hangul into jamo (NFD)."""
     return touch(TOKEN, text, rng, strength, lambda one, _: unicodedata.normalize("NFD", one))
 
 
-def nfkc(text: str, language: str, rng: random.Random, strength: float = 1.0) -> str:  # noqa: ARG001
+def nfkc(text: str, language: str, rng: random.Random, strength: float) -> str:  # noqa: ARG001
     """Put what stands between spaces together, plain for wide, small, ligated forms (NFKC)."""
     return touch(TOKEN, text, rng, strength, lambda one, _: unicodedata.normalize("NFKC", one))
 
 
-def transliterate(text: str, language: str, rng: random.Random, strength: float = 1.0) -> str:
+def transliterate(text: str, language: str, rng: random.Random, strength: float) -> str:
     """Write words of other scripts in Latin letters, without apostrophes, as one types them.
 
     A run of Chinese or Thai is one word. Japanese words with kanji stay: they would be read as
-    Chinese; in Hindi and its kin, the vowel that is not written is not told either.
+    Chinese. In Hindi and its kin, a vowel that is not written stays unwritten.
     """
     return touch(RUN, text, rng, strength, lambda word, _: _latin(word, language))
 
@@ -83,7 +84,16 @@ def _latin(word: str, language: str) -> str:
 
     if not _FOREIGN.search(word) or (language == "ja" and regex.search(r"\p{Han}", word)):
         return word
-    told = anyascii(word.translate(_ALEFS))
+    latin = anyascii(word.translate(_ALEFS))
     if word.lower() == word.upper():  # a script without case: it capitalises syllables
-        told = told.lower()
-    return regex.sub("['`]", "", told) or word
+        latin = latin.lower()
+    return regex.sub("['`]", "", latin) or word
+
+
+DIACRITICS = Perturbation("diacritics", "leaves out marks; a share of words", diacritics)
+CONFUSABLES = Perturbation(
+    "confusables", "look-alikes of another script; a share of letters", confusables, 0.1
+)
+NFD = Perturbation("normalization-nfd", "letters apart from their marks (NFD)", nfd)
+NFKC = Perturbation("normalization-nfkc", "plain forms of wide, small, ligated ones (NFKC)", nfkc)
+TRANSLITERATE = Perturbation("transliterate", "Latin letters; a share of words", transliterate)

@@ -1,50 +1,29 @@
-"""Typos: the strength is the share of letters that one happens to.
+"""Typos: the strength is the share of letters with a typo.
 
 A letter is a whole grapheme cluster. Only letters are touched, none leaves its word, and a word
-keeps one at least. Swapped and dropped letters need no keyboard; the others do, and change nothing
-where the language's is not known. Source: Belinkov and Bisk, Synthetic and Natural Noise Both
-Break Neural Machine Translation, arXiv 1711.02173; there words are drawn, and
-their ends stay.
+keeps one at least. Swapped and dropped letters need no keyboard. The others do, and change nothing
+in a language whose keyboard is not known. Source: Belinkov and Bisk, Synthetic and Natural Noise
+Both Break Neural Machine Translation, arXiv 1711.02173; there words are drawn, and their first and
+last letters stay.
 """
 
 import random
 from collections.abc import Sequence
+from functools import partial
 
+from hbr.data.perturb import Perturbation
 from hbr.data.perturb.keyboards import beside, keyboard, replacements
 from hbr.data.perturb.texts import LETTER, LETTERS, pick
 
 SHARE = 0.05  # some two letters of an English question
-
-
-def swap(text: str, language: str, rng: random.Random, strength: float = SHARE) -> str:
-    """Swap letters with the next one of their word; a swapped pair is not swapped again."""
-    return _typos(text, language, rng, strength, ("swap",))
-
-
-def drop(text: str, language: str, rng: random.Random, strength: float = SHARE) -> str:
-    """Leave letters out."""
-    return _typos(text, language, rng, strength, ("drop",))
-
-
-def insert(text: str, language: str, rng: random.Random, strength: float = SHARE) -> str:
-    """Put a letter after one: the same again, or that of a neighbouring key."""
-    return _typos(text, language, rng, strength, ("insert",))
-
-
-def neighbour(text: str, language: str, rng: random.Random, strength: float = SHARE) -> str:
-    """Replace letters by those of neighbouring keys; in Korean, one jamo of a syllable."""
-    return _typos(text, language, rng, strength, ("neighbour",))
-
-
-def mixed(text: str, language: str, rng: random.Random, strength: float = SHARE) -> str:
-    """Make the four kinds of typos, equally often; without a keyboard, the first two."""
-    four = ("swap", "drop", "insert", "neighbour")
-    return _typos(text, language, rng, strength, four if keyboard(language) else four[:2])
+KINDS = ("swap", "drop", "insert", "neighbour")
 
 
 def _typos(
-    text: str, language: str, rng: random.Random, strength: float, kinds: Sequence[str]
+    text: str, language: str, rng: random.Random, strength: float, *, kinds: Sequence[str] = ()
 ) -> str:
+    kinds = kinds or (KINDS if keyboard(language) else KINDS[:2])
+
     def touched(word: str) -> str:
         letters = LETTER.findall(word)
         draws = [(rng.random(), rng.random(), rng.random()) for _ in letters]
@@ -56,13 +35,13 @@ def _typos(
             if hit >= strength:
                 typed.append(rest[0])
                 continue
-            made = pick(kinds, kind)
-            if made == "swap":
+            typo = pick(kinds, kind)
+            if typo == "swap":
                 typed += rest[::-1]
                 place += len(rest) - 1
-            elif made == "drop":
+            elif typo == "drop":
                 typed += rest[:1] if not typed and len(rest) == 1 else []
-            elif made == "insert":
+            elif typo == "insert":
                 more = beside(rest[0], language)
                 typed += [rest[0], pick(more, u)] if more else rest[:1]
             else:
@@ -71,3 +50,27 @@ def _typos(
         return "".join(typed)
 
     return LETTERS.sub(lambda match: touched(match[0]), text)
+
+
+TYPO = Perturbation(
+    "typo", "all four kinds of typos, equally often; without a keyboard, two", _typos, SHARE
+)
+SWAP = Perturbation(
+    "typo-swap",
+    "swaps letters with the next one of their word; a swapped pair is not swapped again",
+    partial(_typos, kinds=("swap",)),
+    SHARE,
+)
+DROP = Perturbation("typo-drop", "leaves letters out", partial(_typos, kinds=("drop",)), SHARE)
+INSERT = Perturbation(
+    "typo-insert",
+    "puts a letter after one: the same again, or that of a neighbouring key",
+    partial(_typos, kinds=("insert",)),
+    SHARE,
+)
+KEYBOARD = Perturbation(
+    "typo-keyboard",
+    "replaces letters by those of neighbouring keys; in Korean, one jamo of a syllable",
+    partial(_typos, kinds=("neighbour",)),
+    SHARE,
+)

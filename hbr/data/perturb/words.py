@@ -4,26 +4,26 @@ The strength is the share of words that are touched. Only words between spaces a
 """
 
 import random
-from collections.abc import Mapping, Sequence
 
 import regex
 
+from hbr.data.perturb import Dictionary, Perturbation
 from hbr.data.perturb.texts import WORD, lower, pick, touch, upper
 
 _SPACES = regex.compile(r"\s++(?!\p{M})")
 
 
-def lowered(text: str, language: str, rng: random.Random, strength: float = 1.0) -> str:
+def lowered(text: str, language: str, rng: random.Random, strength: float) -> str:
     """Write words in lower case; scripts without case stay."""
     return touch(WORD, text, rng, strength, lambda word, _: lower(word, language))
 
 
-def capitals(text: str, language: str, rng: random.Random, strength: float = 1.0) -> str:
+def capitals(text: str, language: str, rng: random.Random, strength: float) -> str:
     """Write words in capitals; scripts without case stay, and so does Georgian."""
     return touch(WORD, text, rng, strength, lambda word, _: upper(word, language))
 
 
-def order(text: str, language: str, rng: random.Random, strength: float = 0.2) -> str:  # noqa: ARG001
+def order(text: str, language: str, rng: random.Random, strength: float) -> str:  # noqa: ARG001
     """Swap words with the next one, which is not swapped again; none crosses punctuation.
 
     The strength is the chance that a word begins such a swap.
@@ -45,7 +45,7 @@ def order(text: str, language: str, rng: random.Random, strength: float = 0.2) -
     return "".join([*pieces, text[end:]])
 
 
-def drop(text: str, language: str, rng: random.Random, strength: float = 0.1) -> str:  # noqa: ARG001
+def drop(text: str, language: str, rng: random.Random, strength: float) -> str:  # noqa: ARG001
     """Leave words out, and the space behind or else before them; one stays at least."""
     words = list(WORD.finditer(text))
     draws = [rng.random() for _ in words]
@@ -62,12 +62,7 @@ def drop(text: str, language: str, rng: random.Random, strength: float = 0.1) ->
 
 
 def switch(
-    text: str,
-    language: str,
-    rng: random.Random,
-    strength: float = 0.3,
-    *,
-    dictionary: Mapping[str, Mapping[str, Sequence[str]]],
+    text: str, language: str, rng: random.Random, strength: float, dictionary: Dictionary
 ) -> str:
     """Replace words that the dictionary has by one of their translations.
 
@@ -85,3 +80,16 @@ def switch(
         return other[:1].upper() + other[1:] if word[:1].isupper() else other
 
     return touch(WORD, text, rng, strength, switched)
+
+
+LOWER = Perturbation("case-lower", "words in lower case; a share of words", lowered)
+UPPER = Perturbation("case-upper", "words in capitals; a share of words", capitals)
+ORDER = Perturbation("word-order", "words swapped with the next; a share of words", order, 0.2)
+DROP = Perturbation("word-drop", "words left out; a share of words", drop, 0.1)
+CODE_SWITCH = Perturbation(
+    "code-switch",
+    "translations of words, as parallel training data have them; a share of words",
+    switch,
+    0.3,
+    needs_dictionary=True,
+)

@@ -10,11 +10,18 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hbr.core.errors import UserError
-from hbr.core.registry import NAMES
-from hbr.data.perturb import changed_share, default_strength, parse, perturb
+from hbr.core.registry import names
+from hbr.data.perturb import (
+    Perturbation,
+    PerturbationSpec,
+    changed_share,
+    expand,
+    perturb,
+    perturbation,
+)
 
 FAST = settings(max_examples=60, deadline=None, derandomize=True)
-NAMED = tuple(NAMES["perturbation"])
+NAMED = tuple(n for n in names("perturbation") if not perturbation(n).needs_encoder)
 LETTERS = {
     "en": "etaoinshrETAOI",
     "de": "enisraäöüßENIÄ",
@@ -53,7 +60,7 @@ def queries(draw: st.DrawFn) -> tuple[str, str]:
 
 
 def one(text: str, language: str, name: str, strength: float = 0.5, seed: int = 0) -> str:
-    return perturb([text], [language], name, strength, seed, DICTIONARY)[0]
+    return perturb([text], [language], PerturbationSpec(name, strength), seed, DICTIONARY)[0]
 
 
 def lone_marks(text: str) -> int:
@@ -83,8 +90,9 @@ def test_what_every_perturbation_keeps_to(name, query, strength, seed):
 @FAST
 def test_a_text_is_perturbed_whatever_the_others_are(name, drawn):
     languages, texts = zip(*drawn, strict=True)
-    together = perturb(texts, languages, name, 0.5, 3, DICTIONARY)
-    reverse = perturb(texts[::-1], languages[::-1], name, 0.5, 3, DICTIONARY)
+    spec = PerturbationSpec(name, 0.5)
+    together = perturb(texts, languages, spec, 3, DICTIONARY)
+    reverse = perturb(texts[::-1], languages[::-1], spec, 3, DICTIONARY)
     alone = [one(text, language, name, seed=3) for language, text in drawn]
     assert together == reverse[::-1] == alone
 
@@ -169,46 +177,47 @@ def test_spellings_of_a_language_and_of_a_name_are_one():
 
 def test_languages_and_texts_must_be_as_many():
     with pytest.raises(ValueError, match="zip"):
-        perturb(["a", "b"], ["en"], "typo", 0.5, 0)
+        perturb(["a", "b"], ["en"], PerturbationSpec("typo", 0.5), 0)
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])
 def test_a_strength_is_a_share(strength):
     with pytest.raises(ValueError, match="not between 0 and 1"):
-        perturb(["a"], ["en"], "typo", strength, 0)
+        perturb(["a"], ["en"], PerturbationSpec("typo", strength), 0)
 
 
 def test_code_switch_needs_a_dictionary():
     with pytest.raises(UserError, match="code-switch needs a dictionary"):
-        perturb(["a"], ["en"], "code-switch", 0.5, 0)
+        perturb(["a"], ["en"], PerturbationSpec("code-switch", 0.5), 0)
 
 
-def shout(text: str, language: str, rng: object, strength: float = 0.7) -> str:
-    """A perturbation of one's own."""
+def shouted(text: str, language: str, rng: object, strength: float) -> str:
     return f"{text}! {language} {strength}"
 
 
-OWN = f"{__name__}:shout"
+SHOUT = Perturbation("shout", "adds what it knows", shouted, strength=0.7)
+OWN = f"{__name__}:SHOUT"
 
 
 def test_ones_own_perturbation_has_a_name():
-    assert parse(OWN) == (OWN, 0.7)
-    assert parse(f"{OWN}:0.2") == (OWN, 0.2)
-    assert perturb(["hm"], ["en"], OWN, 0.2, 0) == ["hm! en 0.2"]
+    assert PerturbationSpec.parse(OWN) == PerturbationSpec(OWN, 0.7)
+    spec = PerturbationSpec.parse(f"{OWN}:0.2")
+    assert spec == PerturbationSpec(OWN, 0.2)
+    assert perturb(["hm"], ["en"], spec, 0) == ["hm! en 0.2"]
 
 
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
         ("typo:0.1", ("typo", 0.1)),
-        ("typo", ("typo", default_strength("typo"))),
+        ("typo", ("typo", perturbation("typo").strength)),
         ("word_drop:1", ("word-drop", 1.0)),
         ("diacritics", ("diacritics", 1.0)),
         ("typo:0", ("typo", 0.0)),
     ],
 )
 def test_names_and_strengths_are_read(spec, expected):
-    assert parse(spec) == expected
+    assert PerturbationSpec.parse(spec) == PerturbationSpec(*expected)
 
 
 @pytest.mark.parametrize(
@@ -225,12 +234,29 @@ def test_names_and_strengths_are_read(spec, expected):
 )
 def test_wrong_names_and_strengths_are_told(spec, told):
     with pytest.raises(ValueError, match=told):
-        parse(spec)
+        PerturbationSpec.parse(spec)
 
 
-@pytest.mark.parametrize("name", NAMED)
+def test_several_strengths_are_several_perturbations_and_none_is_doubled():
+    specs = expand(["typo:0.05, 0.1", "word_drop", "typo:0.1"])
+    assert list(map(str, specs)) == ["typo:0.05", "typo:0.1", "word-drop:0.1"]
+    assert [PerturbationSpec.parse(str(spec)) for spec in specs] == specs
+
+
+def test_an_attack_needs_an_encoder_and_changes_no_text():
+    with pytest.raises(UserError, match="attack-fgm needs an encoder"):
+        perturb(["a"], ["en"], PerturbationSpec.parse("attack-fgm"), 0)
+
+
+def test_what_is_no_perturbation_is_refused():
+    with pytest.raises(UserError, match="shouted is no hbr"):
+        PerturbationSpec.parse(f"{__name__}:shouted")
+
+
+@pytest.mark.parametrize("name", names("perturbation"))
 def test_every_perturbation_has_a_default_strength(name):
-    assert 0 < default_strength(name) <= 1
+    assert 0 < perturbation(name).strength <= 1
+    assert perturbation(name).description
 
 
 @pytest.mark.parametrize(

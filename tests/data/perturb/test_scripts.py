@@ -4,12 +4,12 @@ import unicodedata
 
 import pytest
 
-from hbr.data.perturb import perturb
+from hbr.data.perturb import PerturbationSpec, perturb
 from hbr.data.perturb.scripts import LOOK_ALIKES
 
 
 def one(text: str, code: str, name: str, seed: int = 0) -> str:
-    return perturb([text], [code], name, 1.0, seed)[0]
+    return perturb([text], [code], PerturbationSpec(name, 1.0), seed)[0]
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,14 @@ import pytest
 import regex
 
 from hbr.core.languages import language
-from hbr.data.perturb import perturb
+from hbr.data.perturb import PerturbationSpec, perturb
 from hbr.data.perturb.keyboards import _layouts, beside, keyboard, replacements
 
 
 def all_of(text: str, code: str, name: str, strength: float = 1.0, seeds: int = 40) -> set[str]:
-    return {perturb([text], [code], name, strength, seed)[0] for seed in range(seeds)}
+    return {
+        perturb([text], [code], PerturbationSpec(name, strength), seed)[0] for seed in range(seeds)
+    }
 
 
 def test_letters_are_swapped_within_words_in_pairs():
@@ -118,7 +120,10 @@ def test_the_mixture_makes_all_four_kinds():
 
 def test_about_the_share_of_letters_is_touched():
     text = "n" * 200
-    after = [perturb([text], ["en"], "typo-keyboard", 0.1, seed)[0] for seed in range(40)]
+    after = [
+        perturb([text], ["en"], PerturbationSpec("typo-keyboard", 0.1), seed)[0]
+        for seed in range(40)
+    ]
     assert 0.08 < sum(one != "n" for told in after for one in told) / 8000 < 0.12
 
 

@@ -2,13 +2,13 @@
 
 import pytest
 
-from hbr.data.perturb import perturb
+from hbr.data.perturb import PerturbationSpec, perturb
 
 
 def one(
     text: str, code: str, name: str, strength: float = 1.0, seed: int = 0, dictionary=None
 ) -> str:
-    return perturb([text], [code], name, strength, seed, dictionary)[0]
+    return perturb([text], [code], PerturbationSpec(name, strength), seed, dictionary)[0]
 
 
 @pytest.mark.parametrize(
