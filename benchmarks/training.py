@@ -82,7 +82,7 @@ def peer(asked: argparse.Namespace, folder: str) -> list[float]:
 
 def ours(asked: argparse.Namespace, folder: str) -> list[float]:
     """Train with the command; give the seconds of each step."""
-    from hbr.cli import app
+    from hbr.cli.app import app
 
     found = side.pairs(asked.texts, asked.kind, asked.pairs)
     data, runs = Path(folder) / "pairs.jsonl", Path(folder) / "runs"

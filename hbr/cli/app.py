@@ -1,0 +1,104 @@
+"""The application: its commands, what all of them share, and what becomes of errors."""
+
+import importlib
+import os
+import shlex
+import sys
+from typing import Annotated
+
+import typer
+
+from hbr import __version__
+from hbr.core import distributed
+from hbr.core.errors import UserError
+
+COMMANDS = ("prepare", "train", "encode", "index", "evaluate", "compare", "sweep", "plan", "push")
+
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda token: token.replace("_", "-"),
+    },
+    help="Train and compare multilingual retrievers under different batch sampling strategies.",
+    epilog="Start with [bold]hbr train --sampler hybrid[/bold], then [bold]hbr evaluate[/bold].",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"hbr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Results only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    from hbr.core import log
+
+    other_rank = os.environ.get("RANK", "0") != "0"
+    log.configure(quiet=quiet or other_rank, verbose=verbose)
+    _calm_libraries()
+
+
+def _examples(lines: tuple[str, ...]) -> str:
+    return "[dim]Examples:[/dim]\n\n" + "\n\n".join(f"  [bold]{line}[/bold]" for line in lines)
+
+
+for name in COMMANDS:
+    module = importlib.import_module(f"hbr.cli.{name}")
+    app.command(epilog=_examples(module.EXAMPLES))(getattr(module, name))
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line and exit code 2."""
+    debug = "--debug" in sys.argv
+    if debug:  # accepted anywhere on the line
+        sys.argv = [sys.argv[0], "--debug", *(a for a in sys.argv[1:] if a != "--debug")]
+    try:
+        app(prog_name="hbr")
+    except UserError as error:
+        if debug:
+            raise
+        print(f"hbr: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except SystemExit as done:
+        if not done.code:
+            distributed.stop()
+        if done.code == 130:  # which Typer makes of an interrupt
+            forced = ", without --force," if "--force" in sys.argv else ""
+            print(f"hbr: interrupted; the same command{forced} goes on from here", file=sys.stderr)
+        raise
+    except Exception as error:
+        if debug:
+            raise
+        print(f"hbr: {_reason(error)}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _reason(error: Exception) -> str:
+    if "No space left on device" in str(error) and not isinstance(error, OSError):
+        return "no space left on device; nothing that was finished is lost"  # safetensors' words
+    if isinstance(error, OSError) and error.strerror:
+        place = f" ({error.filename})" if error.filename else ""
+        return f"{error.strerror.lower()}{place}; nothing that was finished is lost"
+    command = shlex.join(["hbr", *sys.argv[1:]])
+    return f"{type(error).__name__}: {error} (a bug? `{command} --debug` shows where)"
+
+
+def _calm_libraries() -> None:
+    """Keep libraries' own bars and warnings off the screen, unless their variables are set."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

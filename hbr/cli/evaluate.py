@@ -1,0 +1,114 @@
+"""`hbr evaluate`."""
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from hbr.cli.options import (
+    DEFAULT_RUNS,
+    Dataset,
+    Device,
+    Files,
+    Force,
+    Json,
+    RunDir,
+    Runs,
+    Sets,
+    Source,
+    perturbations,
+)
+from hbr.cli.runs import open_pipeline
+from hbr.cli.screen import console
+from hbr.core.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+EXAMPLES = (
+    "hbr evaluate",
+    "hbr evaluate --dataset xquad-r --source DIR",
+    "hbr evaluate --dataset xquad-r --run runs/RUN --trec --by-language",
+    "hbr evaluate --perturb typo:0.05,0.1,0.2 --perturb diacritics",
+    "hbr evaluate --diagnose",
+)
+
+
+def evaluate(
+    dataset: Dataset = "embedded",
+    source: Source = None,
+    run: RunDir = None,
+    index_kind: Annotated[
+        str | None,
+        typer.Option("--index", metavar="KIND", help="Search a faiss index, not exactly."),
+    ] = None,
+    trec: Annotated[
+        bool, typer.Option("--trec", help="Also write run.trec.gz and qrels.trec.")
+    ] = False,
+    by_language: Annotated[
+        bool, typer.Option("--by-language", help="Show every query language.")
+    ] = False,
+    perturb: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:STRENGTH,…]",
+            help="Also with perturbed queries: typo, diacritics, word-drop:0.1,0.3, …; repeatable.",
+        ),
+    ] = None,
+    diagnose: Annotated[
+        bool, typer.Option("--diagnose", help="Also say what the vectors tell of languages.")
+    ] = False,
+    config: Files = None,
+    settings: Sets = None,
+    output_dir: Runs = DEFAULT_RUNS,
+    device: Device = "auto",
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Evaluate a run in the mono, cross and multi settings, from exact ranks."""
+    from hbr.evaluation.diagnose import FILE
+    from hbr.report.diagnostics import to_rich
+
+    named = {"index.kind": index_kind}
+    pipeline = open_pipeline(run, output_dir, device, config, settings, named, force and "evaluate")
+    specs = perturbations(perturb or [])
+    if index_kind and not any("index." in item for item in settings or ()):
+        pipeline.use_built_index(dataset)
+    if specs and (trec or index_kind):
+        raise UserError("--perturb measures by exact search; leave out --trec and --index")
+    folder = pipeline.evaluate(dataset, source, trec=trec, indexed=index_kind is not None)
+    folders = [pipeline.evaluate(f"{dataset}~{spec}", source) for spec in specs]
+    told = pipeline.diagnose(dataset, source) if diagnose else None
+    if not pipeline.is_main:
+        return
+    perturbed = [json.loads((other / "metrics.json").read_text()) for other in folders]
+    metrics = json.loads((folder / "metrics.json").read_text())
+    diagnosed = json.loads((told / FILE).read_text()) if told else None
+    if as_json:
+        more: dict[str, Any] = {"perturbed": perturbed} if perturbed else {}
+        more |= {"diagnostics": diagnosed} if diagnosed else {}
+        print(json.dumps({**metrics, **more}))
+        return
+    _show_metrics(metrics, by_language)
+    if perturbed:
+        _show_perturbed(perturbed)
+    if diagnosed:
+        console().print(to_rich(diagnosed, dataset))
+
+    logger.info(f"results: {folder}")
+    logger.info(f"next:    hbr compare {pipeline.run.path} OTHER_RUN --dataset {dataset}")
+
+
+def _show_metrics(metrics: Mapping[str, Any], by_language: bool) -> None:
+    from hbr.report.metrics import to_rich
+
+    console().print(to_rich(metrics, by_language))
+
+
+def _show_perturbed(results: list[dict[str, Any]]) -> None:
+    from hbr.report.robustness import to_rich
+
+    known = next(iter(results[0]["drops"].values()))
+    console().print(to_rich(results, "map" if "map" in known else next(iter(known))))

@@ -1,0 +1,35 @@
+"""`hbr push`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hbr.cli.options import DEFAULT_RUNS, Runs
+from hbr.cli.runs import open_pipeline
+
+EXAMPLES = (
+    "hbr push --repo ORG/NAME --private",
+    "hbr push runs/RUN --repo ORG/NAME",
+)
+
+
+def push(
+    repo: Annotated[str, typer.Option(metavar="ORG/NAME", help="The hub's repository.")],
+    run: Annotated[
+        Path | None, typer.Argument(help="The run; without it, the last hbr train.")
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Make the repository private.")
+    ] = False,
+    revision: Annotated[
+        str | None, typer.Option(help="A branch; without it, the main one.")
+    ] = None,
+    output_dir: Runs = DEFAULT_RUNS,
+) -> None:
+    """Upload a run's encoder and its card to the Hugging Face hub."""
+    from hbr.experiments.push import push as upload
+
+    pipeline = open_pipeline(run, output_dir, "cpu", None, None, {}, False)
+    pipeline.write_card()
+    print(upload(pipeline.run, repo, private=private, revision=revision))

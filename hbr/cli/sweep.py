@@ -1,0 +1,104 @@
+"""`hbr sweep`."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hbr.cli.options import DEFAULT_RUNS, Device, Runs, Sets
+from hbr.cli.screen import console, show_missing, show_report
+
+logger = logging.getLogger(__name__)
+
+
+EXAMPLES = (
+    "hbr sweep experiments/embedded.yaml --jobs 2",
+    "hbr sweep experiments/embedded.yaml --dry-run",
+)
+
+
+def sweep(
+    study: Annotated[Path, typer.Argument(help="The study file.")] = Path(
+        "experiments/embedded.yaml"
+    ),
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 1,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the cells, and what those to do will cost.")
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            metavar="N",
+            help="A trial in a folder of its own: N steps, N rows and questions a language.",
+        ),
+    ] = None,
+    settings: Sets = None,
+    output_dir: Runs = DEFAULT_RUNS,
+    device: Device = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Train and evaluate all again.")] = False,
+) -> None:
+    """Do every run of a study, evaluate and compare them."""
+    from hbr.core.config import parse_set
+    from hbr.experiments import sweep as sweeping
+    from hbr.experiments.pipeline import slug
+
+    plan = sweeping.read_study(study)
+    overrides = parse_set(settings or [])
+    if limit:
+        plan, output_dir = sweeping.trial(plan, limit, output_dir)
+    forced = frozenset({"train", "encode", "evaluate"} if force else ())
+    every = sweeping.cells(plan, output_dir, overrides, device, forced)
+    stale = [cell for cell in every if not sweeping.is_current(cell)]
+    logger.info(f"{plan.name}: {len(every)} cells, {len(every) - len(stale)} up to date")
+    if dry_run:
+        for cell in every:
+            print(f"{'to do     ' if cell in stale else 'up to date'}  {slug(cell.config)}")
+        _show_cost(stale)
+        return
+    logs = output_dir / "studies" / plan.name / "logs"
+    failed = sweeping.sweep(stale, logs, jobs) if stale else {}
+    _show_study(plan, every, output_dir / "studies" / plan.name)
+    if failed:
+        for name, error in failed.items():
+            print(f"failed: {name}: {error} (log: {logs / name}.log)", file=sys.stderr)
+        raise typer.Exit(3)
+
+
+def _show_study(study: Any, every: list[Any], folder: Path) -> None:
+    """Show a study's report, and keep it in all its forms, drawn anew where it has changed."""
+    from hbr.compare.reports import Options, assemble
+    from hbr.core.store import write_atomic
+    from hbr.experiments import sweep as sweeping
+    from hbr.report.formats import SUFFIX, draw, write
+
+    material, missing = sweeping.material(study, every)
+    show_missing(missing)
+    if not material.results:
+        return
+    report = assemble(material, Options())
+    show_report(report, "table", None)
+    page, numbers = folder / "report.html", folder / "report.json"
+    text = write(report, "json")
+    if not page.exists() or not numbers.exists() or numbers.read_text() != text:
+        from hbr.report.figures import figures
+
+        folder.mkdir(parents=True, exist_ok=True)
+        drawn = list(figures(report))
+        for form, suffix in SUFFIX.items():
+            shown = text if form == "json" else write(report, form, drawn)
+            write_atomic(folder / f"report.{suffix}", shown)
+        draw(report, folder / "figures", drawn)
+    logger.info(f"report: {page}, .md, .tex, .csv, .json; figures/")
+
+
+def _show_cost(stale: list[Any]) -> None:
+    if not stale:
+        return
+    from hbr.experiments.cost import cost
+    from hbr.report.cost import to_rich
+
+    logger.info("measuring a few seconds of each encoder")
+    console().print(to_rich(cost(stale)))
