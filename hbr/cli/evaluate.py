@@ -68,7 +68,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Evaluate a run in the mono, cross and multi settings, from exact ranks."""
-    from hbr.evaluation.diagnose import FILE
+    from hbr.evaluation.diagnostics import FILE
     from hbr.report.diagnostics import to_rich
 
     named = {"index.kind": index_kind}

@@ -19,7 +19,7 @@ from hbr.core.errors import UserError
 from hbr.core.settings import Config, short_name
 from hbr.core.store import Store
 from hbr.core.target import EvaluationTarget, folder_name
-from hbr.evaluation.diagnose import FILE
+from hbr.evaluation.diagnostics import FILE
 
 KEYS = ("setting", "concept", "query_language", "passage_language")
 Among = Mapping[str, str]  # a group of languages: {"resource": "low"}

@@ -24,7 +24,7 @@ from hbr.compare.table import Cell, Row, Table, name
 from hbr.core import languages, statistics
 from hbr.core.target import EvaluationTarget
 from hbr.data.perturb import perturbation
-from hbr.evaluation.diagnose import summary
+from hbr.evaluation.diagnostics import summary
 
 PAPER = (  # the columns of arXiv 2408.10536
     ("mono", "map"),

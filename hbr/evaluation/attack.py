@@ -79,7 +79,7 @@ def _worst(
     radius: float,
     steps: int,
 ) -> Tensor:
-    """Return the worst shift that some steps of ascent find, text by text: (texts, tokens, width)."""
+    """Return the worst shift that the steps of ascent meet, (texts, tokens, width)."""
     ids, mask = batch
     shift = torch.zeros(*ids.shape, encoder.words.shape[1], device=ids.device)
     size = radius * min(1.0, 2.5 / steps)

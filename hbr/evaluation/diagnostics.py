@@ -1,13 +1,15 @@
-"""Everything that the vectors of a task tell about an encoder, beside how well it retrieves."""
+"""What the vectors of a task say about an encoder, beside how well it retrieves."""
 
+import json
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from hbr.evaluation.alignment import (
-    Hubs,
+from hbr.data.tasks import Task
+from hbr.evaluation.geometry import (
     cka,
     cosines,
     distances,
@@ -22,245 +24,249 @@ from hbr.evaluation.probe import language_probe
 from hbr.retrieval.exact import pairs_of
 from hbr.retrieval.streamed import Stack
 
+FILE = "diagnostics.json"
 VECTORS = 20_000  # of a side at most: above, a sample is drawn
 PROBED = 15_000  # vectors of whole families that a probe sees at most
-CONCEPTS = 2_000  # likewise, where languages are compared two by two
+CONCEPTS = 2_000  # at most, where languages are compared two by two
 PAIRS = 8_192  # of a query and a passage, read at a time
 LEAST = 4  # concepts that two languages share, for CKA to be defined
 K, ALPHA, T = 10, 2, 2
-Vectors = np.ndarray | Stack
+TRANSLATIONS = ("concepts", "cka", "cka_plain", "cosine", "other_cosine", "gap")
+Vectors = np.ndarray | Stack  # (texts, width)
 
 
-def diagnose(
-    queries: Vectors,
-    passages: Vectors,
-    *,
-    query_language: np.ndarray,
-    passage_language: np.ndarray,
-    concept: np.ndarray,
-    indptr: np.ndarray,
-    relevant: np.ndarray,
-    languages: Sequence[str],
-    pool: bool = True,
-    seed: int = 0,
-) -> dict[str, Any]:
+class Side(NamedTuple):
+    """The queries or the passages of a task: their vectors, and what each text stands for."""
+
+    vectors: Vectors
+    language: np.ndarray  # (texts,)
+    family: np.ndarray  # (texts,) the family of the text's concept, or -1
+    text: np.ndarray  # (concepts, languages) the one text of a concept in a language, or -1
+
+
+class Sample(NamedTuple):
+    """Vectors in float32, and the language of each."""
+
+    vectors: np.ndarray
+    language: np.ndarray
+
+
+def write_diagnostics(folder: Path, task: Task, vectors: tuple[Vectors, Vectors]) -> None:
+    """Write the diagnostics of a task's vectors as `diagnostics.json`."""
+    (folder / FILE).write_text(json.dumps(diagnose(task, vectors), indent=1, allow_nan=False))
+
+
+def summary(diagnostics: Mapping[str, Any]) -> dict[tuple[str, str], float | None]:
+    """Return the figures that a table has room for: of passages, where both sides have one."""
+    queries, passages = diagnostics["queries"], diagnostics["passages"]
+    hubs = diagnostics["hubness"]["pool"] or {}
+    translations = (passages["translations"] or {"mean": {}})["mean"]
+    return {
+        ("mono", "alignment"): diagnostics["alignment"]["mono"],
+        ("cross", "alignment"): diagnostics["alignment"]["cross"],
+        ("passages", "uniformity"): passages["uniformity"]["all"],
+        ("passages", "isoscore"): passages["isotropy"]["isoscore"],
+        ("pool", "hubness"): hubs.get("skewness"),
+        ("pool", "never found"): hubs.get("never"),
+        ("passages", "cka"): translations.get("cka"),
+        ("passages", "cosine gap"): translations.get("gap"),
+        ("passages", "language share"): passages["language_share"],
+        ("queries", "probe"): (queries["language_probe"] or {}).get("normalised"),
+        ("passages", "probe"): (passages["language_probe"] or {}).get("normalised"),
+    }
+
+
+def diagnose(task: Task, vectors: tuple[Vectors, Vectors], seed: int = 0) -> dict[str, Any]:
     """Return all diagnostics of the vectors of a task, as plain values for JSON.
 
-    Vectors (queries, width) and (passages, width); the other arrays are those of a
-    `hbr.data.tasks.Task`. `pool` says whether all languages are searched at once. What cannot be
-    told is None: measures of translations where no concept has them, and whatever the measures
-    give as NaN. Sizes are told: `vectors` is what there is, `sampled` what was looked at, by
-    `seed`, and of a probe, `of` and `vectors`. A probe's `concepts` are families of concepts,
-    which share passages. Memory is that of the samples, in float32, and of some copies of one in
-    float64.
+    `vectors` are those of the queries and of the passages, (texts, width). A figure that is not
+    defined is None: a comparison of translations where no concept has them, and every NaN.
+    `vectors` counts the texts, `sampled` those of the sample, which depends on the seed; of a
+    probe, these are `of` and `vectors`. A probe's `concepts` are families of concepts, which share
+    passages. Memory is that of the samples, in float32, and of some copies of one in float64.
     """
     rng = np.random.default_rng(seed)
-    concepts = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-    family = _families(concepts, relevant, len(indptr) - 1, len(passage_language))
-    asked = _table(concept, np.arange(len(concept)), query_language, len(indptr) - 1, languages)
-    told = _table(concepts, relevant, passage_language, len(indptr) - 1, languages)
-    of_passage = np.full(len(passage_language), -1)
-    of_passage[relevant] = family[concepts]
-    found: dict[str, Any] = {"seed": seed, "languages": list(languages)}
+    figures: dict[str, Any] = {"seed": seed, "languages": list(task.languages)}
     samples = []
-    for side, vectors, language, table, group in (
-        ("queries", queries, query_language, asked, family[concept]),
-        ("passages", passages, passage_language, told, of_passage),
-    ):
-        places = _sample(np.arange(len(language)), VECTORS, rng)
-        some, codes = _rows(vectors, places), language[places]
-        samples.append((some, codes))
-        found[side] = {
-            "vectors": len(language),
+    for name, side in _sides(task, vectors).items():
+        places = _drawn(np.arange(len(side.language)), VECTORS, rng)
+        sample = Sample(_rows(side.vectors, places), side.language[places])
+        samples.append(sample)
+        figures[name] = {
+            "vectors": len(side.language),
             "sampled": len(places),
-            "uniformity": {
-                "t": T,
-                "all": uniformity(some, T),
-                "by_language": {
-                    name: uniformity(some[codes == code], T) for code, name in enumerate(languages)
-                },
-            },
-            "isotropy": isotropy(some)._asdict(),
-            "language_share": _share(some, codes),
-            "translations": _translations(vectors, table, languages, rng),
-            "language_probe": _probe(vectors, language, group, languages, seed, rng),
+            **_spread(sample, task),
+            "translations": _translations(side, task, rng),
+            "language_probe": _probe(side, task, seed, rng),
         }
-    pairs = pairs_of(concept, indptr, relevant)
-    collapsed = not varies(unit(np.concatenate([some for some, _ in samples])))
-    found["alignment"] = _alignment(
-        queries, passages, pairs, (query_language, passage_language), languages, collapsed
-    )
-    found["hubness"] = _hubness(samples[0], samples[1], languages, pool)
-    return _plain(found)
+    collapsed = not varies(unit(np.concatenate([sample.vectors for sample in samples])))
+    figures["alignment"] = _alignment(task, vectors, collapsed)
+    figures["hubness"] = _hubness(task, *samples)
+    return _plain(figures)
 
 
-def _families(concepts: np.ndarray, relevant: np.ndarray, number: int, passages: int) -> np.ndarray:
-    """Return each concept its family, (concepts,): those that share a passage in some language.
+def _sides(task: Task, vectors: tuple[Vectors, Vectors]) -> dict[str, Side]:
+    concepts, texts = len(task.indptr) - 1, len(task.passage_language)
+    concept = np.repeat(np.arange(concepts), np.diff(task.indptr))  # of each relevant passage
+    family = _families(concept, task.relevant, concepts, texts)
+    of_passage = np.full(texts, -1)
+    of_passage[task.relevant] = family[concept]
+    queries = np.arange(len(task.concept))
+    text = _single_texts(task, task.concept, queries, task.query_language)
+    passage = _single_texts(task, concept, task.relevant, task.passage_language)
+    return {
+        "queries": Side(vectors[0], task.query_language, family[task.concept], text),
+        "passages": Side(vectors[1], task.passage_language, of_passage, passage),
+    }
+
+
+def _families(concept: np.ndarray, passage: np.ndarray, concepts: int, passages: int) -> np.ndarray:
+    """Return the family of each concept, (concepts,): concepts that share a passage are one.
 
     Passages are cut differently in different languages; a family is what no cut divides.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    links = coo_array(
-        (np.ones(len(concepts), np.int8), (concepts, number + relevant)),
-        shape=[number + passages] * 2,
-    )
-    return connected_components(links, directed=False)[1][:number]
+    links = np.ones(len(concept), np.int8), (concept, concepts + passage)
+    graph = coo_array(links, shape=[concepts + passages] * 2)
+    return connected_components(graph, directed=False)[1][:concepts]
 
 
-def _table(
-    concept: np.ndarray,
-    place: np.ndarray,
-    language: np.ndarray,
-    concepts: int,
-    languages: Sequence[str],
+def _single_texts(
+    task: Task, concept: np.ndarray, text: np.ndarray, language: np.ndarray
 ) -> np.ndarray:
-    """Return the one place of each concept in each language, (concepts, languages).
+    """Return the one text of each concept in each language, (concepts, languages).
 
-    -1 where there is none, or more than one: it is not known which translates which.
+    -1 where there is none, or several: it is not known which translates which.
     """
-    cell = concept * len(languages) + language[place]
-    counts = np.bincount(cell, minlength=concepts * len(languages))
-    table = np.full(concepts * len(languages), -1)
-    table[cell] = place
-    table[counts != 1] = -1
-    return table.reshape(concepts, len(languages))
+    shape = len(task.indptr) - 1, len(task.languages)
+    cell = concept * shape[1] + language[text]
+    table = np.full(math.prod(shape), -1)
+    table[cell] = text
+    table[np.bincount(cell, minlength=len(table)) != 1] = -1
+    return table.reshape(shape)
 
 
-def _matched(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the concepts' places in two languages, no place twice: that of the first concept."""
-    known = (a >= 0) & (b >= 0)
-    a, b = a[known], b[known]
-    for column in (0, 1):
-        first = np.sort(np.unique((a, b)[column], return_index=True)[1])
-        a, b = a[first], b[first]
-    return a, b
+def _spread(sample: Sample, task: Task) -> dict[str, Any]:
+    """Measure how a sample fills its space, and what of that is due to languages."""
+    vectors, language = sample
+    by_language = {
+        name: uniformity(vectors[language == code], T) for code, name in enumerate(task.languages)
+    }
+    several = len(np.unique(language)) > 1
+    return {
+        "uniformity": {"t": T, "all": uniformity(vectors, T), "by_language": by_language},
+        "isotropy": isotropy(vectors)._asdict(),
+        "language_share": language_share(vectors, language) if several else None,
+    }
 
 
-def _translations(
-    vectors: Vectors, table: np.ndarray, languages: Sequence[str], rng: np.random.Generator
-) -> dict[str, Any] | None:
+def _translations(side: Side, task: Task, rng: np.random.Generator) -> dict[str, Any] | None:
     """Compare languages two by two, by the vectors of the concepts they share.
 
     `gap` is the mean cosine between translations minus that between other texts of the two
     languages. A mean is None where one of its pairs has none.
     """
-    several = np.flatnonzero((table >= 0).sum(1) > 1)
-    table = table[_sample(several, CONCEPTS, rng)]
-    used, where = np.unique(table[table >= 0], return_inverse=True)
-    index = np.full(table.shape, -1)
-    index[table >= 0] = where
-    rows = _rows(vectors, used)
-    names = "concepts", "cka", "cka_plain", "cosine", "other_cosine", "gap"
-    found: dict[str, dict[str, dict[str, Any]]] = {
-        name: {language: {} for language in languages} for name in names
-    }
-    means: dict[str, list[float]] = {name: [] for name in names[1:]}
-    for a, first in enumerate(languages):
-        for b, second in enumerate(languages[:a]):
-            left, right = _matched(index[:, b], index[:, a])
-            if len(left) < LEAST:
-                continue
-            x, y = rows[left], rows[right]
-            same, other = cosines(x, y)
-            values = (len(left), cka(x, y), cka(x, y, debiased=False), same, other, same - other)
-            for name, value in zip(names, values, strict=True):
-                found[name][first][second] = found[name][second][first] = value
-                if name in means:
-                    means[name].append(value)
-    if not means["cka"]:
+    several = np.flatnonzero((side.text >= 0).sum(1) > 1)
+    table = side.text[_drawn(several, CONCEPTS, rng)]
+    texts, row = np.unique(table[table >= 0], return_inverse=True)
+    table[table >= 0] = row
+    vectors = _rows(side.vectors, texts)
+    pairs: dict[tuple[str, str], tuple[float, ...]] = {}
+    for a, first in enumerate(task.languages):
+        for b, second in enumerate(task.languages[:a]):
+            left, right = _matched(table[:, b], table[:, a])
+            if len(left) >= LEAST:
+                x, y = vectors[left], vectors[right]
+                same, other = cosines(x, y)
+                ckas = cka(x, y), cka(x, y, debiased=False)
+                pairs[first, second] = len(left), *ckas, same, other, same - other
+    if not pairs:
         return None
-    average = {name: float(np.mean(values)) for name, values in means.items()}
-    return {"sampled": len(table), "of": len(several), "mean": average, **found}
+    figures: dict[str, Any] = {"sampled": len(table), "of": len(several), "mean": {}}
+    for name, values in zip(TRANSLATIONS, zip(*pairs.values(), strict=True), strict=True):
+        if name != "concepts":
+            figures["mean"][name] = float(np.mean(values))
+        by_pair: dict[str, dict[str, float]] = {language: {} for language in task.languages}
+        for (first, second), value in zip(pairs, values, strict=True):
+            by_pair[first][second] = by_pair[second][first] = value
+        figures[name] = by_pair
+    return figures
 
 
-def _probe(
-    vectors: Vectors,
-    language: np.ndarray,
-    group: np.ndarray,
-    languages: Sequence[str],
-    seed: int,
-    rng: np.random.Generator,
-) -> dict[str, Any] | None:
-    """Probe the vectors of families that are there in several languages, as many as may be."""
-    there = np.flatnonzero(group >= 0)
-    cells = np.unique(group[there] * len(languages) + language[there])
-    several = np.bincount(cells // len(languages), minlength=int(group.max(initial=0)) + 1) > 1
-    places = there[several[group[there]]]
-    if len(np.unique(group[places])) < 2:
+def _matched(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the concepts' texts in two languages, no text twice: that of the first concept."""
+    pairs = np.stack([a, b])[:, (a >= 0) & (b >= 0)]
+    for side in (0, 1):
+        pairs = pairs[:, np.sort(np.unique(pairs[side], return_index=True)[1])]
+    return pairs[0], pairs[1]
+
+
+def _probe(side: Side, task: Task, seed: int, rng: np.random.Generator) -> dict[str, Any] | None:
+    """Probe the vectors of families with texts in several languages, `PROBED` at most."""
+    language, family = side.language, side.family
+    texts = np.flatnonzero(family >= 0)
+    cells = np.unique(family[texts] * len(task.languages) + language[texts])
+    languages = np.bincount(cells // len(task.languages), minlength=int(family.max(initial=0)) + 1)
+    texts = texts[languages[family[texts]] > 1]
+    if len(np.unique(family[texts])) < 2:
         return None
-    number = len(places)
-    sizes = np.bincount(group[places])
+    sizes = np.bincount(family[texts])
     order = rng.permutation(np.flatnonzero(sizes))
     kept = order[np.cumsum(sizes[order]) <= PROBED]
-    places = places[np.isin(group[places], kept)]
-    probe = language_probe(_rows(vectors, places), language[places], group[places], seed)
-    recall = {languages[code]: value for code, value in probe.recall.items()}
-    return {**probe._asdict(), "recall": recall, "of": number}
+    some = texts[np.isin(family[texts], kept)]
+    probe = language_probe(_rows(side.vectors, some), language[some], family[some], seed)
+    recall = {task.languages[code]: value for code, value in probe.recall.items()}
+    return {**probe._asdict(), "recall": recall, "of": len(texts)}
 
 
-def _alignment(
-    queries: Vectors,
-    passages: Vectors,
-    pairs: tuple[np.ndarray, np.ndarray],
-    language: tuple[np.ndarray, np.ndarray],
-    languages: Sequence[str],
-    collapsed: bool,
-) -> dict[str, Any]:
+def _alignment(task: Task, vectors: tuple[Vectors, Vectors], collapsed: bool) -> dict[str, Any]:
     """Average distances of queries to their passages: within languages, across, and by pair."""
-    found = np.full(len(pairs[0]), np.nan)
-    for at in range(0, 0 if collapsed else len(found), PAIRS):
+    query, passage = pairs_of(task.concept, task.indptr, task.relevant)
+    distance = np.full(len(query), np.nan)
+    for at in range(0, 0 if collapsed else len(query), PAIRS):
         some = slice(at, at + PAIRS)
-        x, y = _rows(queries, pairs[0][some]), _rows(passages, pairs[1][some])
-        found[some] = distances(x, y, ALPHA)
-    asked, answered = language[0][pairs[0]], language[1][pairs[1]]
-    by_pair = {
-        first: {
-            second: _mean(found[(asked == a) & (answered == b)])
-            for b, second in enumerate(languages)
-        }
-        for a, first in enumerate(languages)
-    }
+        x, y = _rows(vectors[0], query[some]), _rows(vectors[1], passage[some])
+        distance[some] = distances(x, y, ALPHA)
+    source, target = task.query_language[query], task.passage_language[passage]
+    mono, codes = source == target, dict(enumerate(task.languages))
     return {
         "alpha": ALPHA,
-        "mono": _mean(found[asked == answered]),
-        "cross": _mean(found[asked != answered]),
-        "pairs": {"mono": int((asked == answered).sum()), "cross": int((asked != answered).sum())},
-        "by_pair": by_pair,
+        "mono": _mean(distance[mono]),
+        "cross": _mean(distance[~mono]),
+        "pairs": {"mono": int(mono.sum()), "cross": int((~mono).sum())},
+        "by_pair": {
+            first: {
+                second: _mean(distance[(source == a) & (target == b)])
+                for b, second in codes.items()
+            }
+            for a, first in codes.items()
+        },
     }
 
 
-def _hubness(
-    queries: tuple[np.ndarray, np.ndarray],
-    passages: tuple[np.ndarray, np.ndarray],
-    languages: Sequence[str],
-    pool: bool,
-) -> dict[str, Any]:
+def _hubness(task: Task, queries: Sample, passages: Sample) -> dict[str, Any]:
     """Count hubs in the pool, and among the passages of each language for its own queries."""
 
-    def count(asked: np.ndarray, answers: np.ndarray) -> dict[str, Any] | None:
-        if not len(asked) or len(answers) <= K:
+    def count(x: np.ndarray, y: np.ndarray) -> dict[str, Any] | None:
+        if not len(x) or len(y) <= K:
             return None
-        hubs: Hubs = hubness(asked, answers, K)
-        return {**hubs._asdict(), "queries": len(asked), "passages": len(answers)}
+        return {**hubness(x, y, K)._asdict(), "queries": len(x), "passages": len(y)}
 
-    own = {
-        name: count(queries[0][queries[1] == code], passages[0][passages[1] == code])
-        for code, name in enumerate(languages)
+    by_language = {
+        name: count(*(side.vectors[side.language == code] for side in (queries, passages)))
+        for code, name in enumerate(task.languages)
     }
-    return {"k": K, "pool": count(queries[0], passages[0]) if pool else None, "by_language": own}
-
-
-def _share(vectors: np.ndarray, codes: np.ndarray) -> float | None:
-    return language_share(vectors, codes) if len(np.unique(codes)) > 1 else None
+    pool = count(queries.vectors, passages.vectors) if "multi" in task.settings else None
+    return {"k": K, "pool": pool, "by_language": by_language}
 
 
 def _mean(values: np.ndarray) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
-def _sample(places: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+def _drawn(places: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
     if len(places) <= most:
         return places
     return np.sort(rng.choice(places, most, replace=False))
@@ -272,9 +278,7 @@ def _rows(vectors: Vectors, places: np.ndarray) -> np.ndarray:
 
 
 def _plain(value: Any) -> Any:
-    """Make what JSON can hold: None for what is not finite."""
+    """Return a value that JSON can hold: None for a number that is not finite."""
     if isinstance(value, Mapping):
-        return {name: _plain(own) for name, own in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(own) for own in value]
+        return {name: _plain(part) for name, part in value.items()}
     return value if not isinstance(value, float) or math.isfinite(value) else None

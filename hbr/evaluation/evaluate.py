@@ -147,7 +147,7 @@ def _streamed(task: Task, vectors: Vectors, top: int, device: torch.device) -> R
 
 
 def _asked_for(task: Task) -> tuple[np.ndarray, np.ndarray]:
-    """Return every query with the passages whose ranks are wanted: the relevant and the excluded."""
+    """Return every query with the passages to rank: the relevant and the excluded ones."""
     query, passage = pairs_of(task.concept, task.indptr, task.relevant)
     excluded = task.excluded[task.concept]
     relevant = np.isin(task.pair(np.arange(len(excluded)), excluded), task.pair(query, passage))

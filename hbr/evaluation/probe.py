@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hbr.core.statistics import Design, bootstrap, interval
-from hbr.evaluation.alignment import varies
+from hbr.evaluation.geometry import varies
 
 FOLDS = 5
 PENALTY = 1.0  # on half the squared weights, against the sum of the losses

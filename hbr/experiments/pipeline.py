@@ -22,7 +22,7 @@ from hbr.data import prepare
 from hbr.data.perturb import Dictionary, PerturbationSpec
 from hbr.data.rows import Rows
 from hbr.data.tasks import Task
-from hbr.evaluation.perturb import perturbed_queries, write_perturbed
+from hbr.evaluation.perturbed_queries import perturb_queries, write_perturbed_queries
 from hbr.models.files import encoder_folder, encoder_id
 from hbr.training.schedule import BatchSchedule
 
@@ -209,9 +209,9 @@ class Pipeline:
             if attacked:
                 return self._attack(folder, task, clean, change) if self.is_main else {}
             words = dictionary[1] if dictionary else None
-            texts, told = perturbed_queries(task, change, self.config.evaluate.seed, words)
+            texts, told = perturb_queries(task, change, self.config.evaluate.seed, words)
             if self.is_main:
-                write_perturbed(folder, task, texts)
+                write_perturbed_queries(folder, task, texts)
             return {**encode(*given, texts), "perturbation": told}
 
         settings = {
@@ -308,10 +308,10 @@ class Pipeline:
             negatives = self.config.objective.num_negatives > 0
             training = prepare.training(self._trained_on(), (store, task), negatives=negatives)
             if task.mining:
-                from hbr.evaluation.mine import mine
+                from hbr.evaluation.bitext_mining import mine_bitext
 
                 device = self.torch_device()
-                mine(folder, self.config, task, vectors, training, device=device)
+                mine_bitext(folder, self.config, task, vectors, training, device=device)
             elif indexed:
                 indexes = self._indexes(dataset, task)
                 evaluate.evaluate_index(folder, self.config, task, vectors, training, indexes)
@@ -354,9 +354,9 @@ class Pipeline:
             return self.run.path / stage
 
         def make(folder: Path) -> None:
-            from hbr.evaluation.diagnose import diagnose
+            from hbr.evaluation.diagnostics import write_diagnostics
 
-            diagnose(folder, task, self._vectors(dataset))
+            write_diagnostics(folder, task, self._vectors(dataset))
 
         inputs = {"encode": self.run.completion(self.encode_stage(dataset))}
         self._build(stage, make, {"version": DIAGNOSIS}, inputs)

@@ -7,7 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from hbr.compare.table import Cell
-from hbr.evaluation.diagnose import summary
+from hbr.evaluation.diagnostics import summary
 
 
 def to_rich(found: Mapping[str, Any], dataset: str) -> Table:

@@ -1,21 +1,17 @@
 """Which vectors of a task each diagnostic looks at, and that what cannot be told is None."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hbr.data.tasks import Draft, Passage, Query, open_task, write_task
-from hbr.evaluation.alignment import alignment, cka, cosines, hubness, isotropy, uniformity
 from hbr.evaluation.diagnostics import diagnose
+from hbr.evaluation.geometry import alignment, cka, cosines, hubness, isotropy, uniformity
 from hbr.retrieval.streamed import Stack
 
 LANGUAGES, CONCEPTS, WIDTH = ("de", "en", "th"), 24, 6
-PARTS = ("query_language", "passage_language", "concept", "indptr", "relevant", "languages")
-
-
-def arrays(task):
-    return {name: getattr(task, name) for name in PARTS}
 
 
 def written(folder, queries, passages, relevant):
@@ -68,14 +64,14 @@ def numbers(value):
 
 
 def test_a_parallel_task_has_every_figure(parallel):
-    found = diagnose(*encoded(parallel), **arrays(parallel))
+    found = diagnose(parallel, encoded(parallel))
     json.dumps(found, allow_nan=False)
     assert None not in numbers(found)
 
 
 def test_figures_of_all_vectors_are_those_of_the_measures(parallel):
     queries, passages = encoded(parallel)
-    found = diagnose(queries, passages, **arrays(parallel))
+    found = diagnose(parallel, (queries, passages))
     thai = queries[parallel.query_language == 2]
     assert found["queries"]["uniformity"]["all"] == uniformity(queries)
     assert found["queries"]["uniformity"]["by_language"]["th"] == uniformity(thai)
@@ -90,7 +86,7 @@ def test_figures_of_all_vectors_are_those_of_the_measures(parallel):
 
 def test_alignment_is_that_of_queries_and_their_passages(parallel):
     queries, passages = encoded(parallel)
-    found = diagnose(queries, passages, **arrays(parallel))["alignment"]
+    found = diagnose(parallel, (queries, passages))["alignment"]
     pairs = [
         (q, p)
         for q, c in enumerate(parallel.concept)
@@ -109,7 +105,7 @@ def test_alignment_is_that_of_queries_and_their_passages(parallel):
 
 def test_translations_are_compared_concept_by_concept_and_none_twice(parallel):
     queries, passages = encoded(parallel)
-    found = diagnose(queries, passages, **arrays(parallel))
+    found = diagnose(parallel, (queries, passages))
     asked, told = found["queries"]["translations"], found["passages"]["translations"]
     assert asked["concepts"]["de"] == {"en": CONCEPTS - 1, "th": CONCEPTS}
     assert told["concepts"]["de"] == {"en": CONCEPTS, "th": CONCEPTS - 1}
@@ -130,7 +126,7 @@ def test_translations_are_compared_concept_by_concept_and_none_twice(parallel):
 
 
 def test_the_probe_keeps_concepts_together_that_share_a_passage(parallel):
-    found = diagnose(*encoded(parallel), **arrays(parallel))
+    found = diagnose(parallel, encoded(parallel))
     probes = [found[side]["language_probe"] for side in ("queries", "passages")]
     assert [probe["concepts"] for probe in probes] == [CONCEPTS - 1] * 2
     assert [probe["vectors"] for probe in probes] == [3 * CONCEPTS - 1] * 2  # no x among them
@@ -138,7 +134,7 @@ def test_the_probe_keeps_concepts_together_that_share_a_passage(parallel):
 
 
 def test_without_translations_what_needs_them_is_none(alone):
-    found = diagnose(*encoded(alone), **arrays(alone), pool=False)
+    found = diagnose(replace(alone, settings=("mono", "cross")), encoded(alone))
     for side in ("queries", "passages"):
         assert found[side]["translations"] is None
         assert found[side]["language_probe"] is None
@@ -151,10 +147,13 @@ def test_without_translations_what_needs_them_is_none(alone):
 
 def test_one_language_is_enough(alone):
     queries, passages = encoded(alone)
-    given = arrays(alone) | {"languages": ("de",)}
-    given["query_language"] = np.zeros_like(alone.query_language)
-    given["passage_language"] = np.zeros_like(alone.passage_language)
-    found = diagnose(queries, passages, **given)
+    task = replace(
+        alone,
+        languages=("de",),
+        query_language=np.zeros_like(alone.query_language),
+        passage_language=np.zeros_like(alone.passage_language),
+    )
+    found = diagnose(task, (queries, passages))
     assert found["queries"]["language_share"] is None
     assert found["queries"]["language_probe"] is None
     assert found["hubness"]["pool"] == found["hubness"]["by_language"]["de"]
@@ -162,9 +161,8 @@ def test_one_language_is_enough(alone):
 
 def test_stacks_of_shards_give_the_same(parallel):
     queries, passages = encoded(parallel)
-    stacks = [Stack([queries[:20], queries[20:]]), Stack([passages[:50], passages[50:]])]
-    given = arrays(parallel)
-    assert diagnose(*stacks, **given) == diagnose(queries, passages, **given)
+    stacks = Stack([queries[:20], queries[20:]]), Stack([passages[:50], passages[50:]])
+    assert diagnose(parallel, stacks) == diagnose(parallel, (queries, passages))
 
 
 def test_above_the_bounds_a_sample_is_drawn_by_seed_and_told(parallel, monkeypatch):
@@ -172,10 +170,9 @@ def test_above_the_bounds_a_sample_is_drawn_by_seed_and_told(parallel, monkeypat
     monkeypatch.setattr("hbr.evaluation.diagnostics.PROBED", 40)
     monkeypatch.setattr("hbr.evaluation.diagnostics.CONCEPTS", 10)
     queries, passages = encoded(parallel)
-    given = arrays(parallel)
-    found = diagnose(queries, passages, **given, seed=1)
-    assert found == diagnose(queries, passages, **given, seed=1)
-    assert found != diagnose(queries, passages, **given, seed=2)
+    found = diagnose(parallel, (queries, passages), seed=1)
+    assert found == diagnose(parallel, (queries, passages), seed=1)
+    assert found != diagnose(parallel, (queries, passages), seed=2)
     for side, vectors in (("queries", queries), ("passages", passages)):
         own = found[side]
         assert (own["vectors"], own["sampled"]) == (len(vectors), 40)
@@ -188,7 +185,7 @@ def test_above_the_bounds_a_sample_is_drawn_by_seed_and_told(parallel, monkeypat
 
 def test_vectors_that_are_all_one_look_good_nowhere(parallel):
     queries, passages = (np.ones_like(vectors) for vectors in encoded(parallel))
-    found = diagnose(queries, passages, **arrays(parallel))
+    found = diagnose(parallel, (queries, passages))
     json.dumps(found, allow_nan=False)
     assert found["alignment"]["mono"] is found["alignment"]["cross"] is None
     for side in ("queries", "passages"):
@@ -204,7 +201,7 @@ def test_vectors_that_are_all_one_look_good_nowhere(parallel):
 def test_a_vector_without_numbers_takes_its_figures_with_it(parallel):
     queries, passages = encoded(parallel)
     queries[0, 0] = np.nan  # in de
-    found = diagnose(queries, passages, **arrays(parallel))
+    found = diagnose(parallel, (queries, passages))
     json.dumps(found, allow_nan=False)
     assert found["queries"]["uniformity"]["all"] is None
     assert found["queries"]["uniformity"]["by_language"]["de"] is None

@@ -99,12 +99,12 @@ def test_shards_that_other_ranks_left_are_gone_on_with(
     model: Path, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = resolve_config({"encode": {"shard_size": 10}})
-    monkeypatch.setattr(stage.ranks, "broadcast", lambda value: value)
-    monkeypatch.setattr(stage.ranks, "wait", lambda: None)
+    monkeypatch.setattr(stage.distributed, "broadcast", lambda value: value)
+    monkeypatch.setattr(stage.distributed, "wait", lambda: None)
     monkeypatch.setattr(stage, "_finish", lambda *_: None)
-    monkeypatch.setattr(stage.ranks, "ranks", lambda: 3)
+    monkeypatch.setattr(stage.distributed, "world_size", lambda: 3)
     for rank in (1, 2):  # rank 0 was killed before it did anything
-        monkeypatch.setattr(stage.ranks, "rank", lambda rank=rank: rank)
+        monkeypatch.setattr(stage.distributed, "rank", lambda rank=rank: rank)
         stage.encode(tmp_path, model, config, task, CPU)
     left = sorted(path.name for path in tmp_path.glob("*.npy"))
     assert left == [

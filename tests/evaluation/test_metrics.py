@@ -15,9 +15,10 @@ import torch
 from ir_measures import AP, RR, R, nDCG
 
 from hbr.core.settings import Config
+from hbr.core.target import Measure
 from hbr.data.tasks import Draft, Passage, Query, Task, open_task, write_task
 from hbr.evaluation.evaluate import evaluate, evaluate_index
-from hbr.evaluation.metrics import average_precision, ndcg, parse, recall, reciprocal_rank
+from hbr.evaluation.metrics import average_precision, ndcg, recall, reciprocal_rank
 from hbr.retrieval.exact import build_index
 
 INF = np.inf
@@ -70,8 +71,9 @@ def test_a_passage_that_was_not_found_adds_nothing(metric):
 
 
 def test_a_name_is_a_metric_and_a_cut_off():
-    assert parse("recall@10") == (recall, 10)
-    assert parse("map") == (average_precision, None)
+    measures = [Measure.parse(name) for name in ("recall@10", "map")]
+    assert [measure.metric.compute for measure in measures] == [recall, average_precision]
+    assert [measure.cutoff for measure in measures] == [10, None]
 
 
 def test_metrics_equal_those_of_ir_measures():
@@ -88,8 +90,8 @@ def test_metrics_equal_those_of_ir_measures():
         qrels += [ir_measures.Qrel(str(query), str(place), 1) for place in relevant]
     ours = {}
     for name in ORACLES:
-        metric, cutoff = parse(name)
-        ours[name] = metric(table, counts, cutoff)
+        measure = Measure.parse(name)
+        ours[name] = measure.metric.compute(table, counts, measure.cutoff)
     names = {measure: name for name, measure in ORACLES.items()}
     told = list(ir_measures.iter_calc(list(ORACLES.values()), qrels, run))
     assert len(told) == 200 * len(ORACLES)
@@ -307,7 +309,7 @@ def indexes_of(task: Task, passages: np.ndarray) -> dict[str, Any]:
 
 
 def indexed(folder: Path, task: Task, vectors: tuple[np.ndarray, np.ndarray], depth: int) -> Any:
-    config = Config.model_validate({"index": {"depth": depth}})
+    config = Config.model_validate({"index": {"top_k": depth}})
     evaluate_index(folder, config, task, vectors, {}, indexes_of(task, vectors[1]))
     return json.loads((folder / "metrics.json").read_text())
 

@@ -20,7 +20,7 @@ from hbr.retrieval.streamed import Stack
 Vectors = tuple[Stack, Stack]  # queries, passages
 
 
-def mine(
+def mine_bitext(
     folder: Path,
     config: Config,
     task: Task,

@@ -12,7 +12,7 @@ from hbr.data.perturb import Dictionary, PerturbationSpec, changed_share, pertur
 from hbr.data.tasks import Task
 
 
-def perturbed_queries(
+def perturb_queries(
     task: Task, spec: PerturbationSpec, seed: int, dictionary: Dictionary | None
 ) -> tuple[list[str], dict[str, Any]]:
     """Return the queries of a task perturbed, and what share of them is not as it was."""
@@ -38,7 +38,7 @@ def perturbed_queries(
     }
 
 
-def write_perturbed(folder: Path, task: Task, texts: Sequence[str]) -> None:
+def write_perturbed_queries(folder: Path, task: Task, texts: Sequence[str]) -> None:
     """Write queries before and after, a line of JSON each, for people to read."""
     sides = task.queries["id"].to_pylist(), task.queries["text"].to_pylist(), texts
     lines = (

@@ -5,8 +5,8 @@ import pytest
 import scipy.stats
 from scipy.special import hyp0f1
 
-from hbr.evaluation import alignment as measured
-from hbr.evaluation.alignment import (
+from hbr.evaluation import geometry as measured
+from hbr.evaluation.geometry import (
     alignment,
     cka,
     cosines,
