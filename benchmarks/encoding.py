@@ -28,12 +28,12 @@ def compiled(asked: argparse.Namespace) -> dict[str, Run]:
     import openvino
     import torch
 
-    from hbr.models import encoders
+    from hbr.models.loading import load
 
     threads = torch.get_num_threads()
-    encoder = encoders.load(asked.encoder)
+    encoder = load(asked.encoder)
     encoder.backbone.set_attn_implementation("eager")  # sdpa's masks are not exported rightly
-    given = encoder.batch(encoder.tokenize(["a text", "and a longer one"], LENGTH))
+    given = encoder.pad(encoder.tokenize(["a text", "and a longer one"], LENGTH))
     with torch.no_grad():
         converted = openvino.convert_model(encoder, example_input=given)
     hints = {
@@ -66,7 +66,8 @@ def own(asked: argparse.Namespace) -> dict[str, float]:
 
     from hbr.core.settings import Encode
     from hbr.evaluation.encode import _vectors
-    from hbr.models import encoders
+    from hbr.models.encoder import token_batches
+    from hbr.models.loading import load
 
     found = side.pairs(asked.texts, asked.kind, asked.count)
     texts = [text for pair in found for text in pair][: asked.count]
@@ -75,7 +76,7 @@ def own(asked: argparse.Namespace) -> dict[str, float]:
     if asked.one_thread:
         torch.set_num_threads(1)
     device = torch.device(asked.device)
-    ours = encoders.load(asked.encoder).to(device)
+    ours = load(asked.encoder).to(device)
     theirs = SentenceTransformer(str(asked.encoder), device=asked.device)
     theirs.max_seq_length = LENGTH
     if asked.precision == "bf16":
@@ -90,9 +91,9 @@ def own(asked: argparse.Namespace) -> dict[str, float]:
 
     def batched(run: Run, budget: int) -> np.ndarray:
         tokens = ours.tokenize(texts, LENGTH)
-        vectors = np.empty((len(texts), ours.width), np.float32)
-        for some in encoders.budgeted(np.array([len(text) for text in tokens]), budget):
-            vectors[some] = run(*(x.numpy() for x in ours.batch([tokens[i] for i in some])))
+        vectors = np.empty((len(texts), ours.embedding_dimension), np.float32)
+        for some in token_batches(np.array([len(text) for text in tokens]), budget):
+            vectors[some] = run(*(x.numpy() for x in ours.pad([tokens[i] for i in some])))
         return vectors
 
     ways = {

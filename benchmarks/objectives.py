@@ -28,7 +28,7 @@ from hbr.core.settings import Config
 from hbr.data.rows import Tokens, open_rows, write_rows
 from hbr.experiments.pipeline import complete, make_plan
 from hbr.models import tiny
-from hbr.models.encoders import Encoder, Pooling
+from hbr.models.encoder import Encoder, Pooling
 from hbr.training.trainer import Fit, Source
 
 LANGUAGES = ("ar", "de", "en", "ru", "zh")
@@ -53,8 +53,7 @@ def encoder_of(name: str) -> Encoder:
     """Make an encoder with random weights."""
     torch.manual_seed(0)
     if name == "tiny":
-        model, tokenizer, pooling, dense = tiny.build("xlm-r-tiny")
-        return Encoder(model, tokenizer, Pooling(pooling, dense))
+        return tiny.build("xlm-r-tiny")
     config = BertConfig(
         hidden_size=384, num_hidden_layers=12, num_attention_heads=12, intermediate_size=1536
     )

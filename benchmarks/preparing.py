@@ -115,7 +115,7 @@ def hbr(folder: Path, cut: Any) -> tuple[dict[str, float], np.ndarray, np.ndarra
     from hbr.core.store import Store
     from hbr.data.prepare import tokens
     from hbr.data.rows import ROLES, open_rows
-    from hbr.models.encoders import Encoder, Pooling
+    from hbr.models.encoder import Encoder, Pooling
 
     shape = {"hidden_size": 8, "num_attention_heads": 1, "intermediate_size": 8}
     model = BertModel(BertConfig(vocab_size=8, num_hidden_layers=1, **shape))

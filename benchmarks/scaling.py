@@ -78,7 +78,7 @@ def encoder() -> Any:
     from transformers import BertConfig, BertModel
 
     from hbr.models import tiny
-    from hbr.models.encoders import Encoder, Pooling
+    from hbr.models.encoder import Encoder, Pooling
 
     tokenizer = tiny.build("mbert-tiny").tokenizer
     torch.manual_seed(0)
@@ -132,13 +132,13 @@ def encode(folder: Path, size: int) -> Work:
     from hbr.core.config import resolve_config
     from hbr.data import synthetic
     from hbr.evaluation.encode import encode
-    from hbr.models import encoders
+    from hbr.models.loading import save
 
     told = itertools.cycle(
         [text for row in synthetic.rows("train") for text in row["query"].values()]
     )
     task = made_up(folder / "task", 4, size, told)
-    encoders.save(encoder(), folder / "model", {}, 512)
+    save(encoder(), folder / "model", {}, 512)
     config, device = resolve_config({"encode": {"shard_size": 500}}), torch.device("cpu")
     encode(place(folder, "first"), folder / "model", config, made_up(folder / "one", 4, 4), device)
     own = place(folder, "measured")

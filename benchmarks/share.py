@@ -25,7 +25,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from hbr.core.settings import Encode
 from hbr.evaluation.encode import _vectors
-from hbr.models import encoders
+from hbr.models.loading import load
 
 PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
 
@@ -81,7 +81,7 @@ def encoding(asked: argparse.Namespace, precision: str) -> tuple[float, Products
     """Encode texts; give the seconds, and the products."""
     texts = [text for pair in side.pairs(asked.texts, asked.kind, asked.count) for text in pair]
     device = torch.device(asked.device)
-    encoder = encoders.load(asked.encoder).to(device)
+    encoder = load(asked.encoder).to(device)
     settings = Encode(precision=precision, token_budget=asked.budget)
 
     def way() -> None:

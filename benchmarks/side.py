@@ -126,7 +126,9 @@ def encoder(given: Path | None, place: Path, shape: str, texts: Path | None) -> 
     import torch
     from transformers import BertConfig, BertModel, XLMRobertaConfig, XLMRobertaModel
 
-    from hbr.models import encoders, tiny
+    from hbr.models import tiny
+    from hbr.models.encoder import Encoder, Pooling
+    from hbr.models.loading import save
 
     torch.manual_seed(0)
     layers, width, heads, inner = SHAPES[shape]
@@ -145,8 +147,8 @@ def encoder(given: Path | None, place: Path, shape: str, texts: Path | None) -> 
         special = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
         backbone = XLMRobertaModel(XLMRobertaConfig(**settings, **special))
     tokenizer.model_max_length = 512
-    made = encoders.Encoder(backbone, tokenizer, encoders.Pooling("mean"))
-    encoders.save(made, place, {}, 512)
+    made = Encoder(backbone, tokenizer, Pooling("mean"))
+    save(made, place, {}, 512)
     return place
 
 

@@ -15,7 +15,8 @@ from hbr.core.progress import Progress
 from hbr.core.settings import Config
 from hbr.data.perturb import PerturbationSpec
 from hbr.data.tasks import Task
-from hbr.models.encoders import Encoder, budgeted, load
+from hbr.models.encoder import Encoder, token_batches
+from hbr.models.loading import load
 from hbr.retrieval.exact import first_of, pairs_of
 from hbr.training import adversary
 
@@ -43,17 +44,17 @@ def attack(
     steps = spec.entry.attack_steps
     encoder = load(model, normalize=config.encoder.normalize).to(device)
     encoder.requires_grad_(False)
-    radius = spec.strength * float(encoder.words.norm(dim=1).mean())
+    radius = spec.strength * float(encoder.token_embeddings.norm(dim=1).mean())
     prefix, length = config.encoder.query_prompt, config.encoder.query_max_seq_length
     texts = [prefix + text for text in task.queries["text"].to_pylist()]
     tokens = encoder.tokenize(texts, length)
     lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
     corpus = _corpus(task, config.evaluate.seed)
     told = _tensor(vectors[1].take(corpus), device)
-    found = np.empty((len(texts), encoder.width), np.float32)
+    found = np.empty((len(texts), encoder.embedding_dimension), np.float32)
     with Progress(f"attacking {task.name}", len(texts), "queries") as progress:
-        for some in budgeted(lengths, config.encode.token_budget // SHARE):
-            ids, mask = encoder.batch([tokens[i] for i in some], device)
+        for some in token_batches(lengths, config.encode.token_budget // SHARE):
+            ids, mask = encoder.pad([tokens[i] for i in some], device)
             clean = _tensor(vectors[0].take(some), device)
             relevant = _relevant(task, some, corpus, device)
             against = _nearest(clean @ told.T, relevant, _met(task, some, corpus, device))
@@ -81,7 +82,7 @@ def _worst(
 ) -> Tensor:
     """Return the worst shift that the steps of ascent meet, (texts, tokens, width)."""
     ids, mask = batch
-    shift = torch.zeros(*ids.shape, encoder.words.shape[1], device=ids.device)
+    shift = torch.zeros(*ids.shape, encoder.token_embeddings.shape[1], device=ids.device)
     size = radius * min(1.0, 2.5 / steps)
     worst, highest = shift, torch.full((len(ids),), -torch.inf, device=ids.device)
     for step in range(steps + 1):

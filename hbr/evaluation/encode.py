@@ -16,7 +16,9 @@ from hbr.core.settings import Config
 from hbr.core.settings import Encode as EncodeConfig
 from hbr.core.store import file_digest, write_atomic
 from hbr.data.tasks import CHUNK, Task
-from hbr.models.encoders import Encoder, autocast, budgeted, load, tell_precision
+from hbr.models.encoder import Encoder, token_batches
+from hbr.models.loading import load
+from hbr.models.precision import autocast, warn_slow_bf16
 from hbr.retrieval.streamed import Stack
 
 SHARDS = "shards.json"
@@ -39,8 +41,8 @@ def encode(
     """
     distributed.broadcast(None)  # rank 0 has made the folder
     encoder = load(model, normalize=config.encoder.normalize).to(device)
-    encoder.unpadded(config.encode.unpadded)  # says so where it cannot
-    tell_precision(device, config.encode.precision)
+    encoder.use_unpadded(config.encode.unpadded)  # says so where it cannot
+    warn_slow_bf16(device, config.encode.precision)
     asked = pa.table({"id": task.queries["id"], "text": queries}) if queries else task.queries
     sides = {
         "queries": (asked, config.encoder.query_prompt, config.encoder.query_max_seq_length),
@@ -74,7 +76,7 @@ def encode(
     if distributed.rank() == 0:
         _finish(folder, task, sides, {name for _, _, name in shards})
     every = sum(len(table) for table, _, _ in sides.values())
-    return {"texts": every, "width": encoder.width, "device": str(device)}
+    return {"texts": every, "width": encoder.embedding_dimension, "device": str(device)}
 
 
 def write_queries(folder: Path, config: Config, task: Task, vectors: np.ndarray) -> None:
@@ -160,12 +162,12 @@ def _vectors(
 ) -> np.ndarray:
     """Encode texts, longest first, in batches under a token budget: (texts, width)."""
     tokens = encoder.tokenize(texts, length)
-    vectors = np.empty((len(texts), encoder.width), dtype=np.float32)
+    vectors = np.empty((len(texts), encoder.embedding_dimension), dtype=np.float32)
     lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
-    unpadded = settings.unpadded and encoder.packs
+    unpadded = settings.unpadded and encoder.supports_unpadded
     # a GPU may pad for attention alone
     spare = unpadded and device.type == "cpu"
-    batches = budgeted(lengths, settings.token_budget, unpadded=spare)
+    batches = token_batches(lengths, settings.token_budget, unpadded=spare)
     # one block for all batches: weights are rounded once, not in each
     with autocast(device, settings.precision):
         for some in batches:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from hbr.core.errors import UserError
-from hbr.core.registry import get, names
 from hbr.core.settings import Config
 from hbr.core.target import EvaluationTarget
 from hbr.data import prepare
@@ -15,7 +14,8 @@ from hbr.data.rows import Rows
 from hbr.data.tasks import Task
 from hbr.experiments.pipeline import Pipeline
 from hbr.experiments.sweep import Cell
-from hbr.models.files import encoder_folder
+from hbr.models.presets import preset
+from hbr.models.sources import encoder_folder
 from hbr.report.cost import Cost, Line
 
 SAMPLE = 512  # texts whose lengths are looked at
@@ -61,7 +61,7 @@ def _pace_of(config: Config) -> tuple[Any, ...]:
 
 def _line(cells: list[Cell], notes: dict[str, None]) -> Line:
     from hbr.experiments.pace import pace
-    from hbr.models.encoders import load
+    from hbr.models.loading import load
 
     config, runs = cells[0].config, cells[0].runs
     encoder = config.encoder.name
@@ -72,7 +72,7 @@ def _line(cells: list[Cell], notes: dict[str, None]) -> Line:
         return Line(encoder, len(cells))
     model = load(folder)
     allowed = config.encoder.query_max_seq_length, config.encoder.passage_max_seq_length
-    longest = min(allowed[0], model.longest), min(allowed[1], model.longest)
+    longest = min(allowed[0], model.max_seq_length), min(allowed[1], model.max_seq_length)
     lengths = _row_lengths(cells, model, notes) or longest
     found = pace(folder, config, lengths, Pipeline(config, runs, cells[0].device).torch_device())
     trained = [cell.config for cell in cells if cell.config.is_trained]
@@ -157,8 +157,7 @@ def _downloads(cells: list[Cell]) -> Iterator[str]:
         try:
             encoder_folder(runs, encoder.name, encoder.revision, download=False)
         except UserError:
-            is_preset = encoder.name in names("encoder")
-            size = get("encoder", encoder.name).size if is_preset else 0
+            size = preset(encoder.name).download_gb
             yield f"encoder {encoder.name}" + (f" ({size:g} GB)" if size else "")
     if not cells:
         return

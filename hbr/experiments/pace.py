@@ -9,7 +9,9 @@ import numpy as np
 import torch
 
 from hbr.core.settings import Config
-from hbr.models.encoders import autocast, load, set_dropout
+from hbr.models.dropout import set_dropout
+from hbr.models.loading import load
+from hbr.models.precision import autocast
 from hbr.training.losses import info_nce
 
 LONG_ENOUGH = 1.0  # seconds that something is measured for
@@ -39,7 +41,7 @@ def pace(folder: Path, config: Config, lengths: tuple[int, int], device: torch.d
     asked, told = (
         list(rng.integers(0, len(encoder.tokenizer), (pairs, length))) for length in lengths
     )
-    set_dropout(encoder, settings)
+    set_dropout(encoder.backbone, settings)
     unpadded = settings.unpadded and not settings.torch_compile
 
     def learn() -> None:
@@ -62,7 +64,7 @@ def pace(folder: Path, config: Config, lengths: tuple[int, int], device: torch.d
         + _seconds(lambda: optimizer.step(), device),
         token,
         sum(p.numel() for p in encoder.parameters()),
-        encoder.width,
+        encoder.embedding_dimension,
     )
 
 

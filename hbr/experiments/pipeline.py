@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hbr.core import distributed
 from hbr.core.config import read_yaml, resolve_config
 from hbr.core.errors import UserError, first_line
-from hbr.core.registry import get, names, near
+from hbr.core.registry import get, near
 from hbr.core.settings import MINING, RANKING, Config, short_name
 from hbr.core.store import Store, fingerprint, write_atomic
 from hbr.core.target import EvaluationTarget, folder_name
@@ -23,7 +23,8 @@ from hbr.data.perturb import Dictionary, PerturbationSpec
 from hbr.data.rows import Rows
 from hbr.data.tasks import Task
 from hbr.evaluation.perturbed_queries import perturb_queries, write_perturbed_queries
-from hbr.models.files import encoder_folder, encoder_id
+from hbr.models.presets import preset
+from hbr.models.sources import encoder_folder, encoder_id
 from hbr.training.schedule import BatchSchedule
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 DIAGNOSIS = 1  # raise it when the diagnostics change
 PERTURBATIONS = 1  # raise it when perturbations or attacks change
-OWN_LR = 3e-5  # of an encoder that is no preset
 
 
 class StaleError(Exception):
@@ -43,16 +43,13 @@ class StaleError(Exception):
 
 def complete(config: Config) -> Config:
     """Fill in what depends on other settings: the learning rate and the validation set."""
-    name = config.encoder.name
-    own = get("encoder", name).learning_rate if name in names("encoder") else OWN_LR
+    rate = config.train.learning_rate or preset(config.encoder.name).learning_rate
     validation = config.data.validation
     if validation == "auto":
         validation = prepare.validation_name(config.data.train)
     return config.model_copy(
         update={
-            "train": config.train.model_copy(
-                update={"learning_rate": config.train.learning_rate or own}
-            ),
+            "train": config.train.model_copy(update={"learning_rate": rate}),
             "data": config.data.model_copy(update={"validation": validation}),
         }
     )
@@ -463,29 +460,28 @@ class Pipeline:
         sources: list[tuple[Store, Rows]],
         validation: tuple[Store, Rows] | None,
     ) -> dict[str, Any]:
-        from hbr.models import encoders
-        from hbr.models.tokens import tokens
+        from hbr.models.loading import load
+        from hbr.models.tokenization import tokenize_rows
         from hbr.training import trainer
 
         config = self.config
         if self.is_main:
             self._write_config()  # first, so that a killed run can be gone on with from it
-        preset = get("encoder", config.encoder.name) if _is_preset(config) else None
-        encoder = encoders.load(
+        encoder = load(
             folder,
             pooling=config.encoder.pooling,
-            fallback=preset.pooling if preset else "mean",
+            fallback=preset(config.encoder.name).pooling,
             normalize=config.encoder.normalize,
         )
         plan = make_plan(config, [rows for _, rows in sources]) if sources else None
         fed = [
-            trainer.Source(rows, tokens(store, rows, encoder, config.encoder))
+            trainer.Source(rows, tokenize_rows(store, rows, encoder, config.encoder))
             for store, rows in sources
         ]
         checked = None
         if validation:
             store, rows = validation
-            prepared = tokens(store, rows, encoder, config.encoder)
+            prepared = tokenize_rows(store, rows, encoder, config.encoder)
             checked = trainer.Validation(rows, prepared, _validation_languages(config, rows))
         said = trainer.train(partial, config, encoder, plan, fed, checked, self.torch_device())
         return {**said, "started_from": str(folder)}  # a hub snapshot's folder names its commit
@@ -579,10 +575,8 @@ class Pipeline:
 
 def base_model(config: Config, train: Mapping[str, Any]) -> str | None:
     """Return the hub id of the encoder that training started from, if it came from the hub."""
-    source = get("encoder", config.encoder.name).source if _is_preset(config) else None
-    return (
-        (source or config.encoder.name) if "/snapshots/" in train.get("started_from", "") else None
-    )
+    from_hub = "/snapshots/" in train.get("started_from", "")
+    return preset(config.encoder.name).source if from_hub else None
 
 
 def _is_fresh(entries: Mapping[str, Any], stage: str) -> bool:
@@ -595,10 +589,6 @@ def _is_fresh(entries: Mapping[str, Any], stage: str) -> bool:
         s in entries and entries[s]["id"] == id and _is_fresh(entries, s)
         for s, id in needed.items()
     )
-
-
-def _is_preset(config: Config) -> bool:
-    return config.encoder.name in names("encoder")
 
 
 def _validation_languages(config: Config, rows: Rows) -> tuple[str, ...]:

@@ -17,12 +17,12 @@ from hbr.core.store import SUMS, Store, write_tar
 from hbr.core.target import EvaluationTarget
 from hbr.data import prepare
 from hbr.experiments.sweep import Study, cells, read_study
-from hbr.models.files import (
-    carried_encoder,
+from hbr.models.presets import preset
+from hbr.models.sources import (
+    bundled_encoder,
     encoder_files,
     encoder_folder,
     encoder_id,
-    encoder_source,
 )
 
 LISTED, STUDY = "stages.json", "study.yaml"
@@ -125,12 +125,12 @@ def _stage(store: Store, stage: str, runs: Path) -> Held:
 
 def _encoder(runs: Path, name: str, revision: str | None) -> Held:
     """Return an encoder: one that hbr makes as it is, others as a store of their name."""
-    folder, source = encoder_folder(runs, name, revision), encoder_source(name)
+    folder, source = encoder_folder(runs, name, revision), preset(name).source
     files = encoder_files(folder)
-    if source.startswith("tiny:"):
+    if source is None:
         store = folder.parent.relative_to(runs).as_posix()
         return Held(store, folder.name, Store(folder.parent).entries()[folder.name], files)
-    store = carried_encoder(runs, source, revision).path.relative_to(runs).as_posix()
+    store = bundled_encoder(runs, source, revision).path.relative_to(runs).as_posix()
     from_hub = folder.parent.name == "snapshots"  # its name is the commit: runs tell of it
     return Held(
         store,

@@ -1,26 +1,32 @@
-"""The named encoders: where they are and what suits them. Imports nothing heavy."""
+"""The named encoders: where their files are and what suits them."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
-
-class Preset(NamedTuple):
-    """A named encoder.
-
-    `source` is a hub id, or `tiny:NAME` for one that hbr makes itself; `pooling` stands in where
-    the encoder's files say nothing; `learning_rate` suits it; `size` is about how many GB
-    its download takes.
-    """
-
-    source: str
-    pooling: str = "mean"
-    learning_rate: float = 3e-5  # arXiv 2408.10536
-    size: float = 0.0
+from hbr.core import registry
 
 
-XLM_R = Preset("FacebookAI/xlm-roberta-base", size=1.1)
-XLM_R_LARGE = Preset("FacebookAI/xlm-roberta-large", size=2.2)
-LABSE = Preset("sentence-transformers/LaBSE", "dense", size=1.9)  # arXiv 2007.01852
-MBERT = Preset("google-bert/bert-base-multilingual-cased", size=0.7)
-XLM_R_TINY = Preset("tiny:xlm-r-tiny", learning_rate=3e-3)
-LABSE_TINY = Preset("tiny:labse-tiny", "dense", learning_rate=3e-3)
-MBERT_TINY = Preset("tiny:mbert-tiny", learning_rate=3e-3)
+@dataclass(frozen=True)
+class Preset:
+    """A named encoder with its facts."""
+
+    name: str
+    source: str | None  # hub id or folder; None: `hbr.models.tiny` makes it
+    pooling: str = "mean"  # where the encoder's files name none
+    learning_rate: float = 3e-5  # peak; the default is that of arXiv 2408.10536
+    download_gb: float = 0.0  # 0 where it is unknown or nothing is downloaded
+
+
+XLM_R = Preset("xlm-r", "FacebookAI/xlm-roberta-base", download_gb=1.1)
+XLM_R_LARGE = Preset("xlm-r-large", "FacebookAI/xlm-roberta-large", download_gb=2.2)
+LABSE = Preset("labse", "sentence-transformers/LaBSE", "dense", download_gb=1.9)  # arXiv 2007.01852
+MBERT = Preset("mbert", "google-bert/bert-base-multilingual-cased", download_gb=0.7)
+XLM_R_TINY = Preset("xlm-r-tiny", None, learning_rate=3e-3)
+LABSE_TINY = Preset("labse-tiny", None, "dense", learning_rate=3e-3)
+MBERT_TINY = Preset("mbert-tiny", None, learning_rate=3e-3)
+
+
+def preset(name: str) -> Preset:
+    """Return the preset of a name; a hub id or a folder is one with the usual facts."""
+    if name in registry.names("encoder") or (":" in name and "/" not in name):
+        return registry.get("encoder", name)
+    return Preset(name, name)

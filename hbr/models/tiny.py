@@ -11,7 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,11 +28,11 @@ from transformers import (
 )
 
 from hbr.data import synthetic
+from hbr.models.encoder import Encoder, Pooling
 
-NAMES = ("xlm-r-tiny", "mbert-tiny", "labse-tiny")
-MAX_TOKENS = 128  # of a text with its special tokens
-_VOCABULARY = 4096
-_LONGEST = 10  # characters of a piece
+MAX_SEQ_LENGTH = 128  # tokens, special ones included
+_VOCAB_SIZE = 4096
+_MAX_PIECE_LENGTH = 10  # characters
 _SHAPE: dict[str, Any] = {
     "hidden_size": 64,  # some 600 steps of 64 pairs must take seconds on one core
     "num_hidden_layers": 2,
@@ -44,58 +44,47 @@ _SHAPE: dict[str, Any] = {
 }
 
 
-class Tiny(NamedTuple):
-    """An encoder's parts; `dense` maps the CLS vector, before tanh, where pooling is "dense"."""
-
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerFast
-    pooling: Literal["mean", "cls", "dense"]
-    dense: torch.nn.Linear | None
-
-
-def build(name: str, seed: int = 0) -> Tiny:
-    """A new tiny encoder of this name, the same for the same seed.
+def build(name: str, seed: int = 0) -> Encoder:
+    """Return a new tiny encoder of a name in `NAMES`, the same for the same seed.
 
     labse-tiny, like LaBSE, has already learnt to rank translations, in all ten languages; the
     other two have random weights. No global random state is changed.
     """
-    if name not in NAMES:
-        raise KeyError(name)
+    make = _MAKERS[name]
     with _one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if name == "xlm-r-tiny":
-            return Tiny(*_xlm_r(), "mean", None)
-        if name == "mbert-tiny":
-            return Tiny(*_bert(), "mean", None)
-        model, tokenizer = _bert()
-        width = model.config.hidden_size
-        tiny = Tiny(model, tokenizer, "dense", torch.nn.Linear(width, width))
-        _widen(tiny.model)
-        _rank_translations(tiny, seed)
-        return tiny
+        return make(seed)
 
 
-def embed(tiny: Tiny, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Normalised vectors of a tokenised batch. (texts, hidden)"""
-    hidden = tiny.model(**batch).last_hidden_state
-    if tiny.pooling == "mean":
-        mask = batch["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-        pooled = (hidden * mask).sum(1) / mask.sum(1)
-    else:
-        pooled = hidden[:, 0]
-    if tiny.dense is not None:
-        pooled = torch.tanh(tiny.dense(pooled))
-    return torch.nn.functional.normalize(pooled, dim=-1)
+def _xlm_r_tiny(_: int) -> Encoder:
+    return Encoder(*_xlm_r(), Pooling("mean"))
+
+
+def _mbert_tiny(_: int) -> Encoder:
+    return Encoder(*_bert(), Pooling("mean"))
+
+
+def _labse_tiny(seed: int) -> Encoder:
+    model, tokenizer = _bert()
+    width = model.config.hidden_size
+    encoder = Encoder(model, tokenizer, Pooling("cls", torch.nn.Linear(width, width)))
+    _widen(model)
+    _rank_translations(encoder, seed)
+    return encoder
+
+
+_MAKERS = {"xlm-r-tiny": _xlm_r_tiny, "mbert-tiny": _mbert_tiny, "labse-tiny": _labse_tiny}
+NAMES = tuple(_MAKERS)
 
 
 def _xlm_r() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     special = ["<s>", "<pad>", "</s>", "<unk>"]
-    counts = _pieces(_words("▁"), "", _VOCABULARY - len(special) - 1)
+    counts = _pieces(_words("▁"), "", _VOCAB_SIZE - len(special) - 1)
     pieces = [(token, 0.0) for token in special] + _scored(counts) + [("<mask>", 0.0)]
-    tokenizer = XLMRobertaTokenizer(vocab=pieces, model_max_length=MAX_TOKENS)
+    tokenizer = XLMRobertaTokenizer(vocab=pieces, model_max_length=MAX_SEQ_LENGTH)
     config = XLMRobertaConfig(
         vocab_size=len(pieces),
-        max_position_embeddings=MAX_TOKENS + 2,  # RoBERTa counts positions from pad id + 1
+        max_position_embeddings=MAX_SEQ_LENGTH + 2,  # RoBERTa counts positions from pad id + 1
         type_vocab_size=1,
         pad_token_id=1,
         bos_token_id=0,
@@ -107,21 +96,21 @@ def _xlm_r() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
 
 def _bert() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    counts = _pieces(_words(""), "##", _VOCABULARY - len(special))
+    counts = _pieces(_words(""), "##", _VOCAB_SIZE - len(special))
     vocabulary = {token: i for i, token in enumerate(special + list(counts))}
     tokenizer = BertTokenizer(
         vocab=vocabulary,
         do_lower_case=False,  # as mBERT cased: lower-casing also strips vowel signs
-        model_max_length=MAX_TOKENS,
+        model_max_length=MAX_SEQ_LENGTH,
     )
     config = BertConfig(
-        vocab_size=len(vocabulary), max_position_embeddings=MAX_TOKENS, pad_token_id=0, **_SHAPE
+        vocab_size=len(vocabulary), max_position_embeddings=MAX_SEQ_LENGTH, pad_token_id=0, **_SHAPE
     )
     return BertModel(config, add_pooling_layer=False), tokenizer
 
 
 def _widen(model: PreTrainedModel) -> None:
-    """Gives all linear layers but queries and keys weights of the scale 1 / sqrt(inputs).
+    """Draw the weights of all linear layers but queries and keys at the scale 1 / sqrt(inputs).
 
     The usual 0.02 suits widths near a thousand: in a narrow model almost nothing of the other
     tokens reaches CLS, all texts look the same, and training does not get going. Small queries
@@ -133,7 +122,7 @@ def _widen(model: PreTrainedModel) -> None:
 
 
 def _words(start: str) -> Counter[str]:
-    """How often each word of the in-vitro text occurs; punctuation is cut off."""
+    """Return how often each word of the in-vitro text occurs; punctuation is cut off."""
     counts: Counter[str] = Counter()
     for text in (*synthetic.texts(), *["Query: Passage:"] * 1000):  # as common as in real text
         for chunk in text.split():
@@ -143,7 +132,7 @@ def _words(start: str) -> Counter[str]:
 
 
 def _pieces(words: Counter[str], continuing: str, size: int) -> Counter[str]:
-    """The pieces most used when words are cut greedily or by likelihood, most frequent first.
+    """Return the pieces most used when words are cut greedily or by likelihood, the most used first.
 
     All substrings compete at first, weighted by the characters they cover; a model over the best
     of them cuts the words, and what it uses often is kept. Every character seen stays in.
@@ -151,7 +140,7 @@ def _pieces(words: Counter[str], continuing: str, size: int) -> Counter[str]:
     seen: Counter[str] = Counter()
     for word, number in words.items():
         for i in range(len(word)):
-            for j in range(i + 1, min(i + _LONGEST, len(word)) + 1):
+            for j in range(i + 1, min(i + _MAX_PIECE_LENGTH, len(word)) + 1):
                 seen[continuing * (i > 0) + word[i:j]] += number
     covered = {
         piece: number * len(piece.removeprefix(continuing)) for piece, number in seen.items()
@@ -179,39 +168,35 @@ def _model(counts: dict[str, int], continuing: str) -> Unigram | WordPiece:
 
 
 def _scored(counts: dict[str, int]) -> list[tuple[str, float]]:
-    """Log-probabilities of pieces, rounded: the last bit of a logarithm is the platform's."""
+    """Return log-probabilities of pieces, rounded: the last bit of a logarithm is the platform's."""
     total = sum(counts.values())
     return [(piece, round(math.log(number / total), 6)) for piece, number in counts.items()]
 
 
-def _rank_translations(tiny: Tiny, seed: int, steps: int = 400, size: int = 32) -> None:
-    """Teaches an encoder to find translations in a batch: LaBSE's training, in miniature."""
+def _rank_translations(encoder: Encoder, seed: int, steps: int = 400, size: int = 32) -> None:
+    """Teach an encoder to find translations in a batch: LaBSE's training, in miniature."""
     rows, rng = list(synthetic.translations()), np.random.default_rng(seed)
-    assert tiny.dense is not None
-    weights = [*tiny.model.parameters(), *tiny.dense.parameters()]
-    optimizer = torch.optim.AdamW(weights, fused=True)
+    optimizer = torch.optim.AdamW(encoder.parameters(), fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=steps)
-    cross_entropy, gold = torch.nn.functional.cross_entropy, torch.arange(size)
+    cross_entropy, labels = torch.nn.functional.cross_entropy, torch.arange(size)
     for _ in range(steps):
         chosen = [rows[i] for i in rng.choice(len(rows), size, replace=False)]
         pairs = [[row[c] for c in rng.choice(list(row), 2, replace=False)] for row in chosen]
         texts = [source for source, _ in pairs] + [target for _, target in pairs]
-        sources, targets = embed(
-            tiny, tiny.tokenizer(texts, padding=True, return_tensors="pt")
-        ).chunk(2)
+        vectors = encoder(*encoder.pad(encoder.tokenize(texts, MAX_SEQ_LENGTH)))
+        sources, targets = vectors.chunk(2)
         scores = sources @ targets.T / 0.05  # (sources, targets)
-        loss = cross_entropy(scores, gold) + cross_entropy(scores.T, gold)  # both directions
+        loss = cross_entropy(scores, labels) + cross_entropy(scores.T, labels)  # both directions
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-    tiny.model.zero_grad()
-    tiny.dense.zero_grad()
+    encoder.zero_grad()
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Sums in one order, whatever the number of cores."""
+    """Compute with one thread, so that sums have one order on any number of cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -14,48 +14,49 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from hbr.models.dropout import dropped
+from hbr.models.dropout import quick_dropout
 
 NAME = "hbr_packed"
 MODELS = ("BertModel", "XLMRobertaModel")
 HALF = (torch.bfloat16, torch.float16)
+QKV = tuple[Tensor, Tensor, Tensor]  # query, key, value: (1, heads, tokens, head size) each
 
 
 class Packed(NamedTuple):
     """Some texts in one row of tokens, the longest first."""
 
-    ids: Tensor  # (1, tokens)
-    texts: Tensor  # (tokens,) the text of each token, counted as given
-    places: Tensor  # (tokens,) of each token in its text, counted from 0
-    order: Tensor  # (texts,) how far on in the row each text stands, counted as given
-    groups: tuple[tuple[int, int], ...]  # texts and tokens each of those equally long
-    ends: Tensor  # (texts + 1,) where the texts in the row end, from 0
+    input_ids: Tensor  # (1, tokens)
+    text_of: Tensor  # (tokens,) index of each token's text in the order of the input
+    position_ids: Tensor  # (tokens,) of each token in its text, counted from 0
+    row_index: Tensor  # (texts,) where in the row each text of the input stands
+    length_groups: tuple[tuple[int, int], ...]  # how many texts have a length, and the length
+    cu_seqlens: Tensor  # (texts + 1,) where the texts in the row end, from 0
 
 
-def pack(texts: Sequence[Any], device: torch.device | str = "cpu") -> Packed:
+def pack(token_ids: Sequence[Any], device: torch.device | str = "cpu") -> Packed:
     """Put the token ids of texts, none empty, end to end."""
-    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-    row = np.argsort(-lengths, kind="stable")
+    lengths = np.fromiter(map(len, token_ids), np.int64, len(token_ids))
+    order = np.argsort(-lengths, kind="stable")
     sizes, counts = np.unique(lengths, return_counts=True)
-    ordered = lengths[row]
-    ends = np.concatenate([[0], ordered.cumsum()])
-    places = np.arange(ends[-1]) - ends[:-1].repeat(ordered)
+    ordered = lengths[order]
+    cu_seqlens = np.concatenate([[0], ordered.cumsum()])
+    position_ids = np.arange(cu_seqlens[-1]) - cu_seqlens[:-1].repeat(ordered)
 
     def tensor(numbers: np.ndarray) -> Tensor:
         return torch.from_numpy(numbers).to(device, non_blocking=True)
 
     return Packed(
-        tensor(np.concatenate([texts[i] for i in row]).astype(np.int64))[None],
-        tensor(row.repeat(ordered)),
-        tensor(places),
-        tensor(np.argsort(row)),
+        tensor(np.concatenate([token_ids[i] for i in order]).astype(np.int64))[None],
+        tensor(order.repeat(ordered)),
+        tensor(position_ids),
+        tensor(np.argsort(order)),
         tuple(zip(counts[::-1].tolist(), sizes[::-1].tolist(), strict=True)),
-        tensor(ends.astype(np.int32)),
+        tensor(cu_seqlens.astype(np.int32)),
     )
 
 
 def enable(backbone: Any) -> bool:
-    """Let a backbone take packed texts, if it is a stock one; say whether it does now.
+    """Let a stock backbone take packed texts, and return whether it does.
 
     Padded texts go through it as before.
     """
@@ -69,31 +70,34 @@ def enable(backbone: Any) -> bool:
     return config._attn_implementation == NAME
 
 
-def forward(backbone: Any, row: Packed, shift: Tensor | None = None) -> Tensor:
-    """Return the hidden states of packed texts: (tokens, width).
+def first_position(config: Any) -> int:
+    """Return the position id of a text's first token: RoBERTa counts from behind the padding id."""
+    return config.pad_token_id + 1 if "roberta" in config.model_type else 0
 
-    `shift` (texts, tokens, width), as given and padded, is added to the word embeddings.
+
+def forward(backbone: Any, packed: Packed, shift: Tensor | None = None) -> Tensor:
+    """Return the hidden states of packed texts: (tokens, hidden size).
+
+    `shift` (texts, tokens, hidden size), padded, is added to the token embeddings.
     """
-    given = {"input_ids": row.ids}
+    inputs = {"input_ids": packed.input_ids}
     if shift is not None:
-        words = backbone.get_input_embeddings()(row.ids)
-        given = {"inputs_embeds": words + shift[row.texts, row.places]}
-    start = 0
-    if "roberta" in backbone.config.model_type:  # its positions start behind the padding id
-        start = backbone.config.pad_token_id + 1
-    return backbone(**given, position_ids=row.places[None] + start, packed=row)[0][0]
+        embeddings = backbone.get_input_embeddings()(packed.input_ids)
+        inputs = {"inputs_embeds": embeddings + shift[packed.text_of, packed.position_ids]}
+    position_ids = packed.position_ids[None] + first_position(backbone.config)
+    return backbone(**inputs, position_ids=position_ids, packed=packed)[0][0]
 
 
-def pool(hidden: Tensor, row: Packed, tokens: str) -> Tensor:
-    """Return a vector of each text, as given, by `mean` or `cls`: (texts, width)."""
-    if tokens == "cls":
-        return hidden[row.ends[:-1].long()[row.order]]
-    parts = hidden.split([count * length for count, length in row.groups])
+def pool(hidden: Tensor, packed: Packed, mode: str) -> Tensor:
+    """Return a vector of each text by `mean` or `cls`: (texts, hidden size)."""
+    if mode == "cls":
+        return hidden[packed.cu_seqlens[:-1].long()[packed.row_index]]
+    parts = hidden.split([count * length for count, length in packed.length_groups])
     means = [
         part.view(count, length, -1).mean(1)
-        for part, (count, length) in zip(parts, row.groups, strict=True)
+        for part, (count, length) in zip(parts, packed.length_groups, strict=True)
     ]
-    return torch.cat(means)[row.order]
+    return torch.cat(means)[packed.row_index]
 
 
 def _register() -> None:
@@ -111,93 +115,86 @@ def _attention(
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
-    dropout: float = 0.0,
-    scaling: float | None = None,
     packed: Packed | None = None,
-    **others: Any,
+    **options: Any,
 ) -> tuple[Tensor, None]:
-    """Attend within each text where texts are packed, and as transformers does where they are not.
+    """Attend within each packed text; without `packed`, as transformers does.
 
-    Takes (1, heads, tokens, width of a head) and gives (1, tokens, heads, width of a head).
+    Takes (1, heads, tokens, head size) and returns (1, tokens, heads, head size).
     """
     if packed is None:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-        known = {"dropout": dropout, "scaling": scaling, **others}
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **known)
-    found = _chosen(module, query, dropout)(query, key, value, packed, dropout, scaling)
-    return found[None], None
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    dropout, scale = options.get("dropout", 0.0), options.get("scaling")
+    attend = _fastest(module, query, dropout)
+    return attend((query, key, value), packed, dropout, scale)[None], None
 
 
-def _chosen(module: torch.nn.Module, query: Tensor, dropout: float) -> Callable[..., Tensor]:
-    """Return the quickest way there is on a device.
+def _fastest(module: torch.nn.Module, query: Tensor, dropout: float) -> Callable[..., Tensor]:
+    """Return the fastest attention on a device.
 
-    On a CPU the bfloat16 kernel's way back takes three times that of float32, so that training
-    attends in float32: by the mode, not by who wants a gradient, so that a text repeats itself.
+    On a CPU the backward pass of the bfloat16 kernel takes three times that of float32, so training
+    attends in float32. The module's mode decides, not who needs a gradient: the same text then
+    always has the same vector.
     """
     if query.device.type == "cpu":
-        return _in_float32 if module.training and query.dtype in HALF else by_length
+        return attend_in_float32 if module.training and query.dtype in HALF else attend_by_length
     if query.dtype in HALF and not dropout and query.shape[-1] % 8 == 0 and _varlen() is not None:
-        return by_kernel
-    return padded
+        return attend_varlen
+    return attend_padded
 
 
-def by_length(
-    query: Tensor, key: Tensor, value: Tensor, row: Packed, dropout: float, scaling: float | None
-) -> Tensor:
-    """Attend in all texts of a length at once, length by length: (tokens, heads, width)."""
-    sizes = [count * length for count, length in row.groups]
-    pieces = zip(*(x[0].transpose(0, 1).split(sizes) for x in (query, key, value)), strict=True)
-    found = []
-    for (count, length), piece in zip(row.groups, pieces, strict=True):
+def attend_by_length(qkv: QKV, packed: Packed, dropout: float, scale: float | None) -> Tensor:
+    """Attend in all texts of a length at once, length by length: (tokens, heads, head size)."""
+    sizes = [count * length for count, length in packed.length_groups]
+    pieces = zip(*(x[0].transpose(0, 1).split(sizes) for x in qkv), strict=True)
+    outputs = []
+    for (count, length), piece in zip(packed.length_groups, pieces, strict=True):
         q, k, v = (x.reshape(count, length, *x.shape[1:]).transpose(1, 2) for x in piece)
         if dropout:  # torch's kernel has none, and would go through slower steps of the same kind
-            scores = (q * (scaling or q.shape[-1] ** -0.5)) @ k.transpose(2, 3)
-            seen = dropped(scores.softmax(-1), dropout) @ v
+            scores = (q * (scale or q.shape[-1] ** -0.5)) @ k.transpose(2, 3)
+            output = quick_dropout(scores.softmax(-1), dropout) @ v
         else:
-            seen = scaled_dot_product_attention(q, k, v, scale=scaling)
-        found.append(seen.transpose(1, 2).reshape(count * length, *piece[0].shape[1:]))
-    return torch.cat(found)
+            output = scaled_dot_product_attention(q, k, v, scale=scale)
+        outputs.append(output.transpose(1, 2).reshape(count * length, *piece[0].shape[1:]))
+    return torch.cat(outputs)
 
 
-def _in_float32(
-    query: Tensor, key: Tensor, value: Tensor, row: Packed, dropout: float, scaling: float | None
-) -> Tensor:
+def attend_in_float32(qkv: QKV, packed: Packed, dropout: float, scale: float | None) -> Tensor:
+    """Attend by length in float32, whatever the inputs are: (tokens, heads, head size)."""
+    query, key, value = qkv
     with torch.autocast(query.device.type, enabled=False):
         wide = query.float(), key.float(), value.float()
-        return by_length(*wide, row, dropout, scaling).to(query.dtype)
+        return attend_by_length(wide, packed, dropout, scale).to(query.dtype)
 
 
-def padded(
-    query: Tensor, key: Tensor, value: Tensor, row: Packed, dropout: float, scaling: float | None
-) -> Tensor:
-    """Attend in all texts at once, padded for this alone: (tokens, heads, width)."""
-    lengths = row.ends.diff()[row.order]
-    longest = row.groups[0][1]
+def attend_padded(qkv: QKV, packed: Packed, dropout: float, scale: float | None) -> Tensor:
+    """Attend in all texts at once, padded for this alone: (tokens, heads, head size)."""
+    lengths = packed.cu_seqlens.diff()[packed.row_index]
+    longest = packed.length_groups[0][1]
     mask = torch.arange(longest, device=lengths.device) < lengths[:, None]
+    tokens = packed.text_of, packed.position_ids
 
-    def spread(x: Tensor) -> Tensor:
+    def pad(x: Tensor) -> Tensor:
         x = x[0].transpose(0, 1)
-        blocks = x.new_zeros(len(lengths), longest, *x.shape[1:])
-        return blocks.index_put((row.texts, row.places), x).transpose(1, 2)
+        return x.new_zeros(len(lengths), longest, *x.shape[1:]).index_put(tokens, x).transpose(1, 2)
 
-    batch = spread(query), spread(key), spread(value)
-    seen = scaled_dot_product_attention(
-        *batch, attn_mask=mask[:, None, None], dropout_p=dropout, scale=scaling
+    query, key, value = map(pad, qkv)
+    output = scaled_dot_product_attention(
+        query, key, value, attn_mask=mask[:, None, None], dropout_p=dropout, scale=scale
     )
-    return seen.transpose(1, 2)[row.texts, row.places]
+    return output.transpose(1, 2)[tokens]
 
 
-def by_kernel(
-    query: Tensor, key: Tensor, value: Tensor, row: Packed, dropout: float, scaling: float | None
-) -> Tensor:
-    """Attend with a GPU's kernel for texts of several lengths: (tokens, heads, width)."""
+def attend_varlen(qkv: QKV, packed: Packed, dropout: float, scale: float | None) -> Tensor:
+    """Attend with a GPU's kernel for texts of several lengths: (tokens, heads, head size)."""
     assert not dropout  # it has none
     kernel = _varlen()
     assert kernel is not None
-    own = (x[0].transpose(0, 1) for x in (query, key, value))
-    longest = row.groups[0][1]
-    return kernel(*own, row.ends, row.ends, longest, longest, scale=scaling)
+    heads = (x[0].transpose(0, 1) for x in qkv)
+    longest = packed.length_groups[0][1]
+    return kernel(*heads, packed.cu_seqlens, packed.cu_seqlens, longest, longest, scale=scale)
 
 
 @cache
@@ -207,5 +204,5 @@ def _varlen() -> Callable[..., Any] | None:
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:  # before torch 2.10
         return None
-    known = "scale" in signature(varlen_attn).parameters
-    return varlen_attn if known and torch.cuda.get_device_capability() >= (8, 0) else None
+    scales = "scale" in signature(varlen_attn).parameters
+    return varlen_attn if scales and torch.cuda.get_device_capability() >= (8, 0) else None

@@ -1,8 +1,8 @@
-"""Train the word embeddings that some data use, and leave the others out.
+"""Train the token embeddings that some data use, and leave the others out.
 
-No other word ever has a gradient, so that AdamW only shrinks it by weight decay, which `whole`
-makes up for. A data set uses few of XLM-R's 250,002 words; gradients and AdamW's two moments of
-the others would be 2.3 GB of zeros.
+A token that the data lack never has a gradient: AdamW only shrinks it by weight decay, which
+`restore` makes up for. A data set uses few of XLM-R's 250,002 tokens; gradients and AdamW's two
+moments of the others would be 2.3 GB of zeros.
 """
 
 from collections.abc import Iterable
@@ -10,45 +10,46 @@ from collections.abc import Iterable
 import numpy as np
 from torch import Tensor, nn
 
-from hbr.models.encoders import Encoder
+from hbr.models.encoder import Encoder
 
-AT_ONCE = 1 << 24  # tokens that are looked at together
-MOST = 1 << 30  # tokens: so many hardly leave a word out
-
-
-def used(tokens: Iterable[np.ndarray], size: int) -> np.ndarray:
-    """Return which of `size` words occur in flat arrays of token ids: (size,), true or false."""
-    parts = list(tokens)
-    if sum(map(len, parts)) > MOST:
-        return np.ones(size, bool)
-    seen = np.zeros(size, bool)
-    for flat in parts:
-        for start in range(0, len(flat), AT_ONCE):
-            seen[flat[start : start + AT_ONCE]] = True
-    return seen
+CHUNK = 1 << 24  # token ids looked at together
+MAX_SCANNED = 1 << 30  # token ids: so many hardly leave a token out
 
 
-class Trimmed:
-    """An encoder whose word embeddings are cut to some words, until `whole` is called."""
+def used_tokens(token_ids: Iterable[np.ndarray], vocab_size: int) -> np.ndarray:
+    """Return which tokens of a vocabulary occur in flat arrays of ids: (vocab_size,) booleans."""
+    arrays = list(token_ids)
+    if sum(map(len, arrays)) > MAX_SCANNED:
+        return np.ones(vocab_size, bool)
+    used = np.zeros(vocab_size, bool)
+    for flat in arrays:
+        for start in range(0, len(flat), CHUNK):
+            used[flat[start : start + CHUNK]] = True
+    return used
 
-    def __init__(self, encoder: Encoder, seen: np.ndarray) -> None:
-        self.encoder, words = encoder, encoder.backbone.get_input_embeddings()
-        self.before: Tensor = words.weight.detach()
-        for padding in (encoder.tokenizer.pad_token_id, words.padding_idx):
-            if padding is not None:  # it keeps its number: positions are counted from it
-                seen[: padding + 1] = True
-        self.kept = np.flatnonzero(seen)
-        encoder.places = np.where(seen, seen.cumsum() - 1, len(seen))
-        self._replace(self.before[self.kept])
 
-    def whole(self, shrunk: float) -> None:
-        """Return the encoder all words again, those left out as weight decay shrank them."""
-        weight = self.before * shrunk
-        weight[self.kept] = self.encoder.words.detach().to(weight.device)
-        self.encoder.places = None
+class TrimmedVocabulary:
+    """Cuts an encoder's token embeddings to those used, until `restore` is called."""
+
+    def __init__(self, encoder: Encoder, used: np.ndarray) -> None:
+        self.encoder = encoder
+        embeddings = encoder.backbone.get_input_embeddings()
+        self.original: Tensor = embeddings.weight.detach()
+        for padding in (encoder.tokenizer.pad_token_id, embeddings.padding_idx):
+            if padding is not None:  # it keeps its id: positions are counted from it
+                used[: padding + 1] = True
+        self.kept = np.flatnonzero(used)
+        encoder.vocab_remap = np.where(used, used.cumsum() - 1, len(used))
+        self._replace(self.original[self.kept])
+
+    def restore(self, decay: float) -> None:
+        """Give the encoder all tokens again, those left out times what weight decay leaves."""
+        weight = self.original * decay
+        weight[self.kept] = self.encoder.token_embeddings.detach().to(weight.device)
+        self.encoder.vocab_remap = None
         self._replace(weight)
 
     def _replace(self, weight: Tensor) -> None:
-        words: nn.Embedding = self.encoder.backbone.get_input_embeddings()
-        words.weight = nn.Parameter(weight, words.weight.requires_grad)
-        words.num_embeddings = len(weight)
+        embeddings: nn.Embedding = self.encoder.backbone.get_input_embeddings()
+        embeddings.weight = nn.Parameter(weight, embeddings.weight.requires_grad)
+        embeddings.num_embeddings = len(weight)

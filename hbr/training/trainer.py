@@ -29,8 +29,11 @@ from hbr.core.settings import Config
 from hbr.core.settings import Train as TrainConfig
 from hbr.core.store import replace_synced, tree_digest
 from hbr.data.rows import Rows, Tokens
-from hbr.models.encoders import Encoder, autocast, save, set_dropout, tell_precision
-from hbr.models.vocabulary import Trimmed, used
+from hbr.models.dropout import set_dropout
+from hbr.models.encoder import Encoder
+from hbr.models.loading import save
+from hbr.models.precision import autocast, warn_slow_bf16
+from hbr.models.vocabulary import TrimmedVocabulary, used_tokens
 from hbr.training.allocator import keep_freed
 from hbr.training.losses import symmetric
 from hbr.training.objectives.recipes import Head, Parts, Piece, Step, Vectors, translated
@@ -110,14 +113,16 @@ class Trainer:
         self.folder, self.config, self.device, self.schedule = folder, config, device, schedule
         self.settings: TrainConfig = config.train
         self.sources, self.validation = sources, validation
-        self.words = float(encoder.words.detach().norm(dim=1).mean())
+        self.words = float(encoder.token_embeddings.detach().norm(dim=1).mean())
         self.trimmed = self._trim(encoder)
         self.encoder = encoder.to(device).train()
-        tell_precision(device, config.train.precision)
+        warn_slow_bf16(device, config.train.precision)
         if device.type == "cpu":
             keep_freed()
-        set_dropout(encoder, config.train)
-        self.unpadded = encoder.unpadded(config.train.unpadded and not config.train.torch_compile)
+        set_dropout(encoder.backbone, config.train)
+        self.unpadded = encoder.use_unpadded(
+            config.train.unpadded and not config.train.torch_compile
+        )
         self.objective = config.objective
         objective = registry.get("objective", self.objective.name)
         self.recipe, loss = objective.make_recipe(self.objective), objective.make_loss()
@@ -159,7 +164,7 @@ class Trainer:
             return {}
         self._load_best()
         if self.trimmed:
-            self.trimmed.whole(self._shrunk())
+            self.trimmed.restore(self._shrunk())
         save_model(self.encoder, self.config, self.folder / "model")
         hashed = min(HASHED, self.schedule.steps)
         return {
@@ -176,10 +181,10 @@ class Trainer:
             "threads": torch.get_num_threads(),
             "ranks": distributed.world_size(),
             "unpadded": self.unpadded,
-            "words": len(self.trimmed.kept) if self.trimmed else len(self.encoder.words),
+            "words": len(self.trimmed.kept) if self.trimmed else len(self.encoder.token_embeddings),
         }
 
-    def _trim(self, encoder: Encoder) -> Trimmed | None:
+    def _trim(self, encoder: Encoder) -> TrimmedVocabulary | None:
         """Leave the words out that occur in no data."""
         words = encoder.backbone.get_input_embeddings()
         if not self.settings.trim_vocabulary or type(words) is not nn.Embedding:
@@ -187,7 +192,7 @@ class Trainer:
         tokens = [source.tokens for source in self.sources]
         tokens += [self.validation.tokens] if self.validation else []
         flat = (part for some in tokens for part in some.flat.values())
-        return Trimmed(encoder, used(flat, len(words.weight)))
+        return TrimmedVocabulary(encoder, used_tokens(flat, len(words.weight)))
 
     def _shrunk(self) -> float:
         """What weight decay leaves of a word that never occurs, in the encoder that is kept."""
@@ -254,7 +259,7 @@ class Trainer:
                 share=1 / self.settings.gradient_accumulation_steps,
                 progress=batch.step / max(self.schedule.steps - 1, 1),
                 words=self.words,
-                width=self.encoder.words.shape[1],
+                width=self.encoder.token_embeddings.shape[1],
                 device=self.device,
                 temperature=self.objective.temperature,
                 mask=mask,
@@ -296,7 +301,7 @@ class Trainer:
         """Make what the objective trains beside the encoder, the same on every rank."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
-            head = self.recipe.head(self.encoder.width, len(self.languages))
+            head = self.recipe.head(self.encoder.embedding_dimension, len(self.languages))
         if head:
             head.module.to(self.device)
         return head
@@ -338,7 +343,9 @@ class Trainer:
 
     def _encode(self, texts: list[np.ndarray], seed: int, shift: Tensor | None) -> Tensor:
         if not texts:  # no row of this rank has a given negative
-            return torch.zeros(0, self.encoder.width, device=self.device, requires_grad=True)
+            return torch.zeros(
+                0, self.encoder.embedding_dimension, device=self.device, requires_grad=True
+            )
         # dropout; for GPUs that are not there torch.manual_seed writes down the stack, every time
         cpu = self.device.type == "cpu"
         (torch.default_generator.manual_seed if cpu else torch.manual_seed)(seed)

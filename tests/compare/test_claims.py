@@ -515,7 +515,9 @@ def test_a_trend_over_another_setting_is_judged_within_each_sampler():
 
 def test_a_trend_needs_three_values():
     assert "fewer than three values of alpha" in missing(compared(claim(trend="up"), CELLS[:3]))[0]
-    assert missing(compared(claim(trend="up", over="max_steps"))) == ["no cell has a number for max_steps"]
+    assert missing(compared(claim(trend="up", over="max_steps"))) == [
+        "no cell has a number for max_steps"
+    ]
 
 
 def test_a_trend_with_a_cell_that_was_not_run_cannot_be_judged():

@@ -55,5 +55,8 @@ def test_what_goes_with_an_encoder_may_differ_between_encoders_and_not_within_on
 
 
 def test_other_facts_may_not_differ_between_encoders_either():
-    runs = [run("a", "labse", encoder__query_max_seq_length=64), run("b", encoder__query_max_seq_length=32)]
+    runs = [
+        run("a", "labse", encoder__query_max_seq_length=64),
+        run("b", encoder__query_max_seq_length=32),
+    ]
     assert differences(runs, ()) == ["runs differ in encoder.query_max_seq_length: 64 (a), 32 (b)"]

@@ -479,7 +479,9 @@ def test_a_baseline_is_the_one_that_agrees_in_what_else_is_varied(runs: Path) ->
     levels |= {(1e-4, "monolingual"): 0.6, (1e-4, "hybrid"): 0.6}
     found = evidence(
         *(
-            finished(runs, sampler, values(level, own=own, noise=0.02), settings={"learning_rate": lr})
+            finished(
+                runs, sampler, values(level, own=own, noise=0.02), settings={"learning_rate": lr}
+            )
             for own, ((lr, sampler), level) in enumerate(levels.items())
         )
     )

@@ -9,7 +9,8 @@ import torch
 from hbr.core.config import resolve_config
 from hbr.data.tasks import Draft, Passage, Query, Task, open_task, write_task
 from hbr.evaluation import encode as stage
-from hbr.models import encoders, tiny
+from hbr.models import tiny
+from hbr.models.loading import save
 
 CPU = torch.device("cpu")
 
@@ -17,9 +18,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    made = tiny.build("mbert-tiny")
-    encoder = encoders.Encoder(made.model, made.tokenizer, encoders.Pooling("mean"))
-    encoders.save(encoder, folder, {}, 64)
+    save(tiny.build("mbert-tiny"), folder, {}, 64)
     return folder
 
 
@@ -136,16 +135,16 @@ def test_vectors_in_float16_take_half_the_room_and_are_near(
 
 def test_batches_keep_to_the_token_budget_longest_first() -> None:
     lengths = np.array([3, 9, 4, 9, 1])
-    batches = [some.tolist() for some in stage.budgeted(lengths, 18)]
+    batches = [some.tolist() for some in stage.token_batches(lengths, 18)]
     assert batches == [[1, 3], [2, 0, 4]]
-    assert [some.tolist() for some in stage.budgeted(np.array([50]), 10)] == [[0]]
+    assert [some.tolist() for some in stage.token_batches(np.array([50]), 10)] == [[0]]
 
 
 def test_without_padding_batches_hold_more_texts() -> None:
     lengths = np.array([3, 9, 4, 9, 1])
 
     def batches(budget: int) -> list[list[int]]:
-        return [some.tolist() for some in stage.budgeted(lengths, budget, unpadded=True)]
+        return [some.tolist() for some in stage.token_batches(lengths, budget, unpadded=True)]
 
     assert batches(22) == [[1, 3, 2], [0, 4]]
     assert batches(26) == [[1, 3, 2, 0, 4]]

@@ -13,7 +13,7 @@ import torch
 from hbr.core.config import resolve_config
 from hbr.evaluation import attack as attacking
 from hbr.experiments.pipeline import Pipeline, open_run
-from hbr.models import encoders
+from hbr.models.loading import load
 from tests.support import beside, hbr
 
 SPECS = ("typo:0.1", "case-upper:1", "code-switch:0.3", "attack-fgm:0.2")
@@ -199,10 +199,10 @@ def test_an_attack_stays_in_its_ball_and_harms_more_than_chance(run: Path, runs:
     config = resolve_config(own.model_dump(mode="json"), {"evaluate.limit": 12})
     pipeline = Pipeline(config, runs, path=store.path)
     _, task = pipeline.task("embedded")
-    encoder = encoders.load(run / "model")
-    radius = 0.2 * float(encoder.words.detach().norm(dim=1).mean())
+    encoder = load(run / "model")
+    radius = 0.2 * float(encoder.token_embeddings.detach().norm(dim=1).mean())
     texts = [f"Query: {text}" for text in task.queries["text"][:8].to_pylist()]
-    batch = encoder.batch(encoder.tokenize(texts, 64))
+    batch = encoder.pad(encoder.tokenize(texts, 64))
     told = torch.from_numpy(np.asarray(pipeline._vectors("embedded")[1]).astype(np.float32))
     corpus = np.arange(len(told))
     relevant = attacking._relevant(task, np.arange(8), corpus, torch.device("cpu"))

@@ -12,17 +12,12 @@ from typing import NamedTuple
 import pytest
 
 from hbr.core.errors import UserError
-from hbr.data import prepare
 from hbr.experiments.pipeline import Pipeline, slug
 from hbr.experiments.prepared import LISTED, SUMS, pack, unpack
 from hbr.experiments.sweep import cells, read_study
-from hbr.models.files import encoder_folder, encoder_id
+from hbr.models.sources import encoder_folder, encoder_id
 from tests.support import beside, hbr
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(prepare, "carried_encoder"),
-    reason="needs what hbr.data.prepare does not have yet: data whose sources are elsewhere",
-)
 STUDY = """
     base: {{data: {{train: [embedded, {pairs}]}}, train: {{max_steps: 2, batch_size: 8}}}}
     grid: {{sampler: [hybrid], encoder: [{encoder}]}}

@@ -9,6 +9,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from hbr.data import synthetic
 from hbr.models import tiny
+from hbr.models.encoder import Encoder
 
 DIGEST = """
 import hashlib
@@ -16,22 +17,25 @@ from hbr.models import tiny
 for name in tiny.NAMES:
     made = tiny.build(name)
     digest = hashlib.sha256(made.tokenizer.backend_tokenizer.to_str().encode())
-    for layer in [made.model] + [made.dense] * (made.dense is not None):
-        for weight in layer.parameters():
-            digest.update(weight.detach().numpy().tobytes())
+    for weight in made.parameters():
+        digest.update(weight.detach().numpy().tobytes())
     print(name, digest.hexdigest())
 """
 
 
 @pytest.fixture(scope="module")
-def encoders() -> dict[str, tiny.Tiny]:
+def encoders() -> dict[str, Encoder]:
     return {name: tiny.build(name) for name in tiny.NAMES}
+
+
+def vectors(encoder: Encoder, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    return encoder(batch["input_ids"], batch["attention_mask"])
 
 
 @pytest.mark.parametrize("name", tiny.NAMES)
 def test_a_saved_encoder_loads_with_auto_classes_and_computes_the_same(name, encoders, tmp_path):
     made = encoders[name]
-    made.model.save_pretrained(tmp_path)
+    made.backbone.save_pretrained(tmp_path)
     made.tokenizer.save_pretrained(tmp_path)
     assert (tmp_path / "model.safetensors").exists()
     model, tokenizer = AutoModel.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
@@ -42,7 +46,7 @@ def test_a_saved_encoder_loads_with_auto_classes_and_computes_the_same(name, enc
     assert tokenizer.is_fast
     assert torch.equal(batch["input_ids"], again["input_ids"])
     with torch.no_grad():
-        here = made.model.eval()(**batch).last_hidden_state
+        here = made.backbone.eval()(**batch).last_hidden_state
         there = model.eval()(**again).last_hidden_state
     assert torch.equal(here, there)
 
@@ -59,7 +63,7 @@ def test_special_tokens_have_the_ids_of_the_real_families(encoders):
 
 @pytest.mark.parametrize("name", tiny.NAMES)
 def test_models_and_tokenizers_agree_about_sizes_and_padding(name, encoders):
-    model, tokenizer = encoders[name].model, encoders[name].tokenizer
+    model, tokenizer = encoders[name].backbone, encoders[name].tokenizer
     assert model.config.vocab_size == len(tokenizer) <= 4096
     assert model.config.pad_token_id == tokenizer.pad_token_id
     assert model.get_input_embeddings().weight.shape[0] == len(tokenizer)
@@ -70,8 +74,8 @@ def test_models_and_tokenizers_agree_about_sizes_and_padding(name, encoders):
 def test_the_longest_text_that_the_tokenizer_lets_through_can_be_encoded(name, encoders):
     text = " ".join(synthetic.texts())[:4000]
     batch = encoders[name].tokenizer(text, truncation=True, return_tensors="pt")
-    assert batch["input_ids"].shape[1] == tiny.MAX_TOKENS
-    assert tiny.embed(encoders[name], batch).isfinite().all()
+    assert batch["input_ids"].shape[1] == tiny.MAX_SEQ_LENGTH
+    assert vectors(encoders[name], batch).isfinite().all()
 
 
 @pytest.mark.parametrize("name", tiny.NAMES)
@@ -93,20 +97,20 @@ def test_common_words_are_single_pieces(name, encoders):
 
 def test_padding_does_not_change_a_vector(encoders):
     for made in encoders.values():
-        made.model.eval()
+        made.backbone.eval()
         pivot, short = next(synthetic.rows("validation"))["passage"]["qaa"], "Va?"
         with torch.no_grad():
-            alone = tiny.embed(made, made.tokenizer(short, return_tensors="pt"))
+            alone = vectors(made, made.tokenizer(short, return_tensors="pt"))
             padded = made.tokenizer([short, pivot], padding=True, return_tensors="pt")
-            torch.testing.assert_close(tiny.embed(made, padded)[:1], alone)
+            torch.testing.assert_close(vectors(made, padded)[:1], alone)
 
 
 def test_only_labse_tiny_starts_aligned_across_languages(encoders):
     rows = list(synthetic.translations(1))[:100]
 
-    def found(made: tiny.Tiny) -> float:
+    def found(made: Encoder) -> float:
         one, other = (
-            tiny.embed(
+            vectors(
                 made,
                 made.tokenizer([row[code] for row in rows], padding=True, return_tensors="pt"),
             )
@@ -122,7 +126,7 @@ def test_only_labse_tiny_starts_aligned_across_languages(encoders):
 def test_seeds_differ_in_weights_but_not_in_vocabulary():
     one, other = tiny.build("mbert-tiny", 0), tiny.build("mbert-tiny", 1)
     assert one.tokenizer.get_vocab() == other.tokenizer.get_vocab()
-    weights = [made.model.get_input_embeddings().weight for made in (one, other)]
+    weights = [made.backbone.get_input_embeddings().weight for made in (one, other)]
     assert not torch.equal(*weights)
 
 
@@ -135,7 +139,7 @@ def test_building_leaves_random_state_and_threads_as_they_were():
 
 def test_dropout_is_off():
     made = tiny.build("mbert-tiny")
-    assert {m.p for m in made.model.modules() if isinstance(m, torch.nn.Dropout)} == {0.0}
+    assert {m.p for m in made.backbone.modules() if isinstance(m, torch.nn.Dropout)} == {0.0}
 
 
 def test_an_unknown_name_is_refused():

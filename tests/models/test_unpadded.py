@@ -11,7 +11,8 @@ from transformers import XLMRobertaModel as XLMRoberta
 
 from hbr.core.errors import UserError
 from hbr.models import unpadded
-from hbr.models.encoders import Encoder, Pooling, set_attention_dropout
+from hbr.models.dropout import set_attention_dropout
+from hbr.models.encoder import Encoder, Pooling
 
 LENGTHS = [5, 17, 1, 9, 5, 30, 2, 9]
 SHAPE = {
@@ -111,12 +112,12 @@ def test_no_text_sees_another() -> None:
     assert (one[4] - other[4]).abs().max() > 1e-2
 
 
-@pytest.mark.parametrize("way", ["by_length", "padded", "_in_float32"])
+@pytest.mark.parametrize("way", ["attend_by_length", "attend_padded", "attend_in_float32"])
 def test_every_way_attends_as_text_by_text(way: str) -> None:
     row = unpadded.pack(texts())
     torch.manual_seed(0)
     parts = [torch.randn(1, 4, sum(LENGTHS), 8, requires_grad=True) for _ in range(3)]
-    bounds = row.ends.tolist()
+    bounds = row.cu_seqlens.tolist()
     expected = torch.cat(
         [
             torch.nn.functional.scaled_dot_product_attention(*(x[:, :, a:b] for x in parts))[0]
@@ -124,7 +125,7 @@ def test_every_way_attends_as_text_by_text(way: str) -> None:
         ],
         dim=1,
     ).transpose(0, 1)
-    found = getattr(unpadded, way)(*parts, row, 0.0, None)
+    found = getattr(unpadded, way)(parts, row, 0.0, None)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
     weights = torch.randn_like(expected)
     got, wanted = (
@@ -146,19 +147,19 @@ def test_the_way_follows_from_device_precision_and_mode(monkeypatch: pytest.Monk
         device: str, dtype: torch.dtype, *, training: bool, dropout: float, width: int = 32
     ) -> str:
         module, query = torch.nn.Identity().train(training), On(device, dtype, width)
-        return unpadded._chosen(module, query, dropout).__name__
+        return unpadded._fastest(module, query, dropout).__name__
 
     half, full = torch.bfloat16, torch.float32
     monkeypatch.setattr(unpadded, "_varlen", lambda: print)
-    assert way("cpu", half, training=False, dropout=0) == "by_length"
-    assert way("cpu", half, training=True, dropout=0) == "_in_float32"
-    assert way("cpu", full, training=True, dropout=0.1) == "by_length"
-    assert way("cuda", half, training=True, dropout=0) == "by_kernel"
-    assert way("cuda", half, training=True, dropout=0, width=12) == "padded"
-    assert way("cuda", half, training=True, dropout=0.1) == "padded"
-    assert way("cuda", full, training=False, dropout=0) == "padded"
+    assert way("cpu", half, training=False, dropout=0) == "attend_by_length"
+    assert way("cpu", half, training=True, dropout=0) == "attend_in_float32"
+    assert way("cpu", full, training=True, dropout=0.1) == "attend_by_length"
+    assert way("cuda", half, training=True, dropout=0) == "attend_varlen"
+    assert way("cuda", half, training=True, dropout=0, width=12) == "attend_padded"
+    assert way("cuda", half, training=True, dropout=0.1) == "attend_padded"
+    assert way("cuda", full, training=False, dropout=0) == "attend_padded"
     monkeypatch.setattr(unpadded, "_varlen", lambda: None)
-    assert way("cuda", half, training=False, dropout=0) == "padded"
+    assert way("cuda", half, training=False, dropout=0) == "attend_padded"
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -183,7 +184,7 @@ def test_attention_dropout_reaches_packed_texts_and_can_be_set() -> None:
     torch.manual_seed(0)
     drawn = torch.stack([encoder.encode(texts()) for _ in range(2)])
     assert (drawn[0] - drawn[1]).abs().max() > 1e-2
-    set_attention_dropout(encoder, 0.0)
+    set_attention_dropout(encoder.backbone, 0.0)
     torch.testing.assert_close(encoder.encode(texts()), calm, rtol=0, atol=1e-6)
     assert encoder.backbone.config.attention_probs_dropout_prob == 0.5  # what is saved
 
@@ -193,12 +194,12 @@ def test_other_models_are_padded_and_say_so(caplog: pytest.LogCaptureFixture) ->
     shape = {"vocab_size": 60, "dim": 32, "n_layers": 1, "n_heads": 4, "hidden_dim": 64}
     encoder = Encoder(DistilBertModel(DistilBertConfig(**shape)), Padding(0), Pooling("mean"))
     encoder.eval()
-    assert encoder.unpadded(True) is False
+    assert encoder.use_unpadded(True) is False
     assert "DistilBertModel: texts are padded" in caplog.text
     caplog.clear()
-    assert encoder.unpadded(False) is False
+    assert encoder.use_unpadded(False) is False
     assert caplog.text == ""
-    assert torch.equal(encoder.encode(texts()), encoder(*encoder.batch(texts())))
+    assert torch.equal(encoder.encode(texts()), encoder(*encoder.pad(texts())))
     own = type("BertModel", (BertModel,), {"__module__": "mine"})
     assert not unpadded.enable(own(BertConfig(**SHAPE)))
     eager = BertModel(BertConfig(**SHAPE, attn_implementation="eager"))
@@ -209,11 +210,11 @@ def test_a_model_without_attention_dropout_is_named() -> None:
     encoder = made("bert")
     encoder.backbone = torch.nn.Linear(2, 2)
     with pytest.raises(UserError, match=r"train\.attention_dropout: Linear has no layer for it"):
-        set_attention_dropout(encoder, 0.0)
+        set_attention_dropout(encoder.backbone, 0.0)
 
 
 def test_a_saved_backbone_tells_nothing_of_it(tmp_path: Path) -> None:
     encoder = made("bert")
-    assert encoder.unpadded(True)
+    assert encoder.use_unpadded(True)
     encoder.backbone.save_pretrained(tmp_path)
     assert unpadded.NAME not in (tmp_path / "config.json").read_text()

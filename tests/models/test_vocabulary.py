@@ -10,28 +10,28 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from hbr.models import encoders, tiny
-from hbr.models.vocabulary import Trimmed, used
-from hbr.training.trainer import Fit
+from hbr.models import tiny
+from hbr.models.encoder import Encoder
+from hbr.models.vocabulary import TrimmedVocabulary, used_tokens
+from hbr.training.trainer import Trainer
 from tests.support import beside, hbr, only_run
 
 FEW = ["train", "--sampler", "hybrid", "--steps", "12", "--batch-size", "8", "--device", "cpu"]
 
 
-def made(name: str) -> encoders.Encoder:
-    small = tiny.build(name)
-    return encoders.Encoder(small.model, small.tokenizer, encoders.Pooling("mean")).eval()
+def made(name: str) -> Encoder:
+    return tiny.build(name).eval()
 
 
 def test_words_are_those_of_all_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hbr.models.vocabulary.AT_ONCE", 2)
+    monkeypatch.setattr("hbr.models.vocabulary.CHUNK", 2)
     tokens = [np.array([3, 3, 1, 7, 2], np.int32), np.array([], np.int32), np.array([5], np.int32)]
-    assert np.flatnonzero(used(tokens, 9)).tolist() == [1, 2, 3, 5, 7]
+    assert np.flatnonzero(used_tokens(tokens, 9)).tolist() == [1, 2, 3, 5, 7]
 
 
 def test_more_tokens_than_are_looked_at_leave_no_word_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hbr.models.vocabulary.MOST", 2)
-    assert used([np.array([1, 1, 1])], 4).all()
+    monkeypatch.setattr("hbr.models.vocabulary.MAX_SCANNED", 2)
+    assert used_tokens([np.array([1, 1, 1])], 4).all()
 
 
 @pytest.mark.parametrize("name", ["xlm-r-tiny", "mbert-tiny"])
@@ -39,16 +39,19 @@ def test_more_tokens_than_are_looked_at_leave_no_word_out(monkeypatch: pytest.Mo
 def test_a_trimmed_encoder_encodes_as_before(name: str, *, unpadded: bool) -> None:
     encoder = made(name)
     texts = [np.array(t) for t in encoder.tokenize(["Who came?", "A longer text than that one"], 9)]
-    before, words = encoder.encode(texts, unpadded=unpadded), encoder.words.detach().clone()
-    trimmed = Trimmed(encoder, used(texts, len(words)))
-    assert len(encoder.words) == len(trimmed.kept) < len(words)
+    before, words = (
+        encoder.encode(texts, unpadded=unpadded),
+        encoder.token_embeddings.detach().clone(),
+    )
+    trimmed = TrimmedVocabulary(encoder, used_tokens(texts, len(words)))
+    assert len(encoder.token_embeddings) == len(trimmed.kept) < len(words)
     assert torch.equal(encoder.encode(texts, unpadded=unpadded), before)
     with torch.no_grad():
-        encoder.words.add_(1)
-    trimmed.whole(0.5)
+        encoder.token_embeddings.add_(1)
+    trimmed.restore(0.5)
     expected = words * 0.5
     expected[trimmed.kept] = words[trimmed.kept] + 1
-    assert torch.equal(encoder.words, expected)
+    assert torch.equal(encoder.token_embeddings, expected)
     assert encoder.backbone.get_input_embeddings().num_embeddings == len(words)
 
 
@@ -80,19 +83,19 @@ def test_a_trimmed_run_that_stopped_goes_on_to_the_same_bytes(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rows, step = rows_file(count=20), Fit._step
+    rows, step = rows_file(count=20), Trainer._step
     words = [*FEW, "--encoder", "mbert-tiny", "--data", rows, "--set", "train.save_steps=5"]
     whole, broken = (beside(world, tmp_path / name) for name in ("whole", "broken"))
     assert hbr(*words, "--output-dir", whole).code == 0
 
-    def stops(fit: Fit, number: int) -> dict[str, Any]:
+    def stops(fit: Trainer, number: int) -> dict[str, Any]:
         if number == 7:
             raise RuntimeError("stopped")
         return step(fit, number)
 
-    monkeypatch.setattr(Fit, "_step", stops)
+    monkeypatch.setattr(Trainer, "_step", stops)
     assert hbr(*words, "--output-dir", broken).code == 1
-    monkeypatch.setattr(Fit, "_step", step)
+    monkeypatch.setattr(Trainer, "_step", step)
     said = hbr(*words, "--output-dir", broken)
     assert "goes on from step 5" in said.err
     one, two = (only_run(place) / "model" / "model.safetensors" for place in (whole, broken))

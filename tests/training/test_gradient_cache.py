@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
-from hbr.models.encoders import Encoder, Pooling
+from hbr.models.encoder import Encoder, Pooling
 from hbr.training.gradient_cache import Chunk, backward
 from hbr.training.losses import info_nce
 

@@ -17,7 +17,7 @@ from transformers import BertConfig, BertModel
 from hbr.core.errors import UserError
 from hbr.core.registry import NAMES, resolve
 from hbr.core.settings import OBJECTIVE_SETTINGS, Train
-from hbr.models.encoders import Encoder, Pooling
+from hbr.models.encoder import Encoder, Pooling
 from hbr.training import adversary
 from hbr.training.gradient_cache import Gather
 from hbr.training.losses import info_nce, language_contrast, semantic_contrast
@@ -344,7 +344,7 @@ def test_perturbed_training_has_the_gradient_of_the_loss_at_the_points_it_found(
 @pytest.mark.parametrize("steps", [1, 3])
 def test_ascent_raises_the_loss_more_than_any_random_shift_of_the_same_size(norm, epsilon, steps):
     encoder = bert()
-    words = float(encoder.words.detach().norm(dim=1).mean())
+    words = float(encoder.token_embeddings.detach().norm(dim=1).mean())
     recipe = Adversarial(epsilon=epsilon, norm=norm, ascent_steps=steps)
     step = step_of(chunks(encoder, 100, ["query", "passage"]), words=words)
     raised = recipe.backward(step)

@@ -10,7 +10,11 @@ from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 
 from hbr.core.errors import UserError
-from hbr.models import encoders, tiny
+from hbr.models import tiny
+from hbr.models.encoder import Encoder
+from hbr.models.loading import load, save
+from hbr.models.precision import warn_slow_bf16
+from hbr.models.sources import locate
 
 TEXTS = ["Ri luli Sasal Mobil?", "Сасал Мобил темусду", "हुहदु ससल मोबिल", "a", "x " * 300]
 
@@ -27,9 +31,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def vectors(encoder: encoders.Encoder, texts: list[str], length: int = 64) -> torch.Tensor:
+def vectors(encoder: Encoder, texts: list[str], length: int = 64) -> torch.Tensor:
     with torch.inference_mode():
-        return encoder(*encoder.batch(encoder.tokenize(texts, length)))
+        return encoder(*encoder.pad(encoder.tokenize(texts, length)))
 
 
 @pytest.mark.parametrize("family", ["xlm-r", "mbert"])
@@ -37,14 +41,14 @@ def vectors(encoder: encoders.Encoder, texts: list[str], length: int = 64) -> to
 def test_a_saved_encoder_gives_the_same_vectors_in_sentence_transformers(
     made: Path, tmp_path: Path, family: str, pooling: str
 ) -> None:
-    encoder = encoders.load(made / family, pooling=pooling)
+    encoder = load(made / family, pooling=pooling)
     prefixes = {"query": "Query: ", "passage": "Passage: "}
-    encoders.save(encoder, tmp_path / "model", prefixes, 64)
+    save(encoder, tmp_path / "model", prefixes, 64)
     ours = vectors(encoder, ["Query: " + text for text in TEXTS])
     theirs = SentenceTransformer(str(tmp_path / "model"), device="cpu")
     told = theirs.encode(TEXTS, prompt_name="query", convert_to_tensor=True)
     assert torch.allclose(ours, told, atol=1e-5)
-    again = encoders.load(tmp_path / "model")
+    again = load(tmp_path / "model")
     assert torch.equal(vectors(again, TEXTS), vectors(encoder, TEXTS))
 
 
@@ -55,16 +59,16 @@ def test_a_folder_written_by_sentence_transformers_loads_with_its_pooling_and_de
 
     def labse_layout(pooling: str) -> SentenceTransformer:
         body = modules.Transformer(str(made / "mbert"), max_seq_length=64)
-        width = encoders.load(made / "mbert").width
+        width = load(made / "mbert").embedding_dimension
         pool = modules.Pooling(width, pooling_mode=pooling)
         dense = modules.Dense(width, 96, activation_function=torch.nn.Tanh())
         return SentenceTransformer(modules=[body, pool, dense, modules.Normalize()], device="cpu")
 
     theirs = labse_layout("cls")
     theirs.save(str(tmp_path / "theirs"))
-    ours = encoders.load(tmp_path / "theirs")
-    assert ours.tokens == "cls"
-    assert ours.width == 96
+    ours = load(tmp_path / "theirs")
+    assert ours.pooling_mode == "cls"
+    assert ours.embedding_dimension == 96
     told = theirs.encode(TEXTS, convert_to_tensor=True)
     assert torch.allclose(vectors(ours, TEXTS), told, atol=1e-5)
 
@@ -74,8 +78,8 @@ def test_the_model_card_layout_of_labse_on_the_hub_is_understood(
 ) -> None:
     """Booleans for the pooling mode, old module names: as uploaded in 2021."""
     shutil.copytree(made / "mbert", tmp_path / "labse")
-    encoder = encoders.load(made / "mbert", pooling="dense")
-    encoders.save(encoder, tmp_path / "labse", {}, 256)
+    encoder = load(made / "mbert", pooling="dense")
+    save(encoder, tmp_path / "labse", {}, 256)
     pooling = json.loads((tmp_path / "labse" / "1_Pooling" / "config.json").read_text())
     assert pooling["pooling_mode_cls_token"] is True
     kinds = [m["type"] for m in json.loads((tmp_path / "labse" / "modules.json").read_text())]
@@ -86,7 +90,7 @@ def test_the_model_card_layout_of_labse_on_the_hub_is_understood(
 
 
 def test_a_vector_does_not_depend_on_the_texts_beside_it(made: Path) -> None:
-    encoder = encoders.load(made / "xlm-r")
+    encoder = load(made / "xlm-r")
     together = vectors(encoder, TEXTS)
     alone = torch.cat([vectors(encoder, [text]) for text in TEXTS])
     assert torch.allclose(together, alone, atol=1e-5)
@@ -96,9 +100,9 @@ def test_a_vector_does_not_depend_on_the_texts_beside_it(made: Path) -> None:
 def test_texts_are_cut_to_the_length_asked_for_and_to_what_the_backbone_can_take(
     made: Path,
 ) -> None:
-    encoder = encoders.load(made / "xlm-r")
+    encoder = load(made / "xlm-r")
     assert len(encoder.tokenize(["x " * 300], 10)[0]) == 10
-    assert len(encoder.tokenize(["x " * 300], 10_000)[0]) == encoder.longest <= 130
+    assert len(encoder.tokenize(["x " * 300], 10_000)[0]) == encoder.max_seq_length <= 130
 
 
 @pytest.mark.parametrize("family", ["xlm-r", "mbert"])
@@ -106,18 +110,20 @@ def test_texts_are_cut_to_the_length_asked_for_and_to_what_the_backbone_can_take
 def test_the_short_way_to_tokens_gives_those_of_the_long_way(
     made: Path, family: str, side: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoders, "AT_A_TIME", 2)
-    encoder = encoders.load(made / family)
+    monkeypatch.setattr("hbr.models.encoder.TOKENIZER_BATCH", 2)
+    encoder = load(made / family)
     encoder.tokenizer.truncation_side = side
     texts = [*TEXTS, "", " ", "<s> [SEP] </s>", "Ri\u3000luli  Sasal\n"]
     for length in (64, 8, 10_000):
-        told = encoder.tokenizer(texts, truncation=True, max_length=min(length, encoder.longest))
+        told = encoder.tokenizer(
+            texts, truncation=True, max_length=min(length, encoder.max_seq_length)
+        )
         assert encoder.tokenize(texts, length) == told["input_ids"]
     assert encoder.tokenize([], 64) == []
 
 
 def test_the_random_dense_layer_of_a_plain_folder_is_always_the_same(made: Path) -> None:
-    one, two = (encoders.load(made / "mbert", pooling="dense") for _ in range(2))
+    one, two = (load(made / "mbert", pooling="dense") for _ in range(2))
     assert one.dense is not None
     assert two.dense is not None
     assert torch.equal(one.dense.weight, two.dense.weight)
@@ -127,35 +133,35 @@ def test_pickles_are_never_loaded(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made / "mbert", tmp_path / "old")
     (tmp_path / "old" / "model.safetensors").rename(tmp_path / "old" / "pytorch_model.bin")
     with pytest.raises(UserError, match=r"no model\.safetensors; hbr loads no pickles"):
-        encoders.load(tmp_path / "old")
-    encoders.save(encoders.load(made / "mbert", pooling="dense"), tmp_path / "labse", {}, 64)
+        load(tmp_path / "old")
+    save(load(made / "mbert", pooling="dense"), tmp_path / "labse", {}, 64)
     dense = tmp_path / "labse" / "2_Dense"
     (dense / "model.safetensors").rename(dense / "pytorch_model.bin")
     with pytest.raises(UserError, match=r"2_Dense holds no model\.safetensors"):
-        encoders.load(tmp_path / "labse")
+        load(tmp_path / "labse")
 
 
 def test_modules_and_poolings_that_hbr_lacks_are_named(made: Path, tmp_path: Path) -> None:
-    encoders.save(encoders.load(made / "mbert"), tmp_path, {}, 64)
+    save(load(made / "mbert"), tmp_path, {}, 64)
     pooling = tmp_path / "1_Pooling" / "config.json"
     pooling.write_text(json.dumps({"pooling_mode_max_tokens": True}))
     with pytest.raises(UserError, match="hbr pools by mean or cls, not by"):
-        encoders.load(tmp_path)
+        load(tmp_path)
     modules = json.loads((tmp_path / "modules.json").read_text())
     modules[1]["type"] = "sentence_transformers.models.LSTM"
     (tmp_path / "modules.json").write_text(json.dumps(modules))
     with pytest.raises(UserError, match="hbr has no module LSTM"):
-        encoders.load(tmp_path)
+        load(tmp_path)
 
 
 def test_a_folder_that_is_no_encoder_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"is no encoder: it holds no config\.json"):
-        encoders.load(tmp_path)
+        load(tmp_path)
 
 
 def test_a_hub_id_without_network_says_how_to_bring_the_model() -> None:
     with pytest.raises(UserError, match=r"hf download no/such-model") as told:
-        encoders.locate("no/such-model")
+        locate("no/such-model")
     assert told.value.exit_code == 1
 
 
@@ -172,9 +178,9 @@ def test_a_hub_id_in_the_cache_is_found_with_its_revision(
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub._snapshot_download.constants.HF_HUB_OFFLINE", True)
     for revision in (None, commit):
-        found = encoders.locate("FacebookAI/xlm-roberta-base", revision)
+        found = locate("FacebookAI/xlm-roberta-base", revision)
         assert found == repository / "snapshots" / commit
-    assert encoders.load(found).backbone.config.model_type == "xlm-roberta"
+    assert load(found).backbone.config.model_type == "xlm-roberta"
 
 
 @pytest.mark.parametrize("family", ["xlm-r", "mbert"])
@@ -182,16 +188,16 @@ def test_a_hub_id_in_the_cache_is_found_with_its_revision(
 def test_a_shift_moves_the_words_of_a_text_and_padding_never(
     made: Path, family: str, pooling: str
 ) -> None:
-    encoder = encoders.load(made / family, pooling=pooling)
-    ids, mask = encoder.batch(encoder.tokenize(TEXTS, 64))
-    zero = torch.zeros(*ids.shape, encoder.words.shape[1])
+    encoder = load(made / family, pooling=pooling)
+    ids, mask = encoder.pad(encoder.tokenize(TEXTS, 64))
+    zero = torch.zeros(*ids.shape, encoder.token_embeddings.shape[1])
     with torch.inference_mode():
         plain = encoder(ids, mask)
         torch.testing.assert_close(encoder(ids, mask, zero), plain, rtol=0, atol=1e-6)
         padding = torch.randn_like(zero) * (1 - mask[..., None])
         torch.testing.assert_close(encoder(ids, mask, padding), plain, rtol=0, atol=1e-6)
         moved = zero.clone()
-        moved[1, 1] = encoder.words[7] - encoder.words[ids[1, 1]]
+        moved[1, 1] = encoder.token_embeddings[7] - encoder.token_embeddings[ids[1, 1]]
         other = ids.clone()
         other[1, 1] = 7  # as if that word stood there
         found, expected = encoder(ids, mask, moved), encoder(other, mask)
@@ -208,7 +214,7 @@ def test_bf16_without_instructions_for_it_is_told(monkeypatch, caplog, amx, mach
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     monkeypatch.setattr("platform.machine", lambda: machine)
-    encoders.tell_precision(torch.device("cpu"), "fp32")
+    warn_slow_bf16(torch.device("cpu"), "fp32")
     assert not caplog.text
-    encoders.tell_precision(torch.device("cpu"), "bf16")
+    warn_slow_bf16(torch.device("cpu"), "bf16")
     assert ("fp32 may be quicker" in caplog.text) == told

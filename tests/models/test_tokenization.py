@@ -1,13 +1,15 @@
-"""Prepare: what is tokenised once is found again."""
+"""What is tokenised once is found again."""
 
 from pathlib import Path
 from unittest import mock
 
 from hbr.core.settings import Encoder as Settings
 from hbr.core.store import Store
-from hbr.data.prepare import tokens
 from hbr.data.rows import open_rows, write_rows
-from hbr.models import encoders, tiny
+from hbr.models import tiny
+from hbr.models.encoder import Encoder, Pooling
+from hbr.models.loading import reset_tokenizer
+from hbr.models.tokenization import tokenize_rows
 
 ROWS = [{"id": "1", "query": {"en": "Ri luli Sasal?"}, "passage": {"en": "Sasal " * 9}}]
 
@@ -21,11 +23,11 @@ def store_of(folder: Path) -> Store:
 def test_tokens_are_found_again_whatever_was_tokenised_before_them(tmp_path):
     stores = [store_of(tmp_path / name) for name in ("train", "validation")]
     model, tokenizer = tiny._xlm_r()
-    encoder = encoders.Encoder(model, tokenizer, encoders.Pooling("mean"))
+    encoder = Encoder(model, tokenizer, Pooling("mean"))
     for store in (*stores, *stores[::-1]):
-        tokens(store, open_rows(store.path / "rows"), encoder, Settings())
+        tokenize_rows(store, open_rows(store.path / "rows"), encoder, Settings())
     with mock.patch.object(encoder, "tokenize", side_effect=AssertionError):
-        encoders.forget_truncation(tokenizer)  # as after loading
+        reset_tokenizer(tokenizer)  # as after loading
         for store in stores[::-1]:
-            tokens(store, open_rows(store.path / "rows"), encoder, Settings())
+            tokenize_rows(store, open_rows(store.path / "rows"), encoder, Settings())
     assert [len(store.entries()) for store in stores] == [2, 2]  # rows, and tokens once

@@ -1,0 +1,104 @@
+"""Where the files of an encoder are: made on the spot, in the hub's cache, or in a folder."""
+
+import functools
+import logging
+from pathlib import Path
+
+from hbr.core.errors import UserError
+from hbr.core.registry import unknown
+from hbr.core.store import Store, file_digest, fingerprint
+from hbr.models.presets import Preset, preset
+
+logger = logging.getLogger(__name__)
+
+TINY_VERSION = 1  # raise it when the tiny encoders change
+DOWNLOADED = ["*.json", "*.txt", "*.model", "model.safetensors"]
+DOWNLOADED += ["*/model.safetensors", "model-*.safetensors"]
+SUFFIXES = {".json", ".safetensors", ".txt", ".model"}  # of the files that loading reads
+
+
+def encoder_folder(runs: Path, name: str, revision: str | None, *, download: bool = True) -> Path:
+    """Return the folder of an encoder: a preset's, a hub id's or a local one.
+
+    A tiny preset is made once, under `runs/encoders`. Raises UserError where there is no such
+    encoder, or where it is not on this machine and `download` is false.
+    """
+    chosen = preset(name)
+    if chosen.source is None:
+        return _make_tiny(runs, chosen)
+    if Path(chosen.source).is_dir():
+        return Path(chosen.source)
+    bundled = bundled_encoder(runs, chosen.source, revision)
+    if stages := list(bundled.entries()):
+        return bundled.path / stages[0]
+    if "/" not in chosen.source:
+        raise UserError(unknown("encoder", name))
+    return locate(chosen.source, revision, download=download)
+
+
+def locate(source: str, revision: str | None = None, *, download: bool = True) -> Path:
+    """Return the local folder of an encoder: the folder itself, or a hub id's snapshot.
+
+    Only JSON, vocabularies and safetensors are downloaded, and without `download` nothing. Raises
+    UserError where there is none.
+    """
+    if Path(source).is_dir():
+        return Path(source)
+    if source.startswith((".", "/", "~")) or source.count("/") != 1:
+        raise UserError(
+            f"there is no encoder folder {source}; name a folder, a hub id such as "
+            "FacebookAI/xlm-roberta-base, or a preset"
+        )
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = snapshot_download(
+            source, revision=revision, allow_patterns=DOWNLOADED, local_files_only=not download
+        )
+        return Path(folder)
+    except Exception as error:  # the hub's many kinds of "not there" and "no network"
+        raise UserError(
+            f"encoder {source} cannot be downloaded ({type(error).__name__}); fetch it where there "
+            f"is network (`hf download {source}`) and give its folder with --encoder FOLDER",
+            exit_code=1,
+        ) from error
+
+
+def bundled_encoder(runs: Path, source: str, revision: str | None) -> Store:
+    """Return the store of an encoder that comes in a bundle, be it from the hub or a folder."""
+    label = Path(source).name or "encoder"
+    return Store(runs / "encoders" / f"{label}-{fingerprint([source, revision], 6)}")
+
+
+def encoder_files(folder: Path) -> dict[str, Path]:
+    """Return the files that loading an encoder reads, by their names in its folder."""
+    files = [path for path in sorted(folder.rglob("*")) if path.suffix in SUFFIXES]
+    by_name = {path.relative_to(folder).as_posix(): path for path in files}
+    return {n: p for n, p in by_name.items() if not n.startswith(".") and "onnx" not in n}
+
+
+def encoder_id(folder: Path) -> str:
+    """Return a digest of the files that loading an encoder reads."""
+    files = encoder_files(folder).items()
+    return _digest(tuple((n, str(p), p.stat().st_size, p.stat().st_mtime_ns) for n, p in files))
+
+
+@functools.cache
+def _digest(files: tuple[tuple[str, str, int, int], ...]) -> str:
+    """Digest files by name and content, once for as long as their sizes and times stay."""
+    return fingerprint([(name, file_digest(Path(path))) for name, path, _, _ in files])
+
+
+def _make_tiny(runs: Path, tiny: Preset) -> Path:
+    def make(folder: Path) -> None:
+        from hbr.models.loading import save
+        from hbr.models.tiny import build
+
+        encoder = build(tiny.name)
+        save(encoder, folder, {}, encoder.max_seq_length)
+
+    settings = {"encoder": tiny.name, "version": TINY_VERSION}
+    store = Store(runs / "encoders" / f"{tiny.name}-{fingerprint([tiny.name, TINY_VERSION], 6)}")
+    if store.build("model", make, settings=settings, wait=True):
+        logger.info(f"made {tiny.name}: tiny, synthetic, for the embedded data")
+    return store.path / "model"

@@ -1,0 +1,33 @@
+"""Training rows tokenized for an encoder, once."""
+
+from hbr.core.settings import Encoder as EncoderSettings
+from hbr.core.store import Store, fingerprint
+from hbr.data.rows import Rows, Tokens, open_tokens, write_tokens
+from hbr.models.encoder import Encoder
+from hbr.models.loading import reset_tokenizer
+
+DECIDING = {"query_prompt", "passage_prompt", "query_max_seq_length", "passage_max_seq_length"}
+
+
+def tokenize_rows(store: Store, rows: Rows, encoder: Encoder, settings: EncoderSettings) -> Tokens:
+    """Return the tokens of the rows of a store, made once for a tokenizer, prompts and lengths."""
+
+    def tokenize(role: str, texts: list[str]) -> list[list[int]]:
+        prompt = getattr(settings, f"{role}_prompt")
+        max_length = getattr(settings, f"{role}_max_seq_length")
+        return encoder.tokenize([prompt + text for text in texts], max_length)
+
+    reset_tokenizer(encoder.tokenizer)  # its state is part of the fingerprint
+    key = settings.model_dump(mode="json", include=DECIDING) | {
+        "tokenizer": fingerprint(encoder.tokenizer.backend_tokenizer.to_str()),
+        "longest": encoder.max_seq_length,
+    }
+    stage = f"tokens-{fingerprint(key, 8)}"
+    store.build(
+        stage,
+        lambda folder: write_tokens(folder, rows, tokenize),
+        settings=key,
+        inputs={"rows": store.completion("rows")},
+        wait=True,
+    )
+    return open_tokens(store.path / stage)
