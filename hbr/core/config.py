@@ -4,6 +4,7 @@ Kept by hand: OmegaConf and Hydra stop at the first mistake, and know neither ne
 setting by its last word.
 """
 
+import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,28 +12,79 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from hbr.core import values
 from hbr.core.errors import UserError
-from hbr.core.registry import near
 from hbr.core.settings import SECTIONS, UNTRAINED, Config, leaves
 
-SHORT = {name: f"{name}.name" for name in ("sampler", "encoder", "objective")}  # a bare value
+SHORT = {  # sections that may be given one value
+    **{name: f"{name}.name" for name in ("sampler", "encoder", "objective")},
+    **{"data": "data.train", "index": "index.kind"},
+}
+OTHER_NAMES = {  # what others call them: Hugging Face, sentence-transformers, faiss, older hbr
+    "encoder.name": "model model_name model_name_or_path backbone",
+    "encoder.query_prompt": "prefix prompt query_prefix query_instruction",
+    "encoder.passage_prompt": "passage_prefix document_prompt corpus_prompt",
+    "encoder.query_max_seq_length": "query_length query_max_length query_max_len",
+    "encoder.passage_max_seq_length": "max_length max_seq_length passage_length passage_max_len",
+    "encoder.normalize": "normalise normalize_embeddings",
+    "data.train": "train_file train_data train_dataset dataset_name",
+    "data.languages": "language langs",
+    "objective.name": "loss",
+    "objective.temperature": "tau scale",
+    "objective.num_negatives": "negatives hard_negatives",
+    "train.max_steps": "steps epochs num_epochs num_train_epochs",
+    "train.batch_size": "per_device_train_batch_size train_batch_size global_batch_size",
+    "train.learning_rate": "lr peak_lr",
+    "train.warmup_ratio": "warmup warmup_steps",
+    "train.weight_decay": "wd decay",
+    "train.max_grad_norm": "clip grad_clip gradient_clip_val",
+    "train.gradient_accumulation_steps": "accumulate accumulate_grad_batches",
+    "train.mini_batch_size": "gradient_checkpointing chunk_size",
+    "train.precision": "bf16 fp16 amp",
+    "train.torch_compile": "compile",
+    "train.attention_dropout": "dropout",
+    "train.early_stopping_patience": "patience",
+    "train.tensorboard": "report_to",
+    "encode.token_budget": "per_device_eval_batch_size eval_batch_size",
+    "index.nlist": "lists",
+    "index.nprobe": "probes",
+    "index.m": "links",
+    "index.ef_search": "ef efsearch",
+    "index.top_k": "k depth",
+    "evaluate.n_neighbors": "neighbours",
+    "evaluate.metrics": "metric",
+}
+ALIASES = {other: ours for ours, others in OTHER_NAMES.items() for other in others.split()}
 
 
 def full_path(key: str) -> str:
-    """Return a setting's path, from itself or, where one section alone has it, its last word."""
+    """Return a setting's path, from itself or, where one section alone has it, its last word.
+
+    Raises UserError where there is none, with what may be meant.
+    """
     key = key.replace("-", "_")
-    paths = [path for path, _ in leaves()]
+    paths = leaves()
     if key in SHORT:
         return SHORT[key]
-    if key in paths or key in SECTIONS or key.startswith("objective."):  # perhaps of one's own
+    if key in paths or key in SECTIONS or key.startswith("objective."):  # from outside, perhaps
         return key
     ending = [path for path in paths if path.endswith(f".{key}")]
     if len(ending) == 1:
         return ending[0]
     if ending:
         raise UserError(f"setting {key!r} is ambiguous: {' or '.join(ending)}")
-    words = paths + [path.rpartition(".")[2] for path in paths]
-    raise UserError(f"there is no setting {key!r}{near(key, set(words))}")
+    raise UserError(f"there is no setting {key!r}{hint(key, paths)}")
+
+
+def hint(key: str, paths: Iterable[str]) -> str:
+    """Return what a name that is no setting's may mean, of the settings with these paths."""
+    last = key.rpartition(".")[2].lower()
+    words = {alias: [path] for alias, path in ALIASES.items()}
+    for path in paths:
+        words.setdefault(path.rpartition(".")[2], []).append(path)
+    likely = [last] if last in words else difflib.get_close_matches(last, words, cutoff=0.65)
+    meant = dict.fromkeys(path for word in likely for path in words[word])
+    return f"; did you mean {' or '.join(meant)}?" if meant else "; `hbr settings` lists them all"
 
 
 def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,19 +126,29 @@ def merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_set(assignments: Iterable[str]) -> dict[str, Any]:
-    """Read `key=value` assignments; the value is YAML (`alpha=[0.8, 0.2]`)."""
+    """Read `key=value` assignments; a value is read as its setting is declared, else as YAML."""
     settings: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
+        key = key.strip()
         if not equals:
             raise UserError(
                 f"--set {assignment!r}: write it as key=value, such as train.max_steps=100"
             )
+        settings.pop(key, None)  # later ones win, however they are spelled
         try:
-            settings[key.strip()] = yaml.safe_load(value)
+            settings[key] = _read(key, value)
         except yaml.YAMLError as error:
             raise UserError(f"--set {assignment!r}: the value is not YAML: {error}") from error
     return settings
+
+
+def _read(key: str, value: str) -> Any:
+    try:
+        field = leaves().get(full_path(key))
+    except UserError:  # told with all other mistakes, by `resolve_config`
+        field = None
+    return values.read(field, value) if field else yaml.safe_load(value)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -137,7 +199,8 @@ def resolve_config(*layers: Mapping[str, Any]) -> Config:
 def _mistake(item: Any) -> str:
     path = ".".join(str(part) for part in item["loc"][:2])
     if item["type"] == "extra_forbidden":
-        known = [p.rpartition(".")[2] for p, _ in leaves() if p.startswith(f"{item['loc'][0]}.")]
-        return f"there is no setting {path!r}{near(item['loc'][-1], known)}"
-    told = item["msg"].removeprefix("Value error, ").lower()
-    return f"{path} = {item['input']!r}: {told}"
+        section = f"{item['loc'][0]}."
+        likely = hint(path, (known for known in leaves() if known.startswith(section)))
+        return f"there is no setting {path!r}{likely}"
+    message = item["msg"].removeprefix("Value error, ").lower()
+    return f"{path} = {item['input']!r}: {message}"

@@ -1,4 +1,7 @@
-"""What a run depends on, section by section; each setting says what it is, its unit and default."""
+"""What a run depends on, section by section.
+
+Each setting is declared with its type, unit, default and description; `hbr.core.values` reads them.
+"""
 
 from collections.abc import Iterator
 from functools import partial
@@ -24,6 +27,11 @@ NonNegative = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Tokens = Annotated[Positive, "tokens"]  # a text among a type's annotations is its unit
+Steps = Annotated[Positive, "steps"]
+Pairs = Annotated[int, Field(ge=2), "pairs"]
+MiB = Annotated[Positive, "MiB"]
+Rows = Annotated[Positive, "rows per language"]
 Precision = Literal["fp32", "bf16"]
 
 
@@ -98,11 +106,11 @@ class Encoder(Section):
     normalize: bool = Field(True, description="Scale embeddings to unit length.")
     query_prompt: str = Field("Query: ", description="Text put before every query.")
     passage_prompt: str = Field("Passage: ", description="Text put before every passage.")
-    query_max_seq_length: Positive = Field(
-        64, description="Longest query, in tokens, prompt and special tokens included."
+    query_max_seq_length: Tokens = Field(
+        64, description="Longest query, prompt and special tokens included."
     )
-    passage_max_seq_length: Positive = Field(
-        256, description="Longest passage, in tokens, prompt and special tokens included."
+    passage_max_seq_length: Tokens = Field(
+        256, description="Longest passage, prompt and special tokens included."
     )
 
 
@@ -122,7 +130,7 @@ class Data(Section):
     validation_languages: Names | None = Field(
         None, description="Languages to validate on; null: the pivot language (English)."
     )
-    limit: Positive | None = Field(
+    limit: Rows | None = Field(
         None, description="Rows kept of each language and data set, for a trial; null: all."
     )
 
@@ -137,7 +145,7 @@ class Objective(Section):
     mask: Literal["group", "none"] = Field(
         "group", description="`group`: rows that share a passage are no negatives of each other."
     )
-    num_negatives: NonNegative = Field(
+    num_negatives: Annotated[NonNegative, "negatives per row"] = Field(
         1, description="Given negatives used per row, where the data have any."
     )
     symmetric: bool = Field(
@@ -159,16 +167,16 @@ def _objective(value: Any) -> Any:
 class Train(Section):
     """Optimisation."""
 
-    max_steps: NonNegative = Field(
+    max_steps: Annotated[NonNegative, "steps"] = Field(
         300, description="Optimizer steps; 0 takes the encoder as it is, untrained."
     )
-    batch_size: Annotated[int, Field(ge=2)] = Field(
+    batch_size: Pairs = Field(
         64, description="Query–passage pairs in the global batch, over all ranks."
     )
-    gradient_accumulation_steps: Positive = Field(
+    gradient_accumulation_steps: Annotated[Positive, "batches"] = Field(
         1, description="Batches per optimizer step, each with negatives of its own."
     )
-    mini_batch_size: Positive | None = Field(
+    mini_batch_size: Annotated[Positive, "pairs"] | None = Field(
         None, description="Gradient cache: pairs encoded at a time (exact); null: all at once."
     )
     learning_rate: PositiveFloat | None = Field(
@@ -191,10 +199,10 @@ class Train(Section):
     trim_vocabulary: bool = Field(
         True, description="Train only the word embeddings that occur in the data; same result."
     )
-    logging_steps: Positive = Field(10, description="Steps between lines of the log.")
-    eval_steps: Positive = Field(100, description="Steps between validations.")
-    save_steps: Positive = Field(200, description="Steps between checkpoints.")
-    early_stopping_patience: Positive | None = Field(
+    logging_steps: Steps = Field(10, description="Steps between lines of the log.")
+    eval_steps: Steps = Field(100, description="Steps between validations.")
+    save_steps: Steps = Field(200, description="Steps between checkpoints.")
+    early_stopping_patience: Annotated[Positive, "validations"] | None = Field(
         None, description="Validations without improvement before training stops; null: never."
     )
     tensorboard: bool = Field(True, description="Write TensorBoard events.")
@@ -208,25 +216,27 @@ class Encode(Section):
     unpadded: bool = Field(
         True, description="Encode texts without padding where the encoder can; same result."
     )
-    token_budget: Positive = Field(
-        4096, description="Tokens in one forward pass, padding included."
-    )
-    shard_size: Positive = Field(16384, description="Vectors in one file.")
+    token_budget: Tokens = Field(4096, description="Tokens in one forward pass, padding included.")
+    shard_size: Annotated[Positive, "vectors"] = Field(16384, description="Vectors in one file.")
 
 
 class Index(Section):
     """A faiss index."""
 
     kind: Literal["flat", "ivf", "hnsw", "pq"] = Field("flat", description="Type of the index.")
-    nlist: Positive | None = Field(
+    nlist: Annotated[Positive, "cells"] | None = Field(
         None, description="IVF: number of cells; null: the square root of the corpus size."
     )
-    nprobe: Positive = Field(8, description="IVF: cells searched.")
+    nprobe: Annotated[Positive, "cells"] = Field(8, description="IVF: cells searched.")
     m: Positive = Field(
         32, description="HNSW: links of a vertex; PQ: sub-quantizers, that is bytes a vector."
     )
-    ef_search: Positive = Field(64, description="HNSW: candidates kept while searching.")
-    top_k: Positive = Field(1000, description="Passages retrieved for a query.")
+    ef_search: Annotated[Positive, "passages"] = Field(
+        64, description="HNSW: candidates kept while searching."
+    )
+    top_k: Annotated[Positive, "passages"] = Field(
+        1000, description="Passages retrieved for a query."
+    )
 
 
 RANKING, MINING = {"metrics", "passage"}, {"margin", "n_neighbors"}  # what results depend on
@@ -245,15 +255,17 @@ class Evaluate(Section):
     passage: Literal["sentence", "sentence+context"] = Field(
         "sentence", description="LAReQA's candidates: a sentence, or with its paragraph."
     )
-    block_mb: Positive = Field(64, description="Memory of one block of scores, in MiB.")
-    memory_mb: Positive = Field(
-        4096, description="A corpus whose vectors need more MiB is streamed from disk."
+    block_mb: MiB = Field(64, description="Memory of one block of scores.")
+    memory_mb: MiB = Field(
+        4096, description="A corpus whose vectors need more memory is streamed from disk."
     )
     margin: Literal["absolute", "ratio", "distance"] = Field(
         "absolute", description="Bitext mining: score of a pair (arXiv 1811.01136)."
     )
-    n_neighbors: Positive = Field(4, description="Bitext mining: neighbours of each sentence.")
-    limit: Positive | None = Field(
+    n_neighbors: Annotated[Positive, "sentences"] = Field(
+        4, description="Bitext mining: neighbours of each sentence."
+    )
+    limit: Rows | None = Field(
         None, description="Concepts kept of each language, for a trial; null: all."
     )
     seed: NonNegative = Field(0, description="Seed of query perturbations.")
@@ -325,22 +337,31 @@ SECTIONS: dict[str, Any] = {
 }
 
 
-def leaves() -> Iterator[tuple[str, Any]]:
-    """Yield every setting's path, such as `train.learning_rate`, with its pydantic field.
+def sections(*objectives: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield a title, the section's name and its settings' fields, for every section.
+
+    After the sections of Config come those of objectives that add settings: of all that have a
+    name, and of `objectives` as `package.module:attribute`. They are all part of `objective`.
+    """
+    yield "general", "", {"seed": Config.model_fields["seed"]}
+    for name, section in SECTIONS.items():
+        yield name, name, section.model_fields
+    for name in (*registry.names("objective"), *objectives):
+        fields = registry.get("objective", name).settings.model_fields
+        if added := {leaf: f for leaf, f in fields.items() if leaf not in Objective.model_fields}:
+            yield f"objective {name}", "objective", added
+
+
+def leaves() -> dict[str, Any]:
+    """Return every setting's field by its path, such as `train.learning_rate`.
 
     Settings that one objective alone reads are among them, once.
     """
-    yield "seed", Config.model_fields["seed"]
-    found: set[str] = set()
-    sections = list(SECTIONS.items())
-    sections += [
-        ("objective", registry.get("objective", o).settings) for o in registry.names("objective")
-    ]
-    for name, section in sections:
-        for leaf, field in section.model_fields.items():
-            if f"{name}.{leaf}" not in found:
-                found.add(f"{name}.{leaf}")
-                yield f"{name}.{leaf}", field
+    paths: dict[str, Any] = {}
+    for _, name, fields in sections():
+        for leaf, field in fields.items():
+            paths.setdefault(f"{name}.{leaf}" if name else leaf, field)
+    return paths
 
 
 def short_name(encoder: str) -> str:

@@ -1,6 +1,8 @@
 """Settings are layered, checked all at once, and written so that they read back equal."""
 
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import yaml
@@ -8,19 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hbr.compare.evidence import flat
+from hbr.core import registry, values
+from hbr.core.config import ALIASES, full_path, parse_set, read_yaml, resolve_config
 from hbr.core.errors import UserError
-from hbr.core.settings import (
-    LATER,
-    LOG_ONLY,
-    OBJECTIVE_SETTINGS,
-    Config,
-    Train,
-    full_path,
-    leaves,
-    parse_set,
-    read_yaml,
-    resolve_config,
-)
+from hbr.core.settings import LOG_ONLY, SAME_RESULT, Config, Objective, Train, leaves
 from hbr.experiments.pipeline import complete, slug
 
 
@@ -54,19 +47,21 @@ def test_no_layer_gives_the_defaults():
 
 def test_a_layer_may_be_nested_dotted_or_short():
     nested, dotted = {"train": {"learning_rate": 1e-4}}, {"train.learning_rate": 1e-4}
-    assert resolve_config(nested) == resolve_config(dotted) == resolve_config({"lr": 1e-4})
+    assert (
+        resolve_config(nested) == resolve_config(dotted) == resolve_config({"learning_rate": 1e-4})
+    )
 
 
 @pytest.mark.parametrize(
     ("short", "path"),
     [
-        ("lr", "train.learning_rate"),
+        ("learning_rate", "train.learning_rate"),
         ("alpha", "sampler.alpha"),
         ("seed", "seed"),
         ("sampler", "sampler.name"),
         ("encoder", "encoder.name"),
         ("batch-size", "train.batch_size"),
-        ("encoder.query-length", "encoder.query_max_seq_length"),
+        ("encoder.query-max-seq-length", "encoder.query_max_seq_length"),
     ],
 )
 def test_a_short_name_stands_for_its_path(short, path):
@@ -76,7 +71,7 @@ def test_a_short_name_stands_for_its_path(short, path):
 @pytest.mark.parametrize(
     ("short", "one", "other"),
     [
-        ("temperature", "data.size_exponent", "objective.temperature"),
+        ("limit", "data.limit", "evaluate.limit"),
         ("precision", "train.precision", "encode.precision"),
         ("name", "sampler.name", "encoder.name"),
     ],
@@ -102,17 +97,17 @@ def test_underscore_and_dash_are_the_same_in_keys_and_names():
 
 
 def test_mistakes_inside_sections_are_told_all_at_once():
-    said = mistakes({"train": {"max_steps": 0, "stesp": 5}, "sampler": {"alpha": -1}, "seed": -1})
+    said = mistakes({"train": {"max_steps": -1, "stesp": 5}, "sampler": {"alpha": -1}, "seed": -1})
     told = "\n".join(said)
-    assert "train.max_steps = 0" in told
-    assert "'train.stesp'; did you mean steps?" in told
+    assert "train.max_steps = -1" in told
+    assert "'train.stesp'; did you mean train.max_steps?" in told
     assert "sampler.alpha = -1" in told
     assert "seed = -1" in told
 
 
 def test_unknown_keys_of_one_layer_are_told_all_at_once_with_near_matches():
     first, second = mistakes({"stepz": 1, "sede": 2})
-    assert "'stepz'; did you mean steps" in first
+    assert "'stepz'; did you mean train.max_steps" in first
     assert "'sede'; did you mean seed" in second
 
 
@@ -181,7 +176,13 @@ def test_alpha_out_of_range_is_told_once():
 )
 def test_yaml_reads_back_to_an_equal_config(alpha, lr, train, prefix):
     config = resolve_config(
-        {"alpha": alpha, "lr": lr, "data.train": train, "query_prompt": prefix, "pooling": "cls"}
+        {
+            "alpha": alpha,
+            "learning_rate": lr,
+            "data.train": train,
+            "query_prompt": prefix,
+            "pooling": "cls",
+        }
     )
     back = resolve_config(yaml.safe_load(config.to_yaml()))
     assert back == config
@@ -193,7 +194,8 @@ def test_a_written_config_is_complete(tmp_path):
     path.write_text(resolve_config({"encoder": "Bücher/модель"}).to_yaml(), encoding="utf-8")
     written = read_yaml(path)
     found = {f"{s}.{k}" for s, v in written.items() if isinstance(v, dict) for k in v} | {"seed"}
-    assert found == set(leaves())
+    added = set().union(*OBJECTIVE_SETTINGS.values())
+    assert found == set(leaves()) - {f"objective.{setting}" for setting in added}
 
 
 def identity(**settings) -> dict:
@@ -241,18 +243,17 @@ def test_what_changes_weights_is_in_the_identity(settings):
     assert resolve_config(settings).identity() != Config().identity()
 
 
-BEFORE_OBJECTIVES = {  # what infonce runs were known by before there were others
-    *("objective", "temperature", "mask", "negatives", "steps", "batch_size", "accumulate"),
-    *("mini_batch_size", "lr", "weight_decay", "warmup", "clip", "precision", "compile"),
-    *("eval_steps", "patience"),
+TRAIN_IDENTITY = {
+    *("max_steps", "batch_size", "gradient_accumulation_steps", "mini_batch_size"),
+    *("learning_rate", "weight_decay", "warmup_ratio", "max_grad_norm", "precision"),
+    *("torch_compile", "attention_dropout", "eval_steps", "early_stopping_patience"),
 }
 
 
-def test_runs_from_before_there_were_objectives_keep_their_identity():
-    assert set(Config().identity()["train"]) == BEFORE_OBJECTIVES
-    assert slug(complete(Config())) == "hybrid-xlm-r-tiny-s0-354d79"
-    own = resolve_config({"objective.name": "mine.losses:loss"})
-    assert set(own.identity()["train"]) == BEFORE_OBJECTIVES
+def test_the_identity_of_a_run_does_not_change_by_accident():
+    assert set(Config().identity()["train"]) == TRAIN_IDENTITY
+    assert set(Train.model_fields) == TRAIN_IDENTITY | LOG_ONLY | SAME_RESULT
+    assert slug(complete(Config())) == "hybrid-xlm-r-tiny-s0-eafa03"
 
 
 CHANGED = {
@@ -260,44 +261,56 @@ CHANGED = {
     **{"ascent_size": 0.5, "start": "random", "average": True, "sigma": 0.5, "swap": 0.5},
     **{"ramp": False, "classifier_learning_rate": 0.5, "language_weight": 0.5},
 }
-
-
-def test_every_setting_of_an_objective_is_one_of_the_train_section():
-    assert set().union(*OBJECTIVE_SETTINGS.values()) == set(CHANGED)
-    assert set(CHANGED) | BEFORE_OBJECTIVES | LOG_ONLY | set(LATER) == set(Train.model_fields)
-
-
-YOUNG = {
-    "symmetric": True,
-    "unpadded": False,
-    "attention_dropout": 0.0,
-    "quick_dropout": False,
-    "trim_vocabulary": False,
+OBJECTIVE_SETTINGS = {
+    name: set(registry.get("objective", name).settings.model_fields) - set(Objective.model_fields)
+    for name in registry.names("objective")
 }
 
 
-@pytest.mark.parametrize("objective", ["infonce", "mine.losses:loss", *OBJECTIVE_SETTINGS])
+def test_every_setting_of_an_objective_is_tried_below():
+    assert set().union(*OBJECTIVE_SETTINGS.values()) == set(CHANGED)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVE_SETTINGS)
 @pytest.mark.parametrize("setting", CHANGED)
-def test_a_setting_is_in_the_identity_of_the_objectives_that_read_it_alone(objective, setting):
-    plain = resolve_config({"objective.name": objective})
-    changed = resolve_config(
-        {"objective.name": objective, f"objective.{setting}": CHANGED[setting]}
-    )
-    read = ":" in objective or setting in OBJECTIVE_SETTINGS.get(objective, set())
-    assert (plain.identity() != changed.identity()) == read
-    assert (flat(plain) != flat(changed)) == read
+def test_a_setting_belongs_to_the_objectives_that_read_it_alone(objective, setting):
+    plain, path = resolve_config({"objective": objective}), f"objective.{setting}"
+    layer = {"objective": objective, path: CHANGED[setting]}
+    if setting not in OBJECTIVE_SETTINGS[objective]:
+        (message,) = mistakes(layer)
+        assert message.startswith(f"there is no setting {path!r}")
+        return
+    changed = resolve_config(layer)
+    assert plain.identity() != changed.identity()
+    assert flat(plain) != flat(changed)
 
 
-@pytest.mark.parametrize("objective", ["infonce", "mine.losses:loss", *OBJECTIVE_SETTINGS])
-@pytest.mark.parametrize(("setting", "value"), YOUNG.items())
-def test_what_is_newer_than_finished_runs_tells_runs_of_every_objective_apart(
-    objective, setting, value
-):
-    assert LATER.keys() == YOUNG.keys()
-    plain = resolve_config({"objective.name": objective})
-    other = resolve_config({"objective.name": objective, f"objective.{setting}": value})
-    assert setting not in plain.identity()["train"]
-    assert other.identity()["train"][setting] == value
+class Shifted(Objective):
+    shift: float = 0.5
+
+
+def test_an_objective_from_outside_has_settings_of_its_own(monkeypatch):
+    module = ModuleType("mine_losses")
+    module.LOSS = SimpleNamespace(settings=Shifted)
+    monkeypatch.setitem(sys.modules, "mine_losses", module)
+    layer = {"objective": "mine_losses:LOSS"} | parse_set(["objective.shift=1e-1"])
+    config = resolve_config(layer)
+    assert config.objective.shift == 0.1
+    assert config.identity() != resolve_config({"objective": "mine_losses:LOSS"}).identity()
+    (message,) = mistakes(layer | {"objective.shfit": 1})
+    assert message.startswith("there is no setting 'objective.shfit'")
+
+
+@pytest.mark.parametrize("objective", OBJECTIVE_SETTINGS)
+@pytest.mark.parametrize(("path", "value"), [("symmetric", True), ("attention_dropout", 0.0)])
+def test_what_changes_the_gradients_of_every_objective_is_in_the_identity(objective, path, value):
+    plain = resolve_config({"objective": objective})
+    assert plain.identity() != resolve_config({"objective": objective, path: value}).identity()
+
+
+@pytest.mark.parametrize("setting", sorted(SAME_RESULT))
+def test_what_changes_rounding_alone_is_not_in_the_identity(setting):
+    assert resolve_config({f"train.{setting}": False}).identity() == Config().identity()
 
 
 def test_an_untrained_run_is_its_encoder_whatever_the_seed_and_the_training():
@@ -346,8 +359,11 @@ def test_a_set_that_cannot_be_read_is_shown(text):
         parse_set([text])
 
 
-def test_metrics_may_have_cutoffs_or_be_ones_own():
-    wanted = ["map", "ndcg@3", "recall@1000", "my.module:metric@5"]
+def test_metrics_may_have_cutoffs_or_be_ones_own(monkeypatch):
+    module = ModuleType("mine_metrics")
+    module.METRIC = SimpleNamespace(reads="ranks", needs_cutoff=True)
+    monkeypatch.setitem(sys.modules, "mine_metrics", module)
+    wanted = ["map", "ndcg@3", "recall@1000", "mine_metrics:METRIC@5"]
     assert resolve_config({"metrics": wanted}).evaluate.metrics == tuple(wanted)
 
 
@@ -360,7 +376,63 @@ def test_a_metric_that_does_not_exist_is_refused_with_a_near_one(name):
         assert "cut-off" in said
 
 
-def test_alpha_matters_for_a_sampler_of_ones_own():
-    own = {"sampler": {"name": "mine.samplers:sampler"}}
+def test_alpha_matters_for_a_sampler_of_ones_own(monkeypatch):
+    module = ModuleType("mine_samplers")
+    module.SAMPLER = SimpleNamespace(uses_alpha=True)
+    monkeypatch.setitem(sys.modules, "mine_samplers", module)
+    own = {"sampler": {"name": "mine_samplers:SAMPLER"}}
     one, other = (resolve_config(own, {"alpha": alpha}) for alpha in (0.2, 0.8))
     assert one.identity() != other.identity()
+
+
+@pytest.mark.parametrize(
+    ("assignment", "value"),
+    [
+        ("query_prompt=query: ", "query: "),
+        ('query_prompt="query: "', "query: "),
+        ("query_prompt=", ""),
+        ("encoder.revision=1e5", "1e5"),
+        ("encoder.revision=null", None),
+        ("sampler=null", "null"),
+        ("validation=no", "no"),
+        ("data.languages=en, no", ["en", "no"]),
+        ("data.languages=[en, 'no', no]", ["en", "no", "no"]),
+        ("data.languages=null", None),
+        ("data=hf:org/name", ["hf:org/name"]),
+        ("alpha=0.8,0.2", [0.8, 0.2]),
+        ("index=hnsw", "hnsw"),
+        ("torch_compile=true", True),
+    ],
+)
+def test_a_value_is_read_as_its_setting_is_declared(assignment, value):
+    assert list(parse_set([assignment]).values()) == [value]
+
+
+def test_later_assignments_win_however_they_are_spelled():
+    sets = parse_set(["learning_rate=1", "train.learning_rate=2", "learning_rate=3"])
+    assert resolve_config(sets).train.learning_rate == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["lr", "warmup", "per_device_train_batch_size", "gradient_checkpointing"]
+)
+def test_a_name_that_others_use_is_answered_with_ours(name):
+    assert mistakes({name: 1}) == [f"there is no setting {name!r}; did you mean {ALIASES[name]}?"]
+    leaf = f"train.{name}"
+    assert mistakes({leaf: 1}) == [f"there is no setting {leaf!r}; did you mean {ALIASES[name]}?"]
+
+
+def test_every_name_that_others_use_stands_for_a_setting_and_is_none():
+    paths = leaves()
+    assert set(ALIASES.values()) <= set(paths)
+    assert not set(ALIASES) & {path.rpartition(".")[2] for path in paths}
+
+
+@pytest.mark.parametrize("path", leaves())
+def test_every_setting_is_described_with_its_default_and_what_is_allowed(path):
+    field = leaves()[path]
+    assert field.description[0].isupper() or field.description[0] in "λ`Kw"
+    assert field.description.endswith(".")
+    assert values.allowed(field)
+    value = values.read(field, values.default(field))
+    assert (tuple(value) if isinstance(value, list) else value) == field.default

@@ -1,0 +1,105 @@
+"""What a setting may be, read from its type: allowed values, unit, and values typed as text."""
+
+from collections.abc import Iterator
+from functools import partial
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import AfterValidator
+from pydantic.fields import FieldInfo
+
+from hbr.core import registry
+
+
+def alternatives(field: FieldInfo) -> list[tuple[Any, tuple[Any, ...]]]:
+    """Return the types a setting's value may have, each with its constraints and its unit."""
+    return list(_alternatives(field.annotation, tuple(field.metadata)))
+
+
+def _alternatives(kind: Any, about: tuple[Any, ...]) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    if get_origin(kind) is Annotated:
+        kind, *more = get_args(kind)
+        inner = [m for item in more for m in (item.metadata if _is_field(item) else [item])]
+        yield from _alternatives(kind, (*about, *inner))
+    elif get_origin(kind) in (Union, UnionType):
+        for part in get_args(kind):
+            yield from _alternatives(part, about)
+    else:
+        yield kind, about
+
+
+def _is_field(item: Any) -> bool:
+    return isinstance(item, FieldInfo)
+
+
+def read(field: FieldInfo, text: str) -> Any:
+    """Return a setting's value from text as somebody types it.
+
+    A setting declared as text takes it as it is, without quotes around it. A list may be written
+    `a,b` or `[a, b]`; all else is YAML. Raises yaml.YAMLError.
+    """
+    kinds = [kind for kind, _ in alternatives(field)]
+    if NoneType in kinds and text.strip() in ("", "null", "~"):
+        return None
+    if str in kinds:
+        quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+        return text[1:-1] if quoted else text
+    lists = [kind for kind in kinds if get_origin(kind) is tuple]
+    bare = lists and not text.lstrip().startswith("[")
+    if any(str in get_args(kind) for kind in lists):  # a language may be `no`
+        parts = [part.strip() for part in text.split(",")]
+        return parts if bare else yaml.load(text, yaml.BaseLoader)
+    return yaml.safe_load(f"[{text}]" if bare and "," in text else text)
+
+
+def unit(field: FieldInfo) -> str:
+    """Return a setting's unit, or an empty text."""
+    return next((m for _, about in alternatives(field) for m in about if isinstance(m, str)), "")
+
+
+def allowed(field: FieldInfo) -> str:
+    """Return a setting's allowed values in words, such as `integer > 0 or null`."""
+    return " or ".join(dict.fromkeys(_words(*part) for part in alternatives(field)))
+
+
+def choices(field: FieldInfo) -> tuple[str, ...]:
+    """Return the names that a setting may have, where there is a list of them."""
+    for kind, about in alternatives(field):
+        if get_origin(kind) is Literal:
+            return get_args(kind)
+        if kinds := [m.func.args[0] for m in about if _is_named(m)]:
+            return registry.names(kinds[0])
+    return ()
+
+
+def _is_named(item: Any) -> bool:
+    return isinstance(item, AfterValidator) and isinstance(item.func, partial)
+
+
+NAMES = {bool: "true or false", str: "text", int: "integer", float: "number", NoneType: "null"}
+
+
+def _words(kind: Any, about: tuple[Any, ...]) -> str:
+    if get_origin(kind) is Literal:
+        return ", ".join(get_args(kind))
+    if get_origin(kind) is tuple:
+        parts = get_args(kind)
+        if parts[-1] is Ellipsis:
+            return "list of names"
+        return f"[{', '.join(_words(*next(_alternatives(part, ()))) for part in parts)}]"
+    bounds = {sign: getattr(m, sign) for m in about for sign in _SIGNS if hasattr(m, sign)}
+    if bounds.keys() == {"ge", "le"}:
+        return f"{NAMES[kind]} from {bounds['ge']} to {bounds['le']}"
+    return " ".join([NAMES[kind], *(f"{_SIGNS[sign]} {bound}" for sign, bound in bounds.items())])
+
+
+_SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+
+
+def default(field: FieldInfo) -> str:
+    """Return a setting's default as a YAML file has it."""
+    value = field.get_default()
+    value = list(value) if isinstance(value, tuple) else value
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)
+    return text.removesuffix("...\n").strip()
