@@ -84,12 +84,12 @@ class Bench:
 
     def __init__(self, folder: Path, languages: int) -> None:
         from hbr.data.tasks import open_task
-        from hbr.retrieval.streamed import Stack
+        from hbr.retrieval.vectors import ShardedVectors
 
         self.task = open_task(folder / "task", "bench")
         self.languages = languages
         self.paths = [folder / f"{name}.npy" for name in ("queries", "passages")]
-        self.vectors = tuple(Stack([np.load(path, mmap_mode="r")]) for path in self.paths)
+        self.vectors = tuple(ShardedVectors([np.load(path, mmap_mode="r")]) for path in self.paths)
 
     def in_memory(self) -> dict[str, np.ndarray]:
         """Return the vectors by the first letter of their ids."""

@@ -166,7 +166,7 @@ def evaluate(folder: Path, queries: int, passages: int) -> Work:
 
 def stream(folder: Path, queries: int, passages: int) -> Work:
     """Rank from disk, 8 MiB of vectors at a time."""
-    from hbr.retrieval.exact import pairs_of
+    from hbr.retrieval.exact import relevant_pairs
     from hbr.retrieval.streamed import streamed_ranks
 
     def work(name: str, queries: int, passages: int) -> Work:
@@ -174,7 +174,7 @@ def stream(folder: Path, queries: int, passages: int) -> Work:
         task = made_up(own / "task", queries, passages)
         asked = np.asarray(stack(own / "queries.npy", queries))
         told = stack(own / "passages.npy", passages)
-        pairs = pairs_of(task.concept, task.indptr, task.relevant)
+        pairs = relevant_pairs(task.concept, task.indptr, task.relevant)
         return lambda: list(streamed_ranks(asked, told, pairs, task.blocks, top=20, chunk_mb=8))
 
     work("first", 100, 100)()
@@ -200,7 +200,7 @@ def made_up(folder: Path, queries: int, passages: int, texts: Iterator[str] | No
 
 def stack(path: Path, count: int) -> Any:
     """Write and open unit vectors on disk: (count, width)."""
-    from hbr.retrieval.streamed import Stack
+    from hbr.retrieval.vectors import ShardedVectors
 
     rng = np.random.default_rng(count)
     file = np.lib.format.open_memmap(path, "w+", np.float32, (count, WIDTH))
@@ -209,7 +209,7 @@ def stack(path: Path, count: int) -> Any:
         file[at : at + 4096] = some / np.linalg.norm(some, axis=1, keepdims=True)
     file.flush()
     del file
-    return Stack([np.load(path, mmap_mode="r")])
+    return ShardedVectors([np.load(path, mmap_mode="r")])
 
 
 def place(folder: Path, name: str) -> Path:

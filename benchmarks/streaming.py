@@ -42,10 +42,11 @@ def load(folder: Path) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
 
 def streamed(folder: Path) -> np.ndarray:
     """Return the ranks by streaming."""
-    from hbr.retrieval.streamed import Stack, streamed_ranks
+    from hbr.retrieval.streamed import streamed_ranks
+    from hbr.retrieval.vectors import ShardedVectors
 
     parts, asked, relevant = load(folder)
-    told, pairs = Stack(parts), (np.arange(len(asked)), relevant)
+    told, pairs = ShardedVectors(parts), (np.arange(len(asked)), relevant)
     *_, (_, found) = streamed_ranks(asked, told, pairs, [slice(0, len(told))], top=TOP)
     return found.pool
 

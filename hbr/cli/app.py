@@ -74,7 +74,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except SystemExit as done:
         if not done.code:
-            distributed.stop()
+            distributed.destroy_process_group()
         if done.code == 130:  # which Typer makes of an interrupt
             forced = ", without --force," if "--force" in sys.argv else ""
             print(f"hbr: interrupted; the same command{forced} goes on from here", file=sys.stderr)

@@ -1,4 +1,7 @@
-"""The ranks of a `torchrun`; one process is rank 0 of 1 and none of this does anything."""
+"""The processes of a `torchrun`, named as in `torch.distributed`.
+
+A single process is rank 0 of 1. With one process these functions do nothing and load nothing.
+"""
 
 import os
 from collections.abc import Iterable
@@ -10,22 +13,21 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-
-PATIENCE = timedelta(days=7)  # others wait while rank 0 downloads and prepares
+TIMEOUT = timedelta(days=7)  # the others wait while rank 0 downloads and prepares
 
 
 def rank() -> int:
-    """Number of this process."""
+    """Return the number of this process."""
     return int(os.environ.get("RANK", "0"))
 
 
 def world_size() -> int:
-    """How many processes train together."""
+    """Return how many processes train together."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def start(*, cuda: bool) -> None:
-    """Join the others, over NCCL or Gloo."""
+def init_process_group(*, cuda: bool) -> None:
+    """Join the other processes, over NCCL or Gloo."""
     if world_size() == 1:
         return
     import torch
@@ -34,23 +36,23 @@ def start(*, cuda: bool) -> None:
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
+        dist.init_process_group("nccl" if cuda else "gloo", timeout=TIMEOUT)
 
 
-def stop() -> None:
-    """Leave the others, all together: who leaves early takes away what others still receive."""
+def destroy_process_group() -> None:
+    """Leave the group when all do: one that leaves early cuts off what the others still receive."""
     if world_size() == 1:
         return
     import torch.distributed as dist
 
     if dist.is_initialized():
-        with suppress(RuntimeError):  # of another that failed, and has said why
+        with suppress(RuntimeError):  # of another process that failed, and has said why
             dist.barrier()
         dist.destroy_process_group()
 
 
-def wait() -> None:
-    """Go on when all are here; a broadcast does not make its sender wait."""
+def barrier() -> None:
+    """Wait until all processes are here; a broadcast does not make its sender wait."""
     if world_size() == 1:
         return
     import torch.distributed as dist
@@ -59,37 +61,41 @@ def wait() -> None:
 
 
 def broadcast(value: Any) -> Any:
-    """Return rank 0's value to all."""
+    """Return rank 0's value in all processes."""
     if world_size() == 1:
         return value
     import torch.distributed as dist
 
-    box = [value]
-    dist.broadcast_object_list(box, src=0)
-    return box[0]
+    values = [value]
+    dist.broadcast_object_list(values, src=0)
+    return values[0]
 
 
-def gather(own: "Tensor") -> "tuple[Tensor, slice]":
-    """Join the ranks' vectors, in rank order, and say where one's own stand; sizes may differ."""
+def all_gather(vectors: "Tensor") -> "tuple[Tensor, slice]":
+    """Return the vectors of all ranks, in rank order, and the slice of this rank's own.
+
+    Ranks may have different numbers of vectors.
+    """
     if world_size() == 1:
-        return own, slice(0, len(own))
+        return vectors, slice(0, len(vectors))
     import torch
     import torch.distributed as dist
 
-    sizes = [torch.zeros(1, dtype=torch.int64, device=own.device) for _ in range(world_size())]
-    dist.all_gather(sizes, torch.tensor([len(own)], device=own.device))
+    device = vectors.device
+    sizes = [torch.zeros(1, dtype=torch.int64, device=device) for _ in range(world_size())]
+    dist.all_gather(sizes, torch.tensor([len(vectors)], device=device))
     counts = [int(size) for size in sizes]
-    padded = own.new_zeros(max(counts), *own.shape[1:])
-    padded[: len(own)] = own
+    padded = vectors.new_zeros(max(counts), *vectors.shape[1:])
+    padded[: len(vectors)] = vectors
     parts = [torch.empty_like(padded) for _ in counts]
     dist.all_gather(parts, padded)
     start = sum(counts[: rank()])
-    joined = torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
-    return joined, slice(start, start + len(own))
+    gathered = torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+    return gathered, slice(start, start + len(vectors))
 
 
-def sum_gradients(parameters: "Iterable[torch.nn.Parameter]") -> None:
-    """Replace each rank's gradients by their sum."""
+def all_reduce_gradients(parameters: "Iterable[torch.nn.Parameter]") -> None:
+    """Replace each rank's gradients by their sum over the ranks."""
     if world_size() == 1:
         return
     import torch

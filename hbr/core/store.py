@@ -159,7 +159,7 @@ class Store:
             ) from error
 
     def completion(self, stage: str) -> str:
-        """Return the completion id of a finished stage. Raises UserError where it is not finished."""
+        """Return the completion id of a stage. Raises UserError where it is not finished."""
         entry = self.entries().get(stage)
         if entry is None:
             raise UserError(f"{self.path}: stage {stage!r} has not been done")

@@ -17,7 +17,8 @@ from hbr.data.perturb import PerturbationSpec
 from hbr.data.tasks import Task
 from hbr.models.encoder import Encoder, token_batches
 from hbr.models.loading import load
-from hbr.retrieval.exact import first_of, pairs_of
+from hbr.retrieval.exact import relevant_pairs
+from hbr.retrieval.top_k import stable_topk
 from hbr.training import adversary
 
 AGAINST = 20  # passages that are nearest and not relevant, a query
@@ -114,7 +115,7 @@ def _corpus(task: Task, seed: int) -> np.ndarray:
 
 def _relevant(task: Task, some: np.ndarray, corpus: np.ndarray, device: torch.device) -> Tensor:
     """Return which passages answer which queries: (queries, passages)."""
-    query, passage = pairs_of(task.concept[some], task.indptr, task.relevant)
+    query, passage = relevant_pairs(task.concept[some], task.indptr, task.relevant)
     which = torch.zeros(len(some), len(corpus), dtype=torch.bool, device=device)
     which[query, np.searchsorted(corpus, passage)] = True
     return which
@@ -128,7 +129,7 @@ def _met(task: Task, some: np.ndarray, corpus: np.ndarray, device: torch.device)
     concept = task.concept[some]
     which = np.ones((len(some), len(corpus)), dtype=bool)
     if "multi" not in task.settings:
-        query, passage = pairs_of(concept, task.indptr, task.relevant)
+        query, passage = relevant_pairs(concept, task.indptr, task.relevant)
         meets = np.zeros((len(some), len(task.languages)), dtype=bool)
         meets[query, task.passage_language[passage]] = True
         which = meets[:, task.passage_language[corpus]]
@@ -139,7 +140,7 @@ def _met(task: Task, some: np.ndarray, corpus: np.ndarray, device: torch.device)
 def _nearest(scores: Tensor, relevant: Tensor, met: Tensor) -> Tensor:
     """Return which passages are the nearest that do not answer: (queries, passages)."""
     others = met & ~relevant
-    places = first_of(scores.masked_fill(~others, -torch.inf), AGAINST)[1]
+    places = stable_topk(scores.masked_fill(~others, -torch.inf), AGAINST)[1]
     which = torch.zeros_like(relevant)
     which[torch.arange(len(places))[:, None], torch.from_numpy(places).to(which.device)] = True
     return which & others

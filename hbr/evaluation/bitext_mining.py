@@ -14,10 +14,10 @@ from hbr.core.progress import Progress
 from hbr.core.settings import Config
 from hbr.data.tasks import Task
 from hbr.retrieval import bitext
-from hbr.retrieval.exact import pairs_of
-from hbr.retrieval.streamed import Stack
+from hbr.retrieval.exact import relevant_pairs
+from hbr.retrieval.vectors import ShardedVectors
 
-Vectors = tuple[Stack, Stack]  # queries, passages
+Vectors = tuple[ShardedVectors, ShardedVectors]  # queries, passages
 
 
 def mine_bitext(
@@ -73,7 +73,7 @@ def mine_bitext(
 class _Part(NamedTuple):
     """What was mined of a part of a corpus, what of it is right, and what was to be found."""
 
-    pairs: bitext.Mined
+    pairs: bitext.MinedPairs
     correct: np.ndarray
     gold: tuple[np.ndarray, np.ndarray]  # queries and passages, by their places in the task
 
@@ -84,24 +84,28 @@ def _mined(
     asked, told = (task.languages.index(side) for side in sides)
     queries, passages = task.query_blocks[asked], task.blocks[told]
     margin = config.evaluate.margin
-    asked_for = bitext.Unique(vectors[0].part(queries), task.queries["text"][queries].to_pylist())
-    told_of = bitext.Unique(vectors[1].part(passages), task.passages["text"][passages].to_pylist())
+    asked_for = bitext.UniqueTexts(
+        vectors[0].view(queries), task.queries["text"][queries].to_pylist()
+    )
+    told_of = bitext.UniqueTexts(
+        vectors[1].view(passages), task.passages["text"][passages].to_pylist()
+    )
     with Progress(f"mining {sides[0]}", len(asked_for), "sentences") as progress:
-        found = bitext.nearest(
+        found = bitext.nearest_neighbors(
             asked_for,
             told_of,
             1 if margin == "absolute" else config.evaluate.n_neighbors,
             device=device,
             advance=progress.advance,
         )
-    local = bitext.candidates(*found, margin)
+    local = bitext.mine_pairs(*found, margin)
     sure = ~(asked_for.repeated[local.source] | told_of.repeated[local.target])
-    pairs = bitext.Mined(
-        asked_for.places[local.source[sure]] + queries.start,
-        told_of.places[local.target[sure]] + passages.start,
+    pairs = bitext.MinedPairs(
+        asked_for.positions[local.source[sure]] + queries.start,
+        told_of.positions[local.target[sure]] + passages.start,
         local.score[sure],
     )
-    query, passage = pairs_of(task.concept[queries], task.indptr, task.relevant)
+    query, passage = relevant_pairs(task.concept[queries], task.indptr, task.relevant)
     gold = query + queries.start, passage
     correct = np.isin(task.pair(pairs.source, pairs.target), task.pair(*gold))
     return _Part(pairs, correct, gold)

@@ -21,8 +21,8 @@ from hbr.evaluation.geometry import (
     varies,
 )
 from hbr.evaluation.probe import language_probe
-from hbr.retrieval.exact import pairs_of
-from hbr.retrieval.streamed import Stack
+from hbr.retrieval.exact import relevant_pairs
+from hbr.retrieval.vectors import ShardedVectors
 
 FILE = "diagnostics.json"
 VECTORS = 20_000  # of a side at most: above, a sample is drawn
@@ -32,7 +32,7 @@ PAIRS = 8_192  # of a query and a passage, read at a time
 LEAST = 4  # concepts that two languages share, for CKA to be defined
 K, ALPHA, T = 10, 2, 2
 TRANSLATIONS = ("concepts", "cka", "cka_plain", "cosine", "other_cosine", "gap")
-Vectors = np.ndarray | Stack  # (texts, width)
+Vectors = np.ndarray | ShardedVectors  # (texts, width)
 
 
 class Side(NamedTuple):
@@ -223,7 +223,7 @@ def _probe(side: Side, task: Task, seed: int, rng: np.random.Generator) -> dict[
 
 def _alignment(task: Task, vectors: tuple[Vectors, Vectors], collapsed: bool) -> dict[str, Any]:
     """Average distances of queries to their passages: within languages, across, and by pair."""
-    query, passage = pairs_of(task.concept, task.indptr, task.relevant)
+    query, passage = relevant_pairs(task.concept, task.indptr, task.relevant)
     distance = np.full(len(query), np.nan)
     for at in range(0, 0 if collapsed else len(query), PAIRS):
         some = slice(at, at + PAIRS)
@@ -273,7 +273,7 @@ def _drawn(places: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarra
 
 
 def _rows(vectors: Vectors, places: np.ndarray) -> np.ndarray:
-    rows = vectors.take(places) if isinstance(vectors, Stack) else vectors[places]
+    rows = vectors.take(places) if isinstance(vectors, ShardedVectors) else vectors[places]
     return rows.astype(np.float32)
 
 

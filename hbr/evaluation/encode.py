@@ -19,7 +19,7 @@ from hbr.data.tasks import CHUNK, Task
 from hbr.models.encoder import Encoder, token_batches
 from hbr.models.loading import load
 from hbr.models.precision import autocast, warn_slow_bf16
-from hbr.retrieval.streamed import Stack
+from hbr.retrieval.vectors import ShardedVectors
 
 SHARDS = "shards.json"
 MARK = ".{}.sha256"  # says of a shard that it is whole, until all are
@@ -72,7 +72,7 @@ def encode(
             _check(vectors, task, side, table["id"][some].to_pylist())
             np.save(folder / name, vectors.astype(config.encode.dtype))
             write_atomic(folder / MARK.format(name), file_digest(folder / name))
-    distributed.wait()
+    distributed.barrier()
     if distributed.rank() == 0:
         _finish(folder, task, sides, {name for _, _, name in shards})
     every = sum(len(table) for table, _, _ in sides.values())
@@ -92,7 +92,7 @@ def write_queries(folder: Path, config: Config, task: Task, vectors: np.ndarray)
     _finish(folder, task, ("queries",), names)
 
 
-def load_vectors(folder: Path, side: str) -> Stack:
+def load_vectors(folder: Path, side: str) -> ShardedVectors:
     """Return the vectors of `queries` or `passages`, memory-mapped: (texts, width), as on disk.
 
     Raises UserError for a shard that is missing, cut short or altered.
@@ -104,7 +104,7 @@ def load_vectors(folder: Path, side: str) -> Stack:
         if not path.exists() or file_digest(path) != digests[name]:
             raise UserError(f"{path} is damaged; delete {folder} and run the command again")
         parts.append(np.load(path, mmap_mode="r"))
-    return Stack(parts)
+    return ShardedVectors(parts)
 
 
 def _whole(folder: Path, names: Collection[str]) -> set[str]:

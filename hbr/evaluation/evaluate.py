@@ -18,8 +18,10 @@ from hbr.core.settings import Config
 from hbr.core.target import Measure
 from hbr.data.tasks import Task
 from hbr.evaluation import bias
-from hbr.retrieval.exact import Ranks, exact_ranks, pairs_of, top_k
-from hbr.retrieval.streamed import Stack, streamed_ranks
+from hbr.retrieval.exact import Ranks, exact_ranks, relevant_pairs
+from hbr.retrieval.streamed import streamed_ranks
+from hbr.retrieval.top_k import top_k
+from hbr.retrieval.vectors import ShardedVectors
 
 RUN_DEPTH = 1000  # passages a query in a TREC run
 RESAMPLES = 2000  # of the interval of a drop
@@ -128,7 +130,7 @@ def _exact(task: Task, vectors: Vectors, config: Config, device: torch.device) -
 def _streamed(task: Task, vectors: Vectors, top: int, device: torch.device) -> Ranks:
     """Rank without holding the corpus; a task without a pool, each query in its own blocks."""
     queries, passages = vectors
-    stack = passages if isinstance(passages, Stack) else Stack([passages])
+    stack = passages if isinstance(passages, ShardedVectors) else ShardedVectors([passages])
     pairs = _asked_for(task)
     done = 0
     with Progress(f"ranking {task.name}", len(stack), "passages") as progress:
@@ -148,7 +150,7 @@ def _streamed(task: Task, vectors: Vectors, top: int, device: torch.device) -> R
 
 def _asked_for(task: Task) -> tuple[np.ndarray, np.ndarray]:
     """Return every query with the passages to rank: the relevant and the excluded ones."""
-    query, passage = pairs_of(task.concept, task.indptr, task.relevant)
+    query, passage = relevant_pairs(task.concept, task.indptr, task.relevant)
     excluded = task.excluded[task.concept]
     relevant = np.isin(task.pair(np.arange(len(excluded)), excluded), task.pair(query, passage))
     more = np.flatnonzero((excluded >= 0) & ~relevant)
@@ -167,14 +169,14 @@ def _found(task: Task, ranks: Ranks) -> Ranks:
     itself = ranks.passage == of
     moved = []
     for places, beside in (
-        (ranks.own, language[ranks.passage] == language[of]),
+        (ranks.block, language[ranks.passage] == language[of]),
         (ranks.pool, np.ones(len(of), bool)),
     ):
         ahead = np.full(len(excluded), np.inf)
         ahead[ranks.query[itself]] = places[itself]
         behind = beside & (places > ahead[ranks.query])
         moved.append(np.where(itself, np.inf, places - behind))
-    wanted = task.pair(*pairs_of(task.concept, task.indptr, task.relevant))
+    wanted = task.pair(*relevant_pairs(task.concept, task.indptr, task.relevant))
     kept = np.isin(task.pair(ranks.query, ranks.passage), wanted)
     return Ranks(ranks.query[kept], ranks.passage[kept], moved[0][kept], moved[1][kept], ranks.top)
 
@@ -229,7 +231,7 @@ def write_results(
     """Write `metrics.json` and `per_query.parquet` from the ranks of the relevant passages."""
     single = [name for name in names if not _is_bias(name)]
     language = task.passage_language[ranks.passage]
-    gains = pairs_of(task.concept, task.indptr, task.gain)[1]  # in the order of the ranks
+    gains = relevant_pairs(task.concept, task.indptr, task.gain)[1]  # in the order of the ranks
     by_language = _by_language(ranks, language, gains, single)
     query_language = task.query_language[by_language.query]
     same = query_language == by_language.passage_language
@@ -310,7 +312,7 @@ def _design(rows: pa.Table) -> statistics.Design:
 def _by_language(ranks: Ranks, language: np.ndarray, gains: np.ndarray, names: list[str]) -> Scores:
     """Score the ranks within each language of each query."""
     key = ranks.query * (int(language.max(initial=0)) + 1) + language
-    starts, counts, table = _padded(key, ranks.own.astype(float))
+    starts, counts, table = _padded(key, ranks.block.astype(float))
     order = np.argsort(table, axis=1, kind="stable")
     table = np.take_along_axis(table, order, 1)
     gains = np.take_along_axis(_padded(key, gains, 0)[2], order, 1)
@@ -469,8 +471,8 @@ def write_trec(folder: Path, task: Task, vectors: Vectors) -> None:
                     for rank, (p, score) in enumerate(zip(place, line, strict=True), start=1)
                 )
                 number += 1
-    pairs = zip(*pairs_of(task.concept, task.indptr, task.relevant), strict=True)
-    gains = pairs_of(task.concept, task.indptr, task.gain)[1]
+    pairs = zip(*relevant_pairs(task.concept, task.indptr, task.relevant), strict=True)
+    gains = relevant_pairs(task.concept, task.indptr, task.gain)[1]
     judged = zip(pairs, gains, strict=True)
     lines = (f"{query_ids[q]} 0 {passage_ids[p]} {gain}\n" for (q, p), gain in judged)
     (folder / "qrels.trec").write_text("".join(lines), encoding="utf-8")

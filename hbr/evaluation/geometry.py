@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hbr.retrieval.exact import top_k
+from hbr.retrieval.top_k import top_k
 
 SAME = 1e-6  # relative: vectors that differ less than this differ by rounding
 BLOCK = 512  # vectors compared with all others at a time

@@ -7,7 +7,8 @@ import numpy as np
 
 from hbr.core.settings import Config
 from hbr.data.tasks import Task
-from hbr.retrieval.exact import build_index, top_k
+from hbr.retrieval.faiss_index import build_index
+from hbr.retrieval.top_k import top_k
 
 POOL = "pool"
 SAMPLE = 1000  # queries that the recall is measured on

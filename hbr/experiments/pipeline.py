@@ -491,7 +491,9 @@ class Pipeline:
 
     def _main_first(self, prepared: Callable[[], T]) -> T:
         """Do something on rank 0, and then on the others, which find it done."""
-        distributed.start(cuda=distributed.world_size() > 1 and self.torch_device().type == "cuda")
+        distributed.init_process_group(
+            cuda=distributed.world_size() > 1 and self.torch_device().type == "cuda"
+        )
         if not self.is_main:
             distributed.broadcast(None)
         found = prepared()

@@ -132,7 +132,7 @@ def _words(start: str) -> Counter[str]:
 
 
 def _pieces(words: Counter[str], continuing: str, size: int) -> Counter[str]:
-    """Return the pieces most used when words are cut greedily or by likelihood, the most used first.
+    """Return the pieces used most when words are cut greedily or by likelihood, by frequency.
 
     All substrings compete at first, weighted by the characters they cover; a model over the best
     of them cuts the words, and what it uses often is kept. Every character seen stays in.
@@ -168,7 +168,7 @@ def _model(counts: dict[str, int], continuing: str) -> Unigram | WordPiece:
 
 
 def _scored(counts: dict[str, int]) -> list[tuple[str, float]]:
-    """Return log-probabilities of pieces, rounded: the last bit of a logarithm is the platform's."""
+    """Return log-probabilities of pieces, rounded: a logarithm's last bit is the platform's."""
     total = sum(counts.values())
     return [(piece, round(math.log(number / total), 6)) for piece, number in counts.items()]
 

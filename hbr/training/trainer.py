@@ -220,7 +220,7 @@ class Trainer:
         for parameter in own:  # every rank has their whole gradient
             assert parameter.grad is not None
             parameter.grad /= distributed.world_size()
-        distributed.sum_gradients([*self.encoder.parameters(), *own])
+        distributed.all_reduce_gradients([*self.encoder.parameters(), *own])
         norm = float(
             torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), settings.max_grad_norm)
         )
@@ -255,7 +255,7 @@ class Trainer:
             Step(
                 chunks=self._chunks(batch, other),
                 contrast=self._contrast(mask),
-                gather=distributed.gather,
+                gather=distributed.all_gather,
                 share=1 / self.settings.gradient_accumulation_steps,
                 progress=batch.step / max(self.schedule.steps - 1, 1),
                 words=self.words,

@@ -9,7 +9,7 @@ import pytest
 from hbr.data.tasks import Draft, Passage, Query, open_task, write_task
 from hbr.evaluation.diagnostics import diagnose
 from hbr.evaluation.geometry import alignment, cka, cosines, hubness, isotropy, uniformity
-from hbr.retrieval.streamed import Stack
+from hbr.retrieval.vectors import ShardedVectors
 
 LANGUAGES, CONCEPTS, WIDTH = ("de", "en", "th"), 24, 6
 
@@ -161,7 +161,10 @@ def test_one_language_is_enough(alone):
 
 def test_stacks_of_shards_give_the_same(parallel):
     queries, passages = encoded(parallel)
-    stacks = Stack([queries[:20], queries[20:]]), Stack([passages[:50], passages[50:]])
+    stacks = (
+        ShardedVectors([queries[:20], queries[20:]]),
+        ShardedVectors([passages[:50], passages[50:]]),
+    )
     assert diagnose(parallel, stacks) == diagnose(parallel, (queries, passages))
 
 

@@ -17,7 +17,8 @@ from hbr.core.errors import UserError
 from hbr.data import prepare
 from hbr.data.tasks import Draft, Passage, Query, Task, open_task, write_task
 from hbr.evaluation.evaluate import evaluate, evaluate_index, write_results
-from hbr.retrieval.exact import Ranks, build_index, pairs_of
+from hbr.retrieval.exact import Ranks, relevant_pairs
+from hbr.retrieval.faiss_index import build_index
 
 METRICS = ("map", "rank_distance", "same_language@2", "peer@4")
 BOTH = ("de", "en")
@@ -49,7 +50,7 @@ def task_of(folder: Path, draft: Draft = SMALL) -> Task:
 
 def ranks_of(task: Task, orders: Sequence[Sequence[int]], top: int = 4) -> Ranks:
     """Return the ranks of relevant passages, by looking them up in the orders."""
-    query, passage = pairs_of(task.concept, task.indptr, task.relevant)
+    query, passage = relevant_pairs(task.concept, task.indptr, task.relevant)
     language = task.passage_language
     pool = [list(orders[q]).index(p) + 1 for q, p in zip(query, passage, strict=True)]
     own = [

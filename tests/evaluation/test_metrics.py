@@ -19,7 +19,7 @@ from hbr.core.target import Measure
 from hbr.data.tasks import Draft, Passage, Query, Task, open_task, write_task
 from hbr.evaluation.evaluate import evaluate, evaluate_index
 from hbr.evaluation.metrics import average_precision, ndcg, recall, reciprocal_rank
-from hbr.retrieval.exact import build_index
+from hbr.retrieval.faiss_index import build_index
 
 INF = np.inf
 ORACLES = {

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hbr.retrieval.bitext import Unique, best_threshold, candidates, nearest, quality
-from hbr.retrieval.streamed import Stack
+from hbr.retrieval.bitext import UniqueTexts, best_threshold, mine_pairs, nearest_neighbors, quality
+from hbr.retrieval.vectors import ShardedVectors
 
 
 def units(rng, count: int, width: int = 8) -> np.ndarray:
@@ -17,22 +17,12 @@ def units(rng, count: int, width: int = 8) -> np.ndarray:
 def test_the_nearest_of_both_sides_come_from_one_product(k, chunk_mb):
     rng = np.random.default_rng(1)
     left, right = units(rng, 31), units(rng, 17)
-    stacks = Stack([left[:5], left[5:]]), Stack([right])
-    forward, backward = nearest(*stacks, k, chunk_mb=chunk_mb)
+    stacks = ShardedVectors([left[:5], left[5:]]), ShardedVectors([right])
+    forward, backward = nearest_neighbors(*stacks, k, chunk_mb=chunk_mb)
     for found, scores in ((forward, left @ right.T), (backward, right @ left.T)):
         places = np.argsort(-scores, axis=1)[:, :k]
-        np.testing.assert_array_equal(found.places, places)
+        np.testing.assert_array_equal(found.positions, places)
         np.testing.assert_allclose(found.scores, np.take_along_axis(scores, places, 1), rtol=1e-5)
-
-
-def test_a_part_of_a_stack_is_that_part():
-    rows = np.arange(24, dtype=np.float32).reshape(8, 3)
-    stack = Stack([rows[:3], rows[3:4], rows[4:]])
-    for start in range(9):
-        for stop in range(start, 9):
-            part = stack.part(slice(start, stop))
-            np.testing.assert_array_equal(part[:], rows[start:stop])
-            assert len(part) == stop - start
 
 
 def slowly(left, right, k, margin):
@@ -61,7 +51,7 @@ def test_pairs_are_those_of_the_definition(margin, sizes):
     left, right = (np.abs(units(rng, n)) for n in sizes)
     right[0] = left[0]
     k = min(4, *sizes)
-    found = candidates(*nearest(left, right, k), margin)
+    found = mine_pairs(*nearest_neighbors(left, right, k), margin)
     wanted = slowly(left, right, k, margin)
     assert list(zip(found.source.tolist(), found.target.tolist(), strict=True)) == [
         (i, j) for i, j, _ in wanted
@@ -72,14 +62,14 @@ def test_pairs_are_those_of_the_definition(margin, sizes):
 def test_fewer_neighbours_than_asked_for_do_no_harm():
     rng = np.random.default_rng(3)
     left, right = np.abs(units(rng, 5)), np.abs(units(rng, 2))
-    found = candidates(*nearest(left, right, 4), "ratio")
+    found = mine_pairs(*nearest_neighbors(left, right, 4), "ratio")
     assert sorted(found.target.tolist()) == [0, 1]
     assert np.isfinite(found.score).all()
 
 
 def test_no_sentence_is_used_twice():
     rng = np.random.default_rng(4)
-    found = candidates(*nearest(units(rng, 50), units(rng, 40), 4), "ratio")
+    found = mine_pairs(*nearest_neighbors(units(rng, 50), units(rng, 40), 4), "ratio")
     assert len(set(found.source)) == len(found.source)
     assert len(set(found.target)) == len(found.target)
     assert (np.diff(found.score) <= 0).all()
@@ -100,8 +90,8 @@ def test_no_threshold_has_a_higher_f1(seed):
 
 def test_equal_texts_are_one_and_known_as_repeated():
     rows = np.arange(12, dtype=np.float32).reshape(6, 2)
-    unique = Unique(Stack([rows]), ["a", "b", "a", "c", "b", "d"])
-    assert unique.places.tolist() == [0, 1, 3, 5]
+    unique = UniqueTexts(ShardedVectors([rows]), ["a", "b", "a", "c", "b", "d"])
+    assert unique.positions.tolist() == [0, 1, 3, 5]
     assert unique.repeated.tolist() == [True, True, False, False]
     assert len(unique) == 4
     np.testing.assert_array_equal(unique[1:3], rows[[1, 3]])

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hbr.retrieval.exact import Ranks, build_index, exact_ranks, pairs_of, top_k
+from hbr.retrieval.exact import Ranks, exact_ranks, relevant_pairs
+from hbr.retrieval.top_k import top_k
 
 FAST = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -33,7 +34,7 @@ def assert_ranks_are_naive(found: Ranks, queries, passages, pairs, blocks: list[
         assert pool == naive(scores, query, passage, everything)
 
 
-def first_of(scores: np.ndarray, k: int) -> np.ndarray:
+def naive_top(scores: np.ndarray, k: int) -> np.ndarray:
     """The first k places of a stable sort of every line."""
     return np.argsort(-scores, axis=1, kind="stable")[:, :k]
 
@@ -87,7 +88,9 @@ def test_an_encoder_whose_vectors_are_all_equal_ranks_by_position(queries, passa
     equal = np.repeat(one, queries, 0), np.repeat(one, passages, 0)
     found = joined(*exact_ranks(*equal, pairs, [slice(0, half), slice(half, passages)]))
     assert np.array_equal(found.pool, found.passage + 1)
-    assert np.array_equal(found.own, np.where(found.passage < half, found.pool, found.pool - half))
+    assert np.array_equal(
+        found.block, np.where(found.passage < half, found.pool, found.pool - half)
+    )
 
 
 def test_equal_passages_among_others_rank_in_their_order():
@@ -100,7 +103,7 @@ def test_equal_passages_among_others_rank_in_their_order():
 
 
 def test_vectors_that_only_look_equal_keep_their_scores(monkeypatch):
-    monkeypatch.setattr("hbr.retrieval.exact.hash", lambda _: 0, raising=False)
+    monkeypatch.setattr("hbr.retrieval.vectors.hash", lambda _: 0, raising=False)
     passages = np.eye(4, dtype=np.float32)
     pairs = np.arange(4), np.arange(4)
     found = joined(*exact_ranks(passages, passages, pairs, [slice(0, 4)]))
@@ -113,7 +116,7 @@ def test_ranks_by_hand():
     queries = np.array([[1, 0], [0, 1]], dtype=np.float32)
     found = joined(*exact_ranks(queries, passages, pairs, [slice(0, 2), slice(2, 5)]))
     assert found.pool.tolist() == [4, 2, 3, 2]
-    assert found.own.tolist() == [2, 1, 2, 1]
+    assert found.block.tolist() == [2, 1, 2, 1]
 
 
 def test_half_precision_vectors_are_ranked_in_float32():
@@ -140,7 +143,7 @@ def test_the_top_is_the_start_of_a_stable_argsort(
     answers = rng.integers(-most, most + 1, (passages, width)).astype(np.float32)  # exact products
     pairs = np.nonzero(rng.random((queries, passages)) < 0.2)
     parts = exact_ranks(asked, answers, pairs, [slice(0, passages)], top=top, block_mb=block_mb)
-    found, expected = joined(*parts), first_of(asked @ answers.T, top)
+    found, expected = joined(*parts), naive_top(asked @ answers.T, top)
     assert found.top.shape == (queries, min(top, passages))
     assert np.array_equal(found.top, expected)
     inside = found.pool <= found.top.shape[1]  # the ranks and the top are of one order
@@ -182,12 +185,12 @@ def test_queries_without_a_relevant_passage_have_a_top_too():
     queries, passages = unit(5, 8), unit(20, 8, 1)
     pairs = np.array([1, 3]), np.array([0, 19])
     found = joined(*exact_ranks(queries, passages, pairs, [slice(0, 20)], top=3, block_mb=0))
-    assert np.array_equal(found.top, first_of(queries @ passages.T, 3))
+    assert np.array_equal(found.top, naive_top(queries @ passages.T, 3))
 
 
 def test_pairs_are_those_of_each_query_s_concept():
     indptr, relevant = np.array([0, 2, 2, 5]), np.array([3, 8, 0, 4, 9])  # concept 1 has none
-    query, passage = pairs_of(np.array([2, 1, 0, 2]), indptr, relevant)
+    query, passage = relevant_pairs(np.array([2, 1, 0, 2]), indptr, relevant)
     assert query.tolist() == [0, 0, 0, 2, 2, 3, 3, 3]
     assert passage.tolist() == [0, 4, 9, 3, 8, 0, 4, 9]
 
@@ -202,40 +205,3 @@ def test_the_best_k_come_best_first(block_mb):
     assert np.array_equal(places, np.argsort(-exact, axis=1)[:, :5])
     np.testing.assert_allclose(scores, -np.sort(-exact, axis=1)[:, :5], atol=1e-6)
     assert next(top_k(queries, passages, 100))[1].shape == (6, 40)
-
-
-def test_a_flat_index_finds_the_exact_nearest():
-    queries, passages = unit(20, 16), unit(300, 16, 1)
-    _, found = build_index(passages, "flat").search(queries, 10)
-    assert np.array_equal(found, np.argsort(-queries @ passages.T, axis=1)[:, :10])
-
-
-@pytest.mark.parametrize(
-    ("kind", "least"), [("flat", 1.0), ("ivf", 0.6), ("hnsw", 0.9), ("pq", 0.8)]
-)
-def test_an_approximate_index_finds_most_of_the_nearest(kind, least):
-    queries, passages = unit(50, 16), unit(1000, 16, 1)
-    exact = np.argsort(-queries @ passages.T, axis=1)[:, :10]
-    _, found = build_index(passages, kind).search(queries, 10)
-    recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(exact, found, strict=True)])
-    assert recall >= least
-
-
-def test_more_probes_and_more_bytes_find_more():
-    queries, passages = unit(50, 16), unit(1000, 16, 1)
-    exact = np.argsort(-queries @ passages.T, axis=1)[:, 0]
-
-    def hits(kind: str, **settings: int) -> float:
-        return (build_index(passages, kind, **settings).search(queries, 1)[1][:, 0] == exact).mean()
-
-    assert hits("ivf", lists=20, probes=20) == 1.0
-    assert hits("ivf", lists=20, probes=1) < hits("ivf", lists=20, probes=10)
-    assert hits("pq", bytes=2) < hits("pq", bytes=16)
-
-
-@pytest.mark.parametrize("kind", ["flat", "ivf", "hnsw", "pq"])
-@pytest.mark.parametrize("passages", [1, 2, 3, 7])
-def test_an_index_can_be_built_of_a_few_passages(kind, passages):
-    vectors = unit(passages, 8)
-    _, found = build_index(vectors, kind).search(vectors, passages)
-    assert sorted(found[0].tolist()) == list(range(passages))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from hbr.retrieval.exact import Ranks, exact_ranks
-from hbr.retrieval.streamed import Stack, streamed_ranks
+from hbr.retrieval.streamed import streamed_ranks
+from hbr.retrieval.vectors import ShardedVectors
 
 
 def coarse(rng: np.random.Generator, shape: tuple[int, int], dtype=np.float16) -> np.ndarray:
@@ -16,73 +17,72 @@ def coarse(rng: np.random.Generator, shape: tuple[int, int], dtype=np.float16) -
     return (rng.integers(-3, 4, shape) / 4).astype(dtype)
 
 
-def problem(seed: int, queries: int = 40, passages: int = 300, width: int = 12):
+def problem(seed: int):
     rng = np.random.default_rng(seed)
-    asked, told = coarse(rng, (queries, width)), coarse(rng, (passages, width))
-    told[passages // 2 :: 7] = told[3]  # one vector many times
-    blocks = [slice(0, 90), slice(90, 91), slice(91, 91), slice(91, passages)]
-    chosen = [np.sort(rng.choice(passages, 5, replace=False)) for _ in range(queries)]
-    pairs = np.repeat(np.arange(queries), 5), np.concatenate(chosen)
-    return asked, told, pairs, blocks
+    queries, passages = coarse(rng, (40, 12)), coarse(rng, (300, 12))
+    passages[150::7] = passages[3]  # one vector many times
+    blocks = [slice(0, 90), slice(90, 91), slice(91, 91), slice(91, 300)]
+    chosen = [np.sort(rng.choice(300, 5, replace=False)) for _ in range(40)]
+    pairs = np.repeat(np.arange(40), 5), np.concatenate(chosen)
+    return queries, passages, pairs, blocks
 
 
-def whole(asked, told, pairs, blocks, top: int) -> Ranks:
-    parts = list(exact_ranks(asked, told, pairs, blocks, top=top))
+def whole(queries, passages, pairs, blocks, top: int) -> Ranks:
+    parts = list(exact_ranks(queries, passages, pairs, blocks, top=top))
     return Ranks(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
-def stack(told: np.ndarray) -> Stack:
-    cuts = [0, 17, 17, 120, len(told)]
-    return Stack([told[a:b] for a, b in pairwise(cuts)])
+def sharded(passages: np.ndarray) -> ShardedVectors:
+    cuts = [0, 17, 17, 120, len(passages)]
+    return ShardedVectors([passages[a:b] for a, b in pairwise(cuts)])
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("chunk_mb", [0.0005, 0.003, 1])
 def test_ranks_in_any_chunks_are_those_in_memory_ties_included(seed, chunk_mb):
-    asked, told, pairs, blocks = problem(seed)
-    expected = whole(asked, told, pairs, blocks, 7)
-    *_, (end, found) = streamed_ranks(asked, stack(told), pairs, blocks, top=7, chunk_mb=chunk_mb)
-    assert end == len(told)
-    for name in ("query", "passage", "own", "pool", "top"):
+    queries, passages, pairs, blocks = problem(seed)
+    expected = whole(queries, passages, pairs, blocks, 7)
+    *_, (end, found) = streamed_ranks(
+        queries, sharded(passages), pairs, blocks, top=7, chunk_mb=chunk_mb
+    )
+    assert end == len(passages)
+    for name in ("query", "passage", "block", "pool", "top"):
         assert getattr(found, name).tolist() == getattr(expected, name).tolist(), name
 
 
 def test_without_a_pool_each_query_meets_its_own_blocks_alone():
-    asked, told, pairs, blocks = problem(5)
-    expected = whole(asked, told, pairs, blocks, 0)
-    *_, (_, found) = streamed_ranks(asked, stack(told), pairs, blocks, pool=False, chunk_mb=0.003)
-    assert found.own.tolist() == expected.own.tolist()
+    queries, passages, pairs, blocks = problem(5)
+    expected = whole(queries, passages, pairs, blocks, 0)
+    *_, (_, found) = streamed_ranks(
+        queries, sharded(passages), pairs, blocks, pool=False, chunk_mb=0.003
+    )
+    assert found.block.tolist() == expected.block.tolist()
     assert np.isnan(found.pool).all()
     assert found.top.shape == (40, 0)
 
 
 def test_a_collapsed_encoder_ranks_by_position():
-    told = np.full((50, 8), 0.3, np.float32)  # products that round
+    passages = np.full((50, 8), 0.3, np.float32)  # products that round
     pairs = np.array([0, 0, 1]), np.array([4, 49, 20])
     *_, (_, found) = streamed_ranks(
-        told[:2] * 1.7, Stack([told]), pairs, [slice(0, 30), slice(30, 50)], top=3, chunk_mb=0.0001
+        passages[:2] * 1.7,
+        ShardedVectors([passages]),
+        pairs,
+        [slice(0, 30), slice(30, 50)],
+        top=3,
+        chunk_mb=0.0001,
     )
     assert found.pool.tolist() == [5, 50, 21]
-    assert found.own.tolist() == [5, 20, 21]
+    assert found.block.tolist() == [5, 20, 21]
     assert found.top.tolist() == [[0, 1, 2]] * 2
-
-
-def test_a_stack_reads_as_one_array():
-    told = np.arange(600.0).reshape(300, 2)
-    read = stack(told)
-    assert (len(read), read.shape) == (300, (300, 2))
-    assert np.asarray(read).tolist() == told.tolist()
-    for chosen in (slice(0, 17), slice(10, 130), slice(119, 121), slice(290, 999), slice(5, 5)):
-        assert read[chosen].tolist() == told[chosen].tolist()
-    places = np.array([299, 0, 16, 17, 119, 120, 0])
-    assert read.take(places).tolist() == told[places].tolist()
 
 
 MEASURED = """
 import resource, sys, tempfile
 from pathlib import Path
 import numpy as np
-from hbr.retrieval.streamed import Stack, streamed_ranks
+from hbr.retrieval.streamed import streamed_ranks
+from hbr.retrieval.vectors import ShardedVectors
 rng, width = np.random.default_rng(0), 768
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -90,10 +90,11 @@ def measure(folder, shards):
     for n in range(shards):
         np.save(folder / f"{n}.npy", rng.integers(-8, 9, (20_000, width)).astype(np.float16))
     parts = [np.load(folder / f"{n}.npy", mmap_mode="r") for n in range(shards)]
-    told = Stack(parts)
-    asked = rng.integers(-8, 9, (50, width)).astype(np.float16)
-    pairs = np.arange(50), rng.integers(0, len(told), 50)
-    *_, (_, found) = streamed_ranks(asked, told, pairs, [slice(0, len(told))], top=20, chunk_mb=32)
+    passages = ShardedVectors(parts)
+    queries = rng.integers(-8, 9, (50, width)).astype(np.float16)
+    pairs = np.arange(50), rng.integers(0, len(passages), 50)
+    blocks = [slice(0, len(passages))]
+    *_, (_, found) = streamed_ranks(queries, passages, pairs, blocks, top=20, chunk_mb=32)
     assert np.isfinite(found.pool).all()
     return peak()
 with tempfile.TemporaryDirectory() as folder:

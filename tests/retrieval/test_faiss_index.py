@@ -1,0 +1,44 @@
+"""faiss indexes find what exact search finds, or most of it."""
+
+import numpy as np
+import pytest
+
+from hbr.retrieval.faiss_index import build_index
+from tests.retrieval.test_exact import unit
+
+
+def test_a_flat_index_finds_the_exact_nearest():
+    queries, passages = unit(20, 16), unit(300, 16, 1)
+    _, found = build_index(passages, "flat").search(queries, 10)
+    assert np.array_equal(found, np.argsort(-queries @ passages.T, axis=1)[:, :10])
+
+
+@pytest.mark.parametrize(
+    ("kind", "least"), [("flat", 1.0), ("ivf", 0.6), ("hnsw", 0.9), ("pq", 0.8)]
+)
+def test_an_approximate_index_finds_most_of_the_nearest(kind, least):
+    queries, passages = unit(50, 16), unit(1000, 16, 1)
+    exact = np.argsort(-queries @ passages.T, axis=1)[:, :10]
+    _, found = build_index(passages, kind).search(queries, 10)
+    recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(exact, found, strict=True)])
+    assert recall >= least
+
+
+def test_more_probes_and_more_bytes_find_more():
+    queries, passages = unit(50, 16), unit(1000, 16, 1)
+    exact = np.argsort(-queries @ passages.T, axis=1)[:, 0]
+
+    def hits(kind: str, **settings: int) -> float:
+        return (build_index(passages, kind, **settings).search(queries, 1)[1][:, 0] == exact).mean()
+
+    assert hits("ivf", nlist=20, nprobe=20) == 1.0
+    assert hits("ivf", nlist=20, nprobe=1) < hits("ivf", nlist=20, nprobe=10)
+    assert hits("pq", m=2) < hits("pq", m=16)
+
+
+@pytest.mark.parametrize("kind", ["flat", "ivf", "hnsw", "pq"])
+@pytest.mark.parametrize("passages", [1, 2, 3, 7])
+def test_an_index_can_be_built_of_a_few_passages(kind, passages):
+    vectors = unit(passages, 8)
+    _, found = build_index(vectors, kind).search(vectors, passages)
+    assert sorted(found[0].tolist()) == list(range(passages))
