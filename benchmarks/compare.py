@@ -22,9 +22,11 @@ import pyarrow.parquet as pq
 import scipy.stats
 import yaml
 
-from hbr.compare.evidence import Chance, gather, read_result
+from hbr.compare.evidence import Resampling, gather
+from hbr.compare.results import read_result
 from hbr.core.config import resolve_config
 from hbr.core.store import Store
+from hbr.core.target import EvaluationTarget
 from hbr.experiments.pipeline import complete, slug
 
 LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
@@ -106,9 +108,9 @@ def layout() -> dict[str, pa.Array]:
 
 def by_scipy(runs: list[tuple[Store, object]], resamples: int) -> float:
     """Time one paired randomisation test and one interval of scipy's, over concepts."""
-    results = [read_result(store, config, "lareqa") for store, config in runs]
-    (evidence,) = gather(results, chance=Chance(resamples))
-    parts = evidence.parts("multi", "map", {})
+    results = [read_result(store, config, EvaluationTarget("lareqa")) for store, config in runs]
+    (evidence,) = gather(results, resampling=Resampling(resamples))
+    parts = evidence.contributions("multi", "map", {})
     difference = (parts[:, 0] - parts[:, 1]) * len(parts)
     started = time.perf_counter()
     scipy.stats.permutation_test(

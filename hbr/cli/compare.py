@@ -68,7 +68,7 @@ def compare(
     output_dir: Runs = DEFAULT_RUNS,
 ) -> None:
     """Compare runs, or the cells of a study: what is best, what is told apart, what holds."""
-    from hbr.compare.evidence import Chance
+    from hbr.compare.evidence import Resampling
     from hbr.compare.reports import Options, assemble
     from hbr.core.config import parse_set
 
@@ -86,8 +86,8 @@ def compare(
     if not material.results and not reference:
         raise UserError(f"{study} has no results yet; get them with `hbr sweep {study}`")
     wanted = tuple(name.strip() for name in metrics.split(",")) if metrics else None
-    group, chance = "language" if by_language else by, Chance(resamples, seed)
-    options = Options(wanted, group, baseline, chance, strict, reference)
+    group, resampling = "language" if by_language else by, Resampling(resamples, seed)
+    options = Options(wanted, group, baseline, resampling, strict, reference)
     report = assemble(material, options)
     show_report(report, format, output)
     if figures:
@@ -113,21 +113,24 @@ def _material(
     output_dir: Path,
 ) -> Any:
     """Return what is compared: of a study, or of some runs on one data set."""
-    from hbr.compare.evidence import datasets_of, read_result
-    from hbr.compare.reports import Material
+    from hbr.compare.reports import StudyResults
+    from hbr.compare.results import read_result, targets_of
+    from hbr.core.target import EvaluationTarget
     from hbr.experiments.pipeline import open_run
 
     if study is None:
         opened = [open_run(run) for run in runs]
-        done = [datasets_of(store) for store, _ in opened]
+        done = [targets_of(store) for store, _ in opened]
         shared = [name for name in done[0] if all(name in d for d in done)] if done else []
-        names = [dataset] if dataset else shared
+        names = [EvaluationTarget.parse(dataset)] if dataset else shared
         if without := [run for run, evaluated in zip(runs, done, strict=True) if not evaluated]:
             raise UserError(f"{without[0]} has no results; `hbr evaluate --run {without[0]}`")
         if not names and runs:
-            told = "; ".join(f"{run}: {', '.join(d)}" for run, d in zip(runs, done, strict=True))
+            told = "; ".join(
+                f"{run}: {', '.join(map(str, d))}" for run, d in zip(runs, done, strict=True)
+            )
             raise UserError(f"no data set was evaluated with all of the runs ({told})")
-        return Material("", [read_result(*run, name) for name in names for run in opened])
+        return StudyResults("", [read_result(*run, name) for name in names for run in opened])
     from hbr.experiments import sweep as sweeping
 
     plan = sweeping.read_study(study)

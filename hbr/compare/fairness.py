@@ -1,31 +1,43 @@
-"""Are runs compared fairly? What they differ in beside what is compared."""
+"""Are runs compared fairly? What they differ in besides what is compared, and what they were
+trained on.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-Facts = Mapping[str, str]  # what was done, by name
+from hbr.compare.evidence import Evidence
+from hbr.compare.results import Result, settings_of
+
 PER_ENCODER = frozenset(  # these go with the encoder: they may differ from one to another
     {
         *("encoder.pooling", "encoder.normalize", "encoder.revision", "encoder files"),
         *("train.learning_rate", "encoder.query_prompt", "encoder.passage_prompt"),
     }
 )
+NO_DIFFERENCE = {"encoder", "block_mb", "token_budget", "shard_size", "metrics"}  # of a stage
+FOLLOWS = {  # facts that follow from a setting, and are not named beside it
+    "train.max_steps": {"steps done", "pairs seen"},
+    "train.batch_size": {"pairs seen"},
+    "train.gradient_accumulation_steps": {"pairs seen"},
+    "train.early_stopping_patience": {"steps done", "pairs seen"},
+}
+ENOUGH_SEEDS = 5  # fewer say little of how much training varies
 
 
-class Subject(NamedTuple):
-    """A run to be compared: its name, its encoder, and what was done."""
+class RunFacts(NamedTuple):
+    """A run to be compared: its name, its encoder, and what was done, by name."""
 
     name: str
     encoder: str
-    facts: Facts
+    facts: Mapping[str, str]
 
 
-def differences(runs: Sequence[Subject], varied: Collection[str]) -> list[str]:
+def differences(runs: Sequence[RunFacts], varied: Collection[str]) -> list[str]:
     """Name every fact, other than those `varied` on purpose, in which runs differ.
 
     A fact that only some runs have (an untrained encoder has no steps) is compared among those.
     """
-    told = []
+    lines = []
     for fact in dict.fromkeys(name for run in runs for name in run.facts):
         if fact in varied:
             continue
@@ -35,13 +47,77 @@ def differences(runs: Sequence[Subject], varied: Collection[str]) -> list[str]:
                 if fact in run.facts and encoder in (None, run.encoder):
                     values.setdefault(run.facts[fact], []).append(run.name)
             if len(values) > 1:
-                told.append(_line(fact, values))
-    return told
+                lines.append(_line(fact, values))
+    return lines
 
 
 def _line(fact: str, values: Mapping[str, Sequence[str]]) -> str:
-    shown = [
+    parts = [
         f"{value} ({names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''})"
         for value, names in sorted(values.items(), key=lambda item: -len(item[1]))
     ]
-    return f"runs differ in {fact}: {', '.join(shown)}"
+    return f"runs differ in {fact}: {', '.join(parts)}"
+
+
+def unfair(evidence: Evidence, varied: Collection[str]) -> list[str]:
+    """Name what runs differ in besides sampler, encoder, seed, and what is varied on purpose."""
+    if not evidence.has_queries:
+        return []
+    runs = [RunFacts(r.name, r.config.encoder.name, _facts(r)) for r in evidence.results]
+    differing = {key for key in FOLLOWS if len({str(run.facts.get(key)) for run in runs}) > 1}
+    allowed = {fact for key in differing | set(varied) for fact in FOLLOWS.get(key, ())}
+    if "data.train" in varied:
+        allowed |= {fact for run in runs for fact in run.facts if fact.startswith("data (")}
+    return differences(runs, {"sampler.name", "encoder.name", *varied, *allowed})
+
+
+def _facts(result: Result) -> dict[str, str]:
+    """Return what was done to get a result, as far as a fair comparison depends on it."""
+    settings = settings_of(result.config).items()
+    facts = {key: str(value) for key, value in settings if key != "sampler.alpha"}
+    if words := result.stages.get("encode", {}).get("inputs", {}).get("dictionary"):
+        facts["dictionary"] = str(words)
+    for stage in ("encode", "evaluate"):
+        of_stage = result.stages.get(stage, {}).get("settings", {})
+        facts |= {f"{stage}.{k}": str(v) for k, v in of_stage.items() if k not in NO_DIFFERENCE}
+    train = result.stages.get("train", {})
+    if "seed" in train.get("settings", {}):  # an untrained encoder saw nothing
+        facts |= {"steps done": str(train["steps"]), "pairs seen": str(train["pairs"])}
+    for name, value in train.get("inputs", {}).items():
+        facts["encoder files" if name == "encoder" else f"data ({name})"] = str(value)
+    return facts
+
+
+def contamination(metrics: Mapping[str, Any]) -> str:
+    """Return how much of a data set was trained on, as a sentence; "" where nothing was.
+
+    `metrics` is the content of `metrics.json`.
+    """
+    counts = metrics.get("training", {}).get("contamination", {})
+    if not any(counts.values()):
+        return ""
+    shares = [f"{count:,} of {metrics[role]:,} {role}" for role, count in counts.items()]
+    return f"{' and '.join(shares)} are among the training texts"
+
+
+def few_seeds(evidence: Evidence) -> str:
+    """Return a warning where there are too few seeds to speak of seeds."""
+    seeds = [len(c.members) for c in evidence.cells if c.is_trained and c.members]
+    if not evidence.has_queries or not seeds or min(seeds) >= ENOUGH_SEEDS:
+        return ""
+    return (
+        f"{min(seeds)} seed{'s' * (min(seeds) > 1)} a cell: too few to speak of seeds; tests and "
+        "intervals speak of queries, for these trained encoders"
+    )
+
+
+def warnings(evidence: Evidence, varied: Collection[str] = ()) -> list[str]:
+    """Return what limits trust: unfair comparisons, contamination, missing runs, few seeds."""
+    lines = unfair(evidence, varied)
+    for result in evidence.results:
+        if sentence := contamination(result.metrics):
+            lines.append(f"‡ {result.name}: {sentence}")
+    missing = sum(cell.expected - len(cell.members) for cell in evidence.cells)
+    if missing:
+        lines.append(f"provisional: {missing} of the study's runs have no results yet")
+    return [line for line in (*lines, few_seeds(evidence)) if line]

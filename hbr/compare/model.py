@@ -1,10 +1,46 @@
 """What a report shows, as plain values: compare fills these, plots and pages read them."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from hbr.compare.claims import Verdict
 from hbr.compare.table import Table
+
+SUPPORTED, REFUTED, OPEN = "supported", "refuted", "open"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One comparison and what came of it. `p` is adjusted over the claims of the study."""
+
+    dataset: str
+    label: str
+    status: str
+    effect: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    relative: float = math.nan  # the effect as a share of the baseline
+    p: float = math.nan
+    adjusted: float = math.nan
+    d: float = math.nan  # Cohen's, over concepts
+    seeds: int = 0
+    concepts: int = 0
+    cells: tuple[str, ...] = ()
+    note: str = ""
+    missing: bool = False  # what it is about was not run
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim, its verdict, and the findings that it rests on."""
+
+    id: str
+    sentence: str
+    metric: str
+    setting: str
+    status: str
+    findings: tuple[Finding, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -25,13 +61,13 @@ class Series:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that `compare` found out."""
+    """Everything that `hbr compare` shows."""
 
     title: str
     tables: Sequence[Table]
     verdicts: Sequence[Verdict]
     warnings: Sequence[str]
     series: Sequence[Series]
-    provenance: Sequence[Mapping[str, str]] = field(default=())  # a line a run
+    provenance: Sequence[Mapping[str, str]] = ()  # a line a run
     statistics: str = ""  # one sentence: resamples, seed, family
     perturbed: Sequence[Series] = ()  # as `series`, of perturbed queries

@@ -73,23 +73,29 @@ class Table:
     dataset: str = ""
     of: tuple[tuple[str, str, str], ...] = ()
 
-    def marked(self, lower_is_better: Callable[[str], bool]) -> "Table":
+    def changed(self, change: Callable[[int, int, Cell], Cell]) -> "Table":
+        """Return the table with other cells: `change` takes row, column and cell."""
+        rows = [
+            replace(row, cells=tuple(change(i, j, cell) for j, cell in enumerate(row.cells)))
+            for i, row in enumerate(self.rows)
+        ]
+        return replace(self, rows=tuple(rows))
+
+    def with_places(self) -> "Table":
         """Return the table with best and second marked among the rows of one encoder."""
-        rows = [list(row.cells) for row in self.rows]
         groups: dict[tuple[str, str | None], list[int]] = {}
         for i, row in enumerate(self.rows):
             groups.setdefault((row.label[0], row.group), []).append(i)
+        places: dict[tuple[int, int], int] = {}
         for column, (_, metric) in enumerate(self.columns):
             sign = 1 if lower_is_better(metric) else -1
             for members in groups.values():
-                means = {round(sign * rows[i][column].mean, 12) for i in members}
-                best = sorted(mean for mean in means if not math.isnan(mean))[:2]
-                for i in members if len(members) > 1 else ():
-                    mean = round(sign * rows[i][column].mean, 12)
+                means = {i: round(sign * self.rows[i].cells[column].mean, 12) for i in members}
+                best = sorted({mean for mean in means.values() if not math.isnan(mean)})[:2]
+                for i, mean in means.items() if len(members) > 1 else ():
                     if mean in best:
-                        rows[i][column] = replace(rows[i][column], place=best.index(mean))
-        marked = [replace(r, cells=tuple(c)) for r, c in zip(self.rows, rows, strict=True)]
-        return replace(self, rows=tuple(marked))
+                        places[i, column] = best.index(mean)
+        return self.changed(lambda i, j, cell: replace(cell, place=places.get((i, j))))
 
     @property
     def has_groups(self) -> bool:
@@ -110,13 +116,29 @@ class Table:
 
 
 def name(metric: str) -> str:
-    """Write a metric's name the way papers do: `recall@10` is R@10."""
-    return Measure.parse(metric).label
+    """Write a metric's name the way papers do: `recall@10` is R@10; a diagnostic's as it is."""
+    measure = _measure(metric)
+    return measure.label if measure else metric
 
 
 def digits(metric: str) -> int:
     """Return how many decimals a metric is written with: ranks have none."""
-    return Measure.parse(metric).decimals
+    measure = _measure(metric)
+    return measure.decimals if measure else 3
+
+
+def lower_is_better(metric: str) -> bool:
+    """Return whether the lower value of a metric is the better one."""
+    measure = _measure(metric)
+    return measure is not None and measure.lower_is_better
+
+
+def _measure(metric: str) -> Measure | None:
+    """Return what a column's metric is; None for a diagnostic of vectors, which is no metric."""
+    try:
+        return Measure.parse(metric)
+    except ValueError:
+        return None
 
 
 def signed(value: float, digits: int) -> str:

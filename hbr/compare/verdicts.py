@@ -1,4 +1,4 @@
-"""Verdicts on a study's claims."""
+"""Verdicts: what results make of a study's claims."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,29 +7,35 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hbr.compare.claims import (
-    OPEN,
-    Claim,
-    Comparison,
-    Finding,
-    Outcome,
-    Test,
-    Verdict,
-    absent,
-    comparisons,
-    judge,
-    overall,
-)
-from hbr.compare.evidence import Evidence, Result, has_values
-from hbr.compare.tables import is_contaminated
+from hbr.compare.claims import Claim
+from hbr.compare.comparisons import Comparison, Condition, Weights, absent, comparisons
+from hbr.compare.evidence import Evidence, StudyCell
+from hbr.compare.fairness import contamination
+from hbr.compare.model import OPEN, REFUTED, SUPPORTED, Finding, Verdict
+from hbr.compare.results import Result
 from hbr.core import statistics
 from hbr.core.target import EvaluationTarget
 
+LEVEL = 0.05
+ROUNDING = 1e-9  # printed figures that lie on a bound do so but for this
 NO_QUERIES = "no per-query data"
 NOT_EVALUATED = "not evaluated"
 
 
-class _Job(NamedTuple):
+class Estimate(NamedTuple):
+    """The value of one condition, relative to its bound.
+
+    `low` and `high` are its 95 % interval, `p` that of the comparison; NaN where only means are
+    known.
+    """
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    p: float = math.nan
+
+
+class _Case(NamedTuple):
     """One comparison of one claim, on one data set."""
 
     claim: Claim
@@ -37,39 +43,51 @@ class _Job(NamedTuple):
     comparison: Comparison
 
     @property
-    def where(self) -> tuple[str, str, Mapping[str, str]]:
+    def column(self) -> tuple[str, str, Mapping[str, str]]:
+        """The setting, the metric and the languages that the claim speaks of."""
         return self.claim.setting, self.claim.metric, self.claim.among
 
-    def column(self, values: np.ndarray, weights: Mapping[int, float]) -> np.ndarray:
-        """Sum the weighted cells, means over seeds, of values (…, results): (…,)."""
-        cells = (
-            (weight, list(self.evidence.cells[cell].members)) for cell, weight in weights.items()
-        )
-        return np.sum([weight * values[..., own].mean(-1) for weight, own in cells], axis=0)
+    @property
+    def cells(self) -> list[StudyCell]:
+        """The cells that the comparison rests on."""
+        return [self.evidence.cells[i] for i in self.comparison.cells]
 
     @property
     def results(self) -> list[Result]:
         """The results that the comparison rests on."""
-        cells = sorted({cell for test in self.comparison.tests for cell in test.weights})
-        return [self.evidence.results[i] for c in cells for i in self.evidence.cells[c].members]
+        return [result for cell in self.cells for result in self.evidence.members(cell)]
 
     @property
     def has_values(self) -> bool:
         """Whether all of these have the metric by query."""
-        return all(has_values(result, self.claim.metric) for result in self.results)
+        return all(result.has_values(self.claim.metric) for result in self.results)
 
     @property
     def seeds(self) -> int:
-        """The fewest seeds of a trained cell; printed figures tell none."""
-        cells = {cell for test in self.comparison.tests for cell in test.weights}
-        trained = [c for c in map(self.evidence.cells.__getitem__, cells) if c.is_trained]
-        return min((len(c.members) for c in trained), default=0) if self.evidence.has_queries else 0
+        """The fewest seeds of a trained cell; 0 for printed figures, which do not say."""
+        seeds = [len(cell.members) for cell in self.cells if cell.is_trained]
+        return min(seeds, default=0) if self.evidence.has_queries else 0
 
-    def draws(self, weights: Mapping[int, float]) -> np.ndarray:
+    def sum(self, values: np.ndarray, weights: Weights) -> np.ndarray:
+        """Sum the weighted cells, means over seeds, of values (…, results): (…,)."""
+        cells = self.evidence.cells
+        terms = [w * values[..., list(cells[i].members)].mean(-1) for i, w in weights.items()]
+        return np.sum(terms, axis=0)
+
+    def draws(self, weights: Weights) -> np.ndarray:
         """Draw the weighted sum of cells over seeds and concepts: (resamples,)."""
-        own, every = self.evidence, self.evidence.draws(*self.where)
-        drawn = [weight * own.drawn(own.cells[cell], every) for cell, weight in weights.items()]
-        return np.sum(drawn, axis=0)
+        evidence, draws = self.evidence, self.evidence.bootstrap(*self.column)
+        terms = [w * evidence.over_seeds(evidence.cells[i], draws) for i, w in weights.items()]
+        return np.sum(terms, axis=0)
+
+    def estimate(self, condition: Condition, p: float) -> Estimate:
+        """Return what the results say of a condition."""
+        values = self.evidence.values(*self.column)
+        value = float(self.sum(values, condition.weights)) - condition.bound
+        if not self.evidence.has_queries:
+            return Estimate(value)
+        interval = statistics.interval(self.draws(condition.weights) - condition.bound)
+        return Estimate(value, *interval, p)
 
 
 def verdicts(
@@ -79,131 +97,153 @@ def verdicts(
 
     A claim that names no data set speaks of all `datasets`, also of those without results.
     """
-    jobs = [job for claim in claims for job in _jobs(claim, evidence)]
-    p = _p_values(jobs)
-    adjusted = statistics.holm(p)
+    cases = [case for claim in claims for case in _cases(claim, evidence)]
+    ps = _p_values(cases)
     findings: dict[str, list[Finding]] = {claim.id: [] for claim in claims}
-    for job, own, together in zip(jobs, p, adjusted, strict=True):
-        findings[job.claim.id].append(_finding(job, float(own), float(together)))
-    there = {own.dataset for own in evidence}
+    for case, p, adjusted in zip(cases, ps, statistics.holm(ps), strict=True):
+        findings[case.claim.id].append(_finding(case, float(p), float(adjusted)))
     for claim in claims:
-        named = [name for name in datasets if _concerns(claim, name)] or claim.dataset or []
-        for name in sorted({n for n in named if not any(_concerns(claim, t, n) for t in there)}):
-            findings[claim.id].append(
-                Finding(name, NOT_EVALUATED, OPEN, note=NOT_EVALUATED, missing=True)
-            )
+        findings[claim.id] += [
+            Finding(name, NOT_EVALUATED, OPEN, note=NOT_EVALUATED, missing=True)
+            for name in _not_evaluated(claim, evidence, datasets)
+        ]
     return [_verdict(claim, findings[claim.id]) for claim in claims]
 
 
-def _jobs(claim: Claim, evidence: Sequence[Evidence]) -> Iterator[_Job]:
-    for own in evidence:
-        if not _concerns(claim, own.dataset):
-            continue
-        figures = own.figures(claim.setting, claim.metric, claim.among)
-        if not np.isfinite(figures).any():
-            why = f"{claim.setting} {claim.metric} was not measured"
-            yield _Job(claim, own, absent(f"{why} among {claim.among}" if claim.among else why))
-            continue
-        means = [own.mean(cell, figures) for cell in own.cells]
-        varied = {"encoder", *own.varied}
-        for comparison in comparisons(claim, [c.settings for c in own.cells], means, varied):
-            yield _Job(claim, own, comparison)
+def judge(conditions: Sequence[Condition], estimates: Sequence[Estimate], adjusted: float) -> str:
+    """Return what a comparison's estimates make of it.
 
-
-def _concerns(claim: Claim, dataset: str, named: str | None = None) -> bool:
-    """Return whether a claim speaks of a data set: of all that it names, or of all clean ones.
-
-    One about a drop speaks of the perturbed ones, of a data set that it names, of all of these.
+    Supported: each value, and its interval, lies on the claimed side of its bound, and the
+    adjusted p is below .05. Refuted: one lies wholly on the other side, likewise. Where intervals
+    and p are unknown, the means decide, and a mean on the bound decides nothing.
     """
-    target = EvaluationTarget.parse(dataset)
-    clean, change = target.dataset, target.perturbation
-    of_drops = claim.metric.startswith("drop_")
-    names = [named] if named else claim.dataset
-    if names is None or bool(change) != of_drops:
-        return bool(change) == of_drops
-    return dataset in names or clean in names
+    sides = [condition.side for condition in conditions]
+    if any(math.isnan(estimate.value) for estimate in estimates):
+        return OPEN
+    if all(math.isnan(estimate.p) for estimate in estimates):
+        least = min(side * e.value for side, e in zip(sides, estimates, strict=True))
+        return SUPPORTED if least > ROUNDING else REFUTED if least < -ROUNDING else OPEN
+    if not adjusted < LEVEL:
+        return OPEN
+    bounds = [(side * e.low, side * e.high) for side, e in zip(sides, estimates, strict=True)]
+    if all(min(bound) > 0 for bound in bounds):
+        return SUPPORTED
+    return REFUTED if any(max(bound) < 0 for bound in bounds) else OPEN
 
 
-def _p_values(jobs: Sequence[_Job]) -> np.ndarray:
-    """Return the p of every comparison, (jobs,); those of one setting come from the same draws.
+def overall(findings: Sequence[Finding]) -> str:
+    """Return whether all findings hold; open while one is missing."""
+    statuses = {finding.status for finding in findings}
+    if any(finding.missing for finding in findings):
+        return OPEN
+    if REFUTED in statuses:
+        return REFUTED
+    return SUPPORTED if statuses == {SUPPORTED} else OPEN
 
-    Of one test, the two-sided p. Of two one-sided tests, the larger p where the difference lies
+
+def _cases(claim: Claim, evidence: Sequence[Evidence]) -> Iterator[_Case]:
+    for one in evidence:
+        if not claim.concerns(one.target):
+            continue
+        values = one.values(claim.setting, claim.metric, claim.among)
+        if not np.isfinite(values).any():
+            why = f"{claim.setting} {claim.metric} was not measured"
+            yield _Case(claim, one, absent(f"{why} among {claim.among}" if claim.among else why))
+            continue
+        means = [one.mean(cell, values) for cell in one.cells]
+        settings = [cell.settings for cell in one.cells]
+        for comparison in comparisons(claim, settings, means, {"encoder", *one.varied}):
+            yield _Case(claim, one, comparison)
+
+
+def _not_evaluated(
+    claim: Claim, evidence: Sequence[Evidence], datasets: Sequence[str]
+) -> list[str]:
+    """Return the data sets that a claim speaks of and that there are no results on."""
+    expected = [name for name in datasets if claim.concerns(EvaluationTarget.parse(name))]
+    names = set(expected or claim.dataset or ())
+    return sorted(n for n in names if not any(claim.concerns(e.target, n) for e in evidence))
+
+
+def _p_values(cases: Sequence[_Case]) -> np.ndarray:
+    """Return the p of every comparison, (cases,); those of one setting come from the same draws.
+
+    Of one condition, the two-sided p. Of two one-sided ones, the larger p where the difference lies
     between the bounds, else twice that of its lying beyond the one it exceeds. NaN without values
     by query.
     """
     batches: dict[tuple[int, str, str, statistics.Side], list[tuple[int, float, np.ndarray]]] = {}
-    for number, job in enumerate(jobs):
-        if job.comparison.missing or not job.has_values:
+    for number, case in enumerate(cases):
+        if case.comparison.missing or not case.has_values:
             continue
-        parts = job.evidence.parts(*job.where)
-        unit = job.evidence.unit(job.claim.setting, job.claim.among)
-        columns = [
-            (test, job.column(parts, test.weights) - test.bound * unit)
-            for test in job.comparison.tests
+        setting, _, among = case.column
+        contributions = case.evidence.contributions(*case.column)
+        unit = case.evidence.unit(setting, among)
+        differences = [
+            (c.side, case.sum(contributions, c.weights) - c.bound * unit)
+            for c in case.comparison.conditions
         ]
-        exceeded = [(t, c) for t, c in columns if t.side * c.sum() < 0]
-        for test, column in exceeded or columns:
-            side, factor = _question(job, test, bool(exceeded))
-            key = (id(job.evidence), job.claim.setting, str(job.claim.among), side)
-            batches.setdefault(key, []).append((number, factor, column))
-    p = np.full(len(jobs), np.nan)
+        exceeded = [(s, difference) for s, difference in differences if s * difference.sum() < 0]
+        for condition_side, difference in exceeded or differences:
+            side: statistics.Side = "both"
+            factor = 1.0
+            if len(differences) > 1:
+                side = "greater" if (condition_side > 0) != bool(exceeded) else "less"
+                factor = 2.0 if exceeded else 1.0
+            key = (id(case.evidence), setting, str(among), side)
+            batches.setdefault(key, []).append((number, factor, difference))
+    p = np.full(len(cases), np.nan)
     for (*_, side), members in batches.items():
-        differences = np.stack([column for *_, column in members], axis=1)
-        chance = jobs[members[0][0]].evidence.chance
-        found = statistics.randomisation_test(differences, *chance, side=side)
-        for (number, factor, _), value in zip(members, found, strict=True):
+        stacked = np.stack([difference for *_, difference in members], axis=1)
+        resampling = cases[members[0][0]].evidence.resampling
+        tested = statistics.randomisation_test(stacked, *resampling, side=side)
+        for (number, factor, _), value in zip(members, tested, strict=True):
             p[number] = np.fmax(p[number], min(factor * value, 1))
     return p
 
 
-def _question(job: _Job, test: Test, exceeded: bool) -> tuple[statistics.Side, float]:
-    """Return which side of a test's bound is asked for, and what its p is multiplied by."""
-    if len(job.comparison.tests) == 1:
-        return "both", 1.0
-    above = (test.side > 0) != exceeded
-    return "greater" if above else "less", 2.0 if exceeded else 1.0
-
-
-def _finding(job: _Job, p: float, adjusted: float) -> Finding:
-    own, comparison = job.evidence, job.comparison
-    found = Finding(own.dataset, comparison.label, OPEN)
+def _finding(case: _Case, p: float, adjusted: float) -> Finding:
+    evidence, comparison = case.evidence, case.comparison
+    finding = Finding(evidence.dataset, comparison.label, OPEN)
     if comparison.missing:
-        return replace(found, note=comparison.missing, missing=True)
-    figures = own.figures(*job.where)
-    effect, base = (float(job.column(figures, w)) for w in (comparison.effect, comparison.base))
-    found = replace(
-        found,
+        return replace(finding, note=comparison.missing, missing=True)
+    values = evidence.values(*case.column)
+    effect, base = (float(case.sum(values, w)) for w in (comparison.effect, comparison.base))
+    finding = replace(
+        finding,
         effect=effect,
         relative=effect / base if base else math.nan,
         p=p,
         adjusted=adjusted,
-        seeds=job.seeds,
-        cells=tuple(result.name for result in job.results),
+        seeds=case.seeds,
+        cells=tuple(result.name for result in case.results),
     )
-    values = [float(job.column(figures, t.weights)) - t.bound for t in comparison.tests]
-    if not own.has_queries:
-        status = judge(comparison.tests, [Outcome(value) for value in values], adjusted)
-        return replace(found, status=status, note=NO_QUERIES)
-    if not job.has_values:
-        return replace(found, note=f"{job.claim.metric} has no values by query to test")
-    bounds = [statistics.interval(job.draws(t.weights) - t.bound) for t in comparison.tests]
-    outcomes = [Outcome(v, *bound, p) for v, bound in zip(values, bounds, strict=True)]
-    parts = job.column(own.parts(*job.where), comparison.effect)
-    low, high = statistics.interval(job.draws(comparison.effect))
+    if evidence.has_queries and not case.has_values:
+        return replace(finding, note=f"{case.claim.metric} has no values by query to test")
+    estimates = [case.estimate(condition, p) for condition in comparison.conditions]
+    status = judge(comparison.conditions, estimates, adjusted)
+    if not evidence.has_queries:
+        return replace(finding, status=status, note=NO_QUERIES)
+    differences = case.sum(evidence.contributions(*case.column), comparison.effect)
+    low, high = statistics.interval(case.draws(comparison.effect))
     return replace(
-        found,
-        status=judge(comparison.tests, outcomes, adjusted),
+        finding,
+        status=status,
         low=low,
         high=high,
-        d=float(statistics.effect_size(parts[:, None])[0]),
-        concepts=len(parts),
-        note="‡ contaminated" if any(map(is_contaminated, job.results)) else "",
+        d=float(statistics.effect_size(differences[:, None])[0]),
+        concepts=len(differences),
+        note="‡ contaminated" if any(contamination(r.metrics) for r in case.results) else "",
     )
 
 
-def _verdict(claim: Claim, found: Sequence[Finding]) -> Verdict:
-    note = "; ".join(dict.fromkeys(finding.note for finding in found if finding.note))
-    status = overall(found)
+def _verdict(claim: Claim, findings: Sequence[Finding]) -> Verdict:
     return Verdict(
-        claim.id, claim.sentence, claim.metric, claim.setting, status, tuple(found), note
+        claim.id,
+        claim.sentence,
+        claim.metric,
+        claim.setting,
+        overall(findings),
+        tuple(findings),
+        "; ".join(dict.fromkeys(finding.note for finding in findings if finding.note)),
     )

@@ -125,7 +125,13 @@ def spread(values: np.ndarray) -> dict[str, float]:
 
 
 RANK_DISTANCE = Metric(
-    "rank_distance", "distance", rank_distance, "pool", higher_is_better=False, decimals=0
+    "rank_distance",
+    "distance",
+    rank_distance,
+    "pool",
+    higher_is_better=False,
+    decimals=0,
+    columns=(("multi", None),),
 )
 PEER = Metric("peer", "PEER", peer, "pool")
 SAME_LANGUAGE = Metric(

@@ -13,13 +13,14 @@ import pyarrow.parquet as pq
 
 from hbr import __version__
 from hbr.compare.claims import Claim
-from hbr.compare.evidence import Chance, Result, read_result
+from hbr.compare.evidence import Resampling
 from hbr.compare.model import Report
-from hbr.compare.reports import Material, Options, assemble
+from hbr.compare.reports import Options, StudyResults, assemble
+from hbr.compare.results import Result, read_result
 from hbr.core.config import resolve_config
 from hbr.core.errors import UserError
 from hbr.core.store import SUMS, file_digest, write_tar
-from hbr.core.target import folder_name
+from hbr.core.target import EvaluationTarget, folder_name
 from hbr.evaluation.bias import spread
 from hbr.experiments.pipeline import base_model, open_run
 from hbr.report import mteb
@@ -40,7 +41,7 @@ class Checked(NamedTuple):
 
 
 def pack(
-    path: Path, material: Material, options: Options, report: Report, study: Path | None
+    path: Path, material: StudyResults, options: Options, report: Report, study: Path | None
 ) -> None:
     """Write study, configs, manifests, logs, results by query and the report, with checksums.
 
@@ -109,7 +110,7 @@ def _follows(metrics: Mapping[str, Any], again: Mapping[str, Any]) -> dict[str, 
     return own | {"bias": {key: metrics["bias"].get(key) for key in again["bias"]}}
 
 
-def write_mteb(material: Material, folder: Path) -> list[Path]:
+def write_mteb(material: StudyResults, folder: Path) -> list[Path]:
     """Write the results of every run in MTEB's shape; give the paths."""
     by_run: dict[str, list[Result]] = {}
     for result in material.results:
@@ -175,16 +176,16 @@ def _files_of(result: Result) -> dict[str, Path]:
 
 
 def _result(root: Path, run: str, dataset: str) -> Result:
-    return read_result(*open_run(root / "runs" / run), dataset)
+    return read_result(*open_run(root / "runs" / run), EvaluationTarget.parse(dataset))
 
 
 def _compared_again(root: Path, asked: Mapping[str, Any]) -> Report:
-    chance = Chance(*asked["options"]["chance"])
+    resampling = Resampling(*asked["options"]["resampling"])
     metrics = asked["options"]["metrics"]
     options = Options(**asked["options"])._replace(
-        chance=chance, metrics=tuple(metrics) if metrics else None
+        resampling=resampling, metrics=tuple(metrics) if metrics else None
     )
-    material = Material(
+    material = StudyResults(
         asked["title"],
         [_result(root, run, dataset) for run, dataset in asked["results"]],
         [resolve_config(config) for config in asked["expected"]],

@@ -17,17 +17,17 @@ from typing import Annotated, Any, NamedTuple, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from hbr.compare.claims import Claim
-from hbr.compare.evidence import Result, read_result
 from hbr.compare.references import names as reference_names
 from hbr.compare.references import reference
-from hbr.compare.reports import Material
+from hbr.compare.reports import StudyResults
+from hbr.compare.results import Result, read_result
 from hbr.core.config import full_path, read_yaml, resolve_config
 from hbr.core.errors import UserError
 from hbr.core.progress import Progress
 from hbr.core.registry import known, near
 from hbr.core.settings import UNTRAINED, Config, Section, known_measure
 from hbr.core.store import Store
-from hbr.core.target import known_dataset
+from hbr.core.target import EvaluationTarget, known_dataset
 from hbr.data import prepare
 from hbr.data.perturb import expand
 from hbr.experiments.pipeline import Pipeline, complete, slug
@@ -327,7 +327,7 @@ def results(every: list[Cell], dataset: str) -> tuple[list[Result], list[str]]:
     for cell in every:
         path = cell.runs / slug(cell.config)
         try:
-            found.append(read_result(Store(path), cell.config, dataset))
+            found.append(read_result(Store(path), cell.config, EvaluationTarget.parse(dataset)))
         except UserError as error:
             missing.append(str(error))
     return found, missing
@@ -335,7 +335,7 @@ def results(every: list[Cell], dataset: str) -> tuple[list[Result], list[str]]:
 
 def material(
     study: Study, every: list[Cell], dataset: str | None = None
-) -> tuple[Material, list[str]]:
+) -> tuple[StudyResults, list[str]]:
     """Return what is compared of a study, on its data sets or one; say which results are missing."""
     found, missing = [], []
     names = [dataset] if dataset else list(study.tasks)
@@ -345,4 +345,4 @@ def material(
         missing += absent
     expected = [cell.config for cell in every]
     title = study.title or study.name
-    return Material(title, found, expected, study.claims, study.varied, names), missing
+    return StudyResults(title, found, expected, study.claims, study.varied, names), missing

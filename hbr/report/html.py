@@ -8,9 +8,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from hbr.compare.claims import Finding, Verdict, lower_is_better
-from hbr.compare.model import Report
-from hbr.compare.table import Cell, Row, Table, name, signed
+from hbr.compare.model import Finding, Report, Verdict
+from hbr.compare.table import Cell, Row, Table, lower_is_better, name, signed
 from hbr.report import plots
 from hbr.report.figures import Drawn, figures
 from hbr.report.verdicts import SIGN, effect, interval, p_text

@@ -25,8 +25,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 from matplotlib.transforms import blended_transform_factory
 
-from hbr.compare.claims import OPEN, REFUTED, SUPPORTED, Finding, Verdict
-from hbr.compare.model import Series
+from hbr.compare.model import OPEN, REFUTED, SUPPORTED, Finding, Series, Verdict
 from hbr.compare.table import plain
 from hbr.core.settings import UNTRAINED
 from hbr.core.target import EvaluationTarget

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from hbr.compare.claims import OPEN, REFUTED, SUPPORTED, Finding, Verdict
+from hbr.compare.model import OPEN, REFUTED, SUPPORTED, Finding, Verdict
 from hbr.compare.table import digits, plain, signed
 from hbr.report.table import escape, markdown
 

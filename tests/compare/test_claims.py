@@ -13,23 +13,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from hbr.compare import claims
-from hbr.compare.claims import (
-    OPEN,
-    REFUTED,
-    SUPPORTED,
-    Amount,
-    Claim,
-    Comparison,
-    Finding,
-    Outcome,
-    absent,
-    comparisons,
-    judge,
-    matches,
-    named,
-    overall,
-)
-from hbr.compare.claims import Test as Bound  # pytest would take it for one of its own
+from hbr.compare.claims import Amount, Claim, matches, words_of
+from hbr.compare.comparisons import Comparison, Condition, absent, comparisons
+from hbr.compare.model import OPEN, REFUTED, SUPPORTED, Finding
+from hbr.compare.verdicts import Estimate, judge, overall
 
 FAST = settings(max_examples=60, deadline=None, derandomize=True)
 NAN = math.nan
@@ -72,11 +59,11 @@ def against(found: Sequence[Comparison]) -> set[tuple[int, int]]:
     return pairs
 
 
-def outcomes(comparison: Comparison, figures: Sequence[float]) -> list[Outcome]:
+def estimates(comparison: Comparison, figures: Sequence[float]) -> list[Estimate]:
     """Return what means alone say of each test."""
     return [
-        Outcome(sum(w * figures[i] for i, w in t.weights.items()) - t.bound)
-        for t in comparison.tests
+        Estimate(sum(w * figures[i] for i, w in t.weights.items()) - t.bound)
+        for t in comparison.conditions
     ]
 
 
@@ -84,7 +71,7 @@ def by_means(said: Claim, *figures: float) -> str:
     """Judge a claim on one hybrid (first) and one monolingual cell by their figures alone."""
     cells = [cell("hybrid"), cell("monolingual")]
     (only,) = compared(said, cells, figures)
-    return judge(only.tests, outcomes(only, figures), NAN)
+    return judge(only.conditions, estimates(only, figures), NAN)
 
 
 # How claims are written
@@ -215,7 +202,7 @@ def test_a_selector_names_the_cells_that_have_all_of_its_values():
     assert not matches(some, {"alpha": [0.5, 0.8]})
     assert not matches(some, {"sampler": "hybrid", "alpha": 0.5})
     assert not matches(cell("untrained"), {"alpha": None})  # it has no α at all
-    assert named({"alpha": 0.2, "sampler": "hybrid"}) == "hybrid alpha 0.2"
+    assert words_of({"alpha": 0.2, "sampler": "hybrid"}) == "hybrid alpha 0.2"
 
 
 # Which cells are compared
@@ -237,7 +224,7 @@ def test_every_cell_with_another_alpha_is_compared():
     found = compared(claim(greater="hybrid", than="monolingual"), cells)
     assert against(found) == {(0, 3), (1, 3), (2, 3)}
     assert found[0].label == "xlm-r-tiny: hybrid α=0.2 vs monolingual"
-    verdicts = [judge(c.tests, outcomes(c, [0.6, 0.7, 0.4, 0.5]), NAN) for c in found]
+    verdicts = [judge(c.conditions, estimates(c, [0.6, 0.7, 0.4, 0.5]), NAN) for c in found]
     assert verdicts == [SUPPORTED, SUPPORTED, REFUTED]  # and so the claim does not hold
 
 
@@ -437,8 +424,8 @@ ALPHAS = [cell("hybrid", alpha=a) for a in (0.0, 0.25, 0.5, 1.0)]
 def test_a_trend_is_the_change_of_a_line_over_the_whole_range():
     (found,) = compared(claim(trend="up"), ALPHAS, figures=[0.1, 0.2, 0.3, 0.5])
     assert found.label == "xlm-r-tiny: alpha 0 to 1"
-    (outcome,) = outcomes(found, [0.1, 0.2, 0.3, 0.5])
-    assert outcome.value == pytest.approx(0.4)
+    (estimate,) = estimates(found, [0.1, 0.2, 0.3, 0.5])
+    assert estimate.value == pytest.approx(0.4)
     assert sum(found.base.values()) == pytest.approx(1)
 
 
@@ -453,9 +440,9 @@ def test_a_trend_is_the_slope_of_numpys_line_times_the_range(points):
     cells = [cell("hybrid", **{"train.max_steps": x}) for x in at]
     (found,) = compared(claim(trend="up", over="train.max_steps"), cells, figures)
     slope = np.polyfit(at, figures, 1)[0]
-    (outcome,) = outcomes(found, figures)
-    assert outcome.value == pytest.approx(slope * (max(at) - min(at)), abs=1e-9)
-    (test,) = found.tests
+    (estimate,) = estimates(found, figures)
+    assert estimate.value == pytest.approx(slope * (max(at) - min(at)), abs=1e-9)
+    (test,) = found.conditions
     assert (dict(test.weights), test.bound, test.side) == (dict(found.effect), 0, 1)
 
 
@@ -480,7 +467,7 @@ def test_a_trend_is_the_slope_of_numpys_line_times_the_range(points):
 )
 def test_trends_by_hand(words, figures, status):
     (found,) = compared(claim(**words), ALPHAS, figures)
-    assert judge(found.tests, outcomes(found, figures), NAN) == status
+    assert judge(found.conditions, estimates(found, figures), NAN) == status
 
 
 def test_each_encoder_has_a_trend_of_its_own():
@@ -528,7 +515,7 @@ def test_a_trend_with_a_cell_that_was_not_run_cannot_be_judged():
 # Verdicts
 
 
-UP, DOWN = Bound({0: 1.0}, 0.0, 1), Bound({0: 1.0}, 0.0, -1)
+UP, DOWN = Condition({0: 1.0}, 0.0, 1), Condition({0: 1.0}, 0.0, -1)
 
 
 @pytest.mark.parametrize(
@@ -546,19 +533,19 @@ UP, DOWN = Bound({0: 1.0}, 0.0, 1), Bound({0: 1.0}, 0.0, -1)
 )
 def test_a_difference_is_judged_by_its_interval_and_its_adjusted_p(low, high, p, status):
     value = (low + high) / 2 if not math.isnan(low) else 0.2
-    assert judge([UP], [Outcome(value, low, high, p)], p) == status
-    assert judge([DOWN], [Outcome(-value, -high, -low, p)], p) == status
+    assert judge([UP], [Estimate(value, low, high, p)], p) == status
+    assert judge([DOWN], [Estimate(-value, -high, -low, p)], p) == status
 
 
 def test_the_adjusted_p_decides_and_not_the_own_one():
-    assert judge([UP], [Outcome(0.2, 0.1, 0.3, 0.01)], 0.06) == OPEN
+    assert judge([UP], [Estimate(0.2, 0.1, 0.3, 0.01)], 0.06) == OPEN
 
 
 def two_sided(low: float, high: float, p: float, margin: float = 1.0) -> str:
     """Judge the equivalence of an effect with this interval."""
-    tests = Bound({0: 1.0}, -margin, 1), Bound({0: 1.0}, margin, -1)
+    tests = Condition({0: 1.0}, -margin, 1), Condition({0: 1.0}, margin, -1)
     middle = (low + high) / 2
-    found = [Outcome(middle - t.bound, low - t.bound, high - t.bound, p) for t in tests]
+    found = [Estimate(middle - t.bound, low - t.bound, high - t.bound, p) for t in tests]
     return judge(tests, found, p)
 
 
@@ -575,18 +562,18 @@ def test_equivalence_is_two_one_sided_tests():
 
 
 def test_where_only_means_are_known_they_decide():
-    assert judge([UP], [Outcome(0.1)], NAN) == SUPPORTED
-    assert judge([UP], [Outcome(-0.1)], NAN) == REFUTED
-    assert judge([UP], [Outcome(0.0)], NAN) == OPEN
-    assert judge([DOWN], [Outcome(-0.1)], NAN) == SUPPORTED
-    assert judge([UP, DOWN], [Outcome(0.1), Outcome(0.1)], NAN) == REFUTED
-    assert judge([UP, UP], [Outcome(0.1), Outcome(0.0)], NAN) == OPEN
+    assert judge([UP], [Estimate(0.1)], NAN) == SUPPORTED
+    assert judge([UP], [Estimate(-0.1)], NAN) == REFUTED
+    assert judge([UP], [Estimate(0.0)], NAN) == OPEN
+    assert judge([DOWN], [Estimate(-0.1)], NAN) == SUPPORTED
+    assert judge([UP, DOWN], [Estimate(0.1), Estimate(0.1)], NAN) == REFUTED
+    assert judge([UP, UP], [Estimate(0.1), Estimate(0.0)], NAN) == OPEN
 
 
 def test_what_has_no_value_is_open():
-    assert judge([UP], [Outcome(NAN)], NAN) == OPEN
-    assert judge([UP, UP], [Outcome(0.1), Outcome(NAN)], NAN) == OPEN
-    assert judge([UP, UP], [Outcome(0.1, 0.1, 0.1, 0.0), Outcome(NAN)], 0.0) == OPEN
+    assert judge([UP], [Estimate(NAN)], NAN) == OPEN
+    assert judge([UP, UP], [Estimate(0.1), Estimate(NAN)], NAN) == OPEN
+    assert judge([UP, UP], [Estimate(0.1, 0.1, 0.1, 0.0), Estimate(NAN)], 0.0) == OPEN
 
 
 @pytest.mark.parametrize(

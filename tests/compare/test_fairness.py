@@ -1,10 +1,10 @@
 """Runs that differ in what nobody wanted to compare are told, and nothing else is."""
 
-from hbr.compare.fairness import PER_ENCODER, Subject, differences
+from hbr.compare.fairness import PER_ENCODER, RunFacts, differences
 
 
-def run(name: str, encoder: str = "xlm-r", **facts: object) -> Subject:
-    return Subject(name, encoder, {k.replace("__", "."): str(v) for k, v in facts.items()})
+def run(name: str, encoder: str = "xlm-r", **facts: object) -> RunFacts:
+    return RunFacts(name, encoder, {k.replace("__", "."): str(v) for k, v in facts.items()})
 
 
 def test_runs_that_were_made_alike_are_fair():

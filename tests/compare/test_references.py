@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hbr.compare.references import names, reference
-from hbr.compare.reports import Material, Options, assemble
+from hbr.compare.reports import Options, StudyResults, assemble
 from hbr.core.config import full_path
 from hbr.core.errors import UserError
 
@@ -119,7 +119,7 @@ def test_claims_name_what_the_paper_printed(ours: dict[Cell, float]) -> None:
 
 
 def test_the_figures_bear_out_less_bias_but_not_the_best_pool() -> None:
-    report = assemble(Material("", []), Options(reference="elmahdy2024"))
+    report = assemble(StudyResults("", []), Options(reference="elmahdy2024"))
     verdicts = {verdict.id.partition(" ")[0]: verdict for verdict in report.verdicts}
     assert {id for id, v in verdicts.items() if v.status == "supported"} == {
         *("mono-not-worse", "mono-beats-cross", "cross-not-worse", "cross-beats-mono"),
@@ -135,7 +135,7 @@ def test_the_figures_bear_out_less_bias_but_not_the_best_pool() -> None:
 
 
 def test_tables_have_the_papers_columns_and_name_the_source() -> None:
-    report = assemble(Material("", []), Options(reference="elmahdy2024"))
+    report = assemble(StudyResults("", []), Options(reference="elmahdy2024"))
     tables = {table.dataset: table for table in report.tables}
     assert tables.keys() == {"xquad-r", "mlqa-r", "miracl"}
     assert tables["miracl"].columns == (("mono", "ndcg@10"), ("mono", "recall@100"))

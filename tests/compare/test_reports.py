@@ -14,20 +14,25 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hbr.compare.claims import Claim, Verdict
-from hbr.compare.evidence import Chance, Evidence, Result, gather, read_result
-from hbr.compare.reports import Material, Options, assemble
+from hbr.compare.claims import Claim
+from hbr.compare.evidence import Evidence, Resampling, gather
+from hbr.compare.fairness import unfair
+from hbr.compare.model import Verdict
+from hbr.compare.reports import Options, StudyResults, assemble
+from hbr.compare.results import Result, provenance, read_result
+from hbr.compare.series import series
 from hbr.compare.table import Table
-from hbr.compare.tables import compare, provenance, series, unfair
+from hbr.compare.tables import compare
 from hbr.compare.verdicts import verdicts
 from hbr.core.config import resolve_config
 from hbr.core.errors import UserError
 from hbr.core.store import Store
+from hbr.core.target import EvaluationTarget
 from hbr.experiments.pipeline import complete, open_run
 from hbr.report.table import to_csv, to_markdown
 from tests.support import finished
 
-QUICK = Chance(resamples=999)
+QUICK = Resampling(resamples=999)
 CONCEPTS = 24
 EASY = np.random.default_rng(0).normal(size=(CONCEPTS, 1))  # some questions are easier, for all
 EASY = 0.05 * (EASY - EASY.mean())
@@ -50,11 +55,11 @@ def values(level: float = 0.5, distance: float = 50, *, own: int = 0, noise: flo
 
 
 def result(run: Path, dataset: str = "embedded") -> Result:
-    return read_result(*open_run(run), dataset)
+    return read_result(*open_run(run), EvaluationTarget.parse(dataset))
 
 
-def evidence(*runs: Path, expected: Any = (), chance: Chance = QUICK) -> Evidence:
-    (found,) = gather([result(run) for run in runs], expected, chance)
+def evidence(*runs: Path, expected: Any = (), resampling: Resampling = QUICK) -> Evidence:
+    (found,) = gather([result(run) for run in runs], expected, resampling)
     return found
 
 
@@ -108,7 +113,7 @@ def test_a_data_set_without_the_papers_metrics_shows_what_it_has(runs: Path) -> 
 
 
 def test_a_metric_that_was_not_computed_is_answered_with_those_that_were(runs: Path) -> None:
-    found = Material("", [result(finished(runs, "hybrid", values()))])
+    found = StudyResults("", [result(finished(runs, "hybrid", values()))])
     with pytest.raises(UserError, match=r"'mrr' was not computed; known: map, .*rank_distance"):
         assemble(found, Options(("mrr",)))
     with pytest.raises(UserError, match="did you mean recall@1"):
@@ -117,7 +122,7 @@ def test_a_metric_that_was_not_computed_is_answered_with_those_that_were(runs: P
 
 def test_nothing_to_compare_is_a_users_mistake() -> None:
     with pytest.raises(UserError, match="nothing to compare"):
-        assemble(Material("", []), Options())
+        assemble(StudyResults("", []), Options())
 
 
 def test_seeds_are_averaged_with_their_deviation(runs: Path) -> None:
@@ -239,7 +244,7 @@ def test_how_often_a_run_was_logged_tells_no_cells_apart(runs: Path) -> None:
 
 
 def test_cells_that_differ_in_their_learning_rate_alone_can_be_told_apart(runs: Path) -> None:
-    rates = ({"learning_rate": 1e-3}, {"lr": 1e-4})
+    rates = ({"learning_rate": 1e-3}, {"learning_rate": 1e-4})
     made = compare(evidence(*(finished(runs, "hybrid", values(), settings=r) for r in rates)))
     assert len({row.label for row in made.rows}) == len(made.rows) == 2
 
@@ -292,7 +297,7 @@ def test_what_the_first_run_lacks_is_shown_all_the_same(runs: Path) -> None:
 def test_csv_gives_means_and_deviations_in_full(runs: Path) -> None:
     levels = [0.1, 0.2, 0.4]
     found = [result(finished(runs, "hybrid", values(v), seed=s)) for s, v in enumerate(levels)]
-    made = compare(gather(found, chance=QUICK)[0], ["rank_distance", "map"])
+    made = compare(gather(found, resampling=QUICK)[0], ["rank_distance", "map"])
     lines = list(csv.DictReader(io.StringIO(to_csv([made]))))
     line = lines[1]
     means = [r.metrics["settings"]["mono"]["map"] for r in found]
@@ -419,7 +424,7 @@ def test_few_seeds_are_warned_of_and_five_are_not(runs: Path) -> None:
 def test_intervals_agree_with_the_normal_approximation(runs: Path) -> None:
     noise = np.random.default_rng(5).normal(size=(200, 4)) * 0.1
     run = finished(runs, "hybrid", {"mono map": 0.5 + noise}, concepts=200)
-    cell = compare(evidence(run, chance=Chance(4999))).rows[0].cells[0]
+    cell = compare(evidence(run, resampling=Resampling(4999))).rows[0].cells[0]
     by_concept = 0.5 + noise.mean(1)
     half = 1.96 * by_concept.std(ddof=1) / math.sqrt(200)
     assert cell.low == pytest.approx(by_concept.mean() - half, abs=0.1 * half)
@@ -463,14 +468,14 @@ def test_daggers_against_a_baseline_stand_at_all_that_differs_from_it(runs: Path
 def test_a_baseline_that_was_not_run_is_a_users_mistake(runs: Path) -> None:
     found = [finished(runs, "hybrid", values()), finished(runs, "mixed", values(0.4))]
     with pytest.raises(UserError, match="no cell of 'monolingual'; known: hybrid, mixed"):
-        assemble(Material("", list(map(result, found))), Options(baseline="monolingual"))
+        assemble(StudyResults("", list(map(result, found))), Options(baseline="monolingual"))
 
 
 def test_a_baseline_may_be_written_with_an_underscore(runs: Path) -> None:
     levels = {"hybrid": 0.7, "cross-lingual": 0.4}
     found = [result(finished(runs, s, values(v, own=i))) for i, (s, v) in enumerate(levels.items())]
-    options = Options(("recall@1",), baseline="cross_lingual", chance=QUICK)
-    (made,) = assemble(Material("", found), options).tables
+    options = Options(("recall@1",), baseline="cross_lingual", resampling=QUICK)
+    (made,) = assemble(StudyResults("", found), options).tables
     assert daggers(made) == {("hybrid", "mono")}
 
 
@@ -498,8 +503,8 @@ def test_a_run_alone_has_no_dagger(runs: Path) -> None:
 
 def test_the_same_seed_gives_the_same_table_and_another_nearly_so(runs: Path) -> None:
     found = [finished(runs, s, values(0.5, own=i)) for i, s in enumerate(("hybrid", "mixed"))]
-    one, same = (compare(evidence(*found, chance=Chance(999, 4))) for _ in range(2))
-    other = compare(evidence(*found, chance=Chance(999, 5)))
+    one, same = (compare(evidence(*found, resampling=Resampling(999, 4))) for _ in range(2))
+    other = compare(evidence(*found, resampling=Resampling(999, 5)))
     assert one == same
     assert one != other
     assert other.rows[0].cells[0].low == pytest.approx(one.rows[0].cells[0].low, abs=0.01)
@@ -521,7 +526,7 @@ def test_protocols_never_share_a_table(runs: Path) -> None:
         "another": ["english"],
         "by hand; search: faiss flat": ["monolingual"],
     }
-    report = assemble(Material("", found), Options(chance=QUICK))
+    report = assemble(StudyResults("", found), Options(resampling=QUICK))
     assert {t.protocol: len(t.rows) for t in report.tables} == {p: len(m) for p, m in made.items()}
 
 
@@ -531,13 +536,15 @@ def test_runs_under_different_protocols_are_refused_when_strict(runs: Path) -> N
         result(finished(runs, "mixed", values(), about={"protocol": "another"})),
     ]
     with pytest.raises(UserError, match="protocol"):
-        assemble(Material("", found), Options(chance=QUICK, strict=True))
+        assemble(StudyResults("", found), Options(resampling=QUICK, strict=True))
 
 
 def test_data_sets_have_tables_of_their_own(runs: Path) -> None:
     run = finished(runs, "hybrid", values())
     finished(runs, "hybrid", values(0.3), dataset="other")
-    report = assemble(Material("study", [result(run), result(run, "other")]), Options(chance=QUICK))
+    report = assemble(
+        StudyResults("study", [result(run), result(run, "other")]), Options(resampling=QUICK)
+    )
     assert [table.title for table in report.tables] == ["study: embedded", "study: other"]
     assert [round(t.rows[0].cells[0].mean, 6) for t in report.tables] == [0.5, 0.3]
 
@@ -545,8 +552,8 @@ def test_data_sets_have_tables_of_their_own(runs: Path) -> None:
 def test_a_metric_that_one_data_set_has_is_shown_there(runs: Path) -> None:
     run = finished(runs, "hybrid", values() | {"mono mrr": 0.5})
     finished(runs, "hybrid", values(), dataset="other")
-    material = Material("", [result(run), result(run, "other")])
-    report = assemble(material, Options(("mrr",), chance=QUICK))
+    material = StudyResults("", [result(run), result(run, "other")])
+    report = assemble(material, Options(("mrr",), resampling=QUICK))
     assert report.tables[0].columns == (("mono", "mrr"),)
 
 
@@ -579,17 +586,17 @@ def test_results_are_read_from_the_run_unless_they_are_stale(tmp_path: Path) -> 
     stage(run, "encode/small", "", {"train": run.completion("train")})
     inputs = {"encode": run.completion("encode/small")}
     stage(run, "evaluate/small", json.dumps(made.metrics), inputs)
-    read = read_result(run, own, "small")
+    read = read_result(run, own, EvaluationTarget("small"))
     assert (read.metrics, read.name) == (made.metrics, "run")
     assert read.stages["train"]["id"] == run.completion("train")
     with pytest.raises(UserError, match="hbr evaluate --dataset other --run"):
-        read_result(run, own, "other")
+        read_result(run, own, EvaluationTarget("other"))
     (run.path / "evaluate" / "small" / "metrics.json").write_text('{"settings"')
     with pytest.raises(UserError, match=r"is missing or damaged; renew it: `[^`]* --force`"):
-        read_result(run, own, "small")
+        read_result(run, own, EvaluationTarget("small"))
     stage(run, "train", "second", {"rows": "changed"})
     with pytest.raises(UserError, match="the results on small are stale; renew them"):
-        read_result(run, own, "small")
+        read_result(run, own, EvaluationTarget("small"))
 
 
 def test_results_of_an_older_hbr_are_named_with_what_renews_them(runs: Path) -> None:
@@ -648,7 +655,9 @@ def test_each_thing_that_is_not_compared_must_be_the_same(
     told = unfair(evidence(one, other), ())
     assert [line for line in told if line.startswith(f"runs differ in {what}: ")]
     with pytest.raises(UserError, match="--strict: the comparison is not fair\nruns differ in"):
-        assemble(Material("", [result(one), result(other)]), Options(chance=QUICK, strict=True))
+        assemble(
+            StudyResults("", [result(one), result(other)]), Options(resampling=QUICK, strict=True)
+        )
 
 
 def test_runs_that_differ_in_sampler_encoder_and_seed_alone_are_fair(runs: Path) -> None:
@@ -660,7 +669,7 @@ def test_runs_that_differ_in_sampler_encoder_and_seed_alone_are_fair(runs: Path)
     ]
     found.append(result(finished(runs, "untrained", values())))
     assert unfair(gather(found)[0], ()) == []
-    assert assemble(Material("", found), Options(chance=QUICK, strict=True)).tables
+    assert assemble(StudyResults("", found), Options(resampling=QUICK, strict=True)).tables
 
 
 def test_what_a_study_varies_on_purpose_is_fair(runs: Path) -> None:
@@ -669,10 +678,10 @@ def test_what_a_study_varies_on_purpose_is_fair(runs: Path) -> None:
         for lr in (1e-3, 1e-4)
         for alpha in (0.2, 0.8)
     ]
-    material = Material("", found, varied={"train.learning_rate", "sampler.alpha"})
-    assert assemble(material, Options(chance=QUICK, strict=True)).tables
+    material = StudyResults("", found, varied={"train.learning_rate", "sampler.alpha"})
+    assert assemble(material, Options(resampling=QUICK, strict=True)).tables
     with pytest.raises(UserError, match=r"runs differ in train\.learning_rate: 0\.001"):
-        assemble(Material("", found), Options(chance=QUICK, strict=True))
+        assemble(StudyResults("", found), Options(resampling=QUICK, strict=True))
 
 
 @pytest.mark.parametrize("setting", ["train.max_steps", "train.batch_size"])
@@ -752,7 +761,7 @@ def test_the_p_is_that_of_scipys_permutation_test(runs: Path) -> None:
     found = evidence(
         finished(runs, "hybrid", ours),
         finished(runs, "monolingual", theirs),
-        chance=Chance(9_999),
+        resampling=Resampling(9_999),
     )
     (finding,) = judged(found, **BETTER).findings
     means = [own["mono map"][:, 0] for own in (ours, theirs)]
@@ -776,7 +785,7 @@ def test_the_same_seed_gives_the_same_p_whatever_else_is_claimed(runs: Path) -> 
     other = claim(id="d", greater="monolingual", than="hybrid", setting="multi")
 
     def p(claims: list[Claim], seed: int) -> float:
-        found = [evidence(*paths, chance=Chance(999, seed))]
+        found = [evidence(*paths, resampling=Resampling(999, seed))]
         return verdicts(claims, found)[-1].findings[0].p
 
     assert p([first], 0) == p([first], 0) == p([other, first], 0)
@@ -1063,8 +1072,8 @@ def test_a_report_holds_tables_verdicts_warnings_series_and_provenance(runs: Pat
         result(finished(runs, "monolingual", values(0.5, own=9)))
     ]
     expected = [config("monolingual"), config("monolingual", seed=1)]
-    material = Material("study", found, expected, [claim(**BETTER)])
-    report = assemble(material, Options(chance=QUICK))
+    material = StudyResults("study", found, expected, [claim(**BETTER)])
+    report = assemble(material, Options(resampling=QUICK))
     assert (report.title, report.tables[0].title) == ("study", "study: embedded")
     assert [v.status for v in report.verdicts] == ["open"]
     assert "provisional: 1 of the study's runs have no results yet" in report.warnings
@@ -1080,7 +1089,9 @@ def test_a_claim_of_a_study_is_open_until_all_its_data_sets_are_evaluated(runs: 
     finished(runs, "hybrid", values(0.6), dataset="other")
     found = [result(one), result(other), result(one, "other")]
     expected = [config("hybrid"), config("monolingual")]
-    report = assemble(Material("s", found, expected, [claim(**BETTER)]), Options(chance=QUICK))
+    report = assemble(
+        StudyResults("s", found, expected, [claim(**BETTER)]), Options(resampling=QUICK)
+    )
     assert [(f.dataset, f.status) for f in report.verdicts[0].findings] == [
         ("embedded", "supported"),
         ("other", "open"),
@@ -1091,7 +1102,7 @@ def test_a_claim_of_a_study_is_open_until_all_its_data_sets_are_evaluated(runs: 
 def test_an_unknown_group_is_answered_with_those_there_are(runs: Path) -> None:
     found = [result(finished(runs, "hybrid", values()))]
     with pytest.raises(UserError, match="--by 'colour': one of language, resource, script"):
-        assemble(Material("", found), Options(by="colour"))
+        assemble(StudyResults("", found), Options(by="colour"))
 
 
 def test_series_average_seeds_and_keep_a_curve_for_each(runs: Path) -> None:
@@ -1132,8 +1143,8 @@ def on_xquad(runs: Path) -> list[Result]:
 
 
 def test_printed_figures_stand_in_tables_of_their_own(runs: Path) -> None:
-    options = Options(chance=QUICK, reference="elmahdy2024")
-    report = assemble(Material("ours", on_xquad(runs)), options)
+    options = Options(resampling=QUICK, reference="elmahdy2024")
+    report = assemble(StudyResults("ours", on_xquad(runs)), options)
     ours, theirs = report.tables
     assert (ours.dataset, ours.protocol, len(ours.rows)) == ("xquad-r", "by hand", 2)
     assert (theirs.dataset, theirs.protocol) == ("xquad-r", "as printed in arXiv 2408.10536")
@@ -1146,20 +1157,20 @@ def test_printed_figures_stand_in_tables_of_their_own(runs: Path) -> None:
 
 
 def test_claims_on_printed_figures_are_judged_by_means_alone(runs: Path) -> None:
-    options = Options(chance=QUICK, reference="elmahdy2024")
-    report = assemble(Material("ours", on_xquad(runs), claims=[claim(**BETTER)]), options)
+    options = Options(resampling=QUICK, reference="elmahdy2024")
+    report = assemble(StudyResults("ours", on_xquad(runs), claims=[claim(**BETTER)]), options)
     own, *printed = report.verdicts
     assert (own.id, own.status, own.note) == ("c", "supported", "")
     assert {v.id.partition(" ")[2] for v in printed} == {"(elmahdy2024)"}
     assert all("no per-query data" in v.note for v in printed)
     findings = [f for v in printed for f in v.findings]
     assert all(math.isnan(f.p) and math.isnan(f.low) and f.seeds == 0 for f in findings)
-    alone = assemble(Material("", []), options)
+    alone = assemble(StudyResults("", []), options)
     assert [(v.id, v.status) for v in alone.verdicts] == [(v.id, v.status) for v in printed]
 
 
 def test_what_must_be_known_of_printed_figures_stands_with_their_table(runs: Path) -> None:
-    report = assemble(Material("", []), Options(reference="elmahdy2024"))
+    report = assemble(StudyResults("", []), Options(reference="elmahdy2024"))
     (xquad,) = [table for table in report.tables if table.dataset == "xquad-r"]
     assert any("prints 0.8167" in note for note in xquad.notes)
     assert any("prints 0.8167" in warning for warning in report.warnings)
@@ -1167,17 +1178,17 @@ def test_what_must_be_known_of_printed_figures_stands_with_their_table(runs: Pat
 
 def test_metrics_that_the_paper_did_not_print_are_no_mistake(runs: Path) -> None:
     found = [result(finished(runs, "hybrid", values() | {"mono mrr": 0.5}))]
-    options = Options(("mrr",), chance=QUICK, reference="elmahdy2024")
-    assert assemble(Material("", found), options).tables[0].columns == (("mono", "mrr"),)
+    options = Options(("mrr",), resampling=QUICK, reference="elmahdy2024")
+    assert assemble(StudyResults("", found), options).tables[0].columns == (("mono", "mrr"),)
 
 
 def test_what_a_paper_trained_on_is_not_known(runs: Path) -> None:
-    report = assemble(Material("", []), Options(by="seen", reference="elmahdy2024"))
+    report = assemble(StudyResults("", []), Options(by="seen", reference="elmahdy2024"))
     groups = {row.group for table in report.tables for row in table.rows}
     assert not groups & {"seen", "unseen"}
 
 
 def test_a_run_alone_without_claims_makes_a_report(runs: Path) -> None:
     found = [result(finished(runs, "untrained", values()))]
-    report = assemble(Material("", found), Options(chance=QUICK))
+    report = assemble(StudyResults("", found), Options(resampling=QUICK))
     assert (len(report.tables), list(report.verdicts)) == (1, [])

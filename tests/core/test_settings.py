@@ -9,7 +9,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hbr.compare.evidence import flat
+from hbr.compare.results import settings_of
 from hbr.core import registry, values
 from hbr.core.config import ALIASES, full_path, parse_set, read_yaml, resolve_config
 from hbr.core.errors import UserError
@@ -282,7 +282,7 @@ def test_a_setting_belongs_to_the_objectives_that_read_it_alone(objective, setti
         return
     changed = resolve_config(layer)
     assert plain.identity() != changed.identity()
-    assert flat(plain) != flat(changed)
+    assert settings_of(plain) != settings_of(changed)
 
 
 class Shifted(Objective):

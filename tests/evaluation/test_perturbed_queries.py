@@ -175,7 +175,7 @@ def test_a_perturbed_name_may_be_spelled_shorter(run: Path, runs: Path) -> None:
 
 def test_claims_about_drops_speak_of_perturbed_queries_and_others_of_clean_ones() -> None:
     from hbr.compare.claims import Claim
-    from hbr.compare.verdicts import _concerns
+    from hbr.core.target import EvaluationTarget
 
     drop = Claim.model_validate(
         {"id": "d", "metric": "drop_map", "setting": "mono", "less": "hybrid", "than": "mixed"}
@@ -183,14 +183,14 @@ def test_claims_about_drops_speak_of_perturbed_queries_and_others_of_clean_ones(
     plain = Claim.model_validate(
         {"id": "p", "metric": "map", "setting": "mono", "greater": "hybrid", "than": "mixed"}
     )
-    assert _concerns(drop, "x~typo:0.1")
-    assert not _concerns(drop, "x")
-    assert _concerns(plain, "x")
-    assert not _concerns(plain, "x~typo:0.1")
+    assert drop.concerns(EvaluationTarget.parse("x~typo:0.1"))
+    assert not drop.concerns(EvaluationTarget.parse("x"))
+    assert plain.concerns(EvaluationTarget.parse("x"))
+    assert not plain.concerns(EvaluationTarget.parse("x~typo:0.1"))
     named = drop.model_copy(update={"dataset": ("x",)})
-    assert _concerns(named, "x~typo:0.1")
-    assert not _concerns(named, "y~typo:0.1")
-    assert not _concerns(named, "x")
+    assert named.concerns(EvaluationTarget.parse("x~typo:0.1"))
+    assert not named.concerns(EvaluationTarget.parse("y~typo:0.1"))
+    assert not named.concerns(EvaluationTarget.parse("x"))
 
 
 def test_an_attack_stays_in_its_ball_and_harms_more_than_chance(run: Path, runs: Path) -> None:

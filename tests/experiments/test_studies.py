@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hbr.compare.claims import comparisons
+from hbr.compare.comparisons import comparisons
 from hbr.compare.evidence import Evidence
 from hbr.core.config import merge, nested
 from hbr.core.registry import NAMES
@@ -76,7 +76,7 @@ def test_the_claims_of_a_shipped_study_name_cells_that_it_has(path: Path) -> Non
         found = list(comparisons(claim, cells, figures, {"encoder", *evidence.varied}))
         assert found, claim.id
         assert not [one.missing for one in found if one.missing], claim.id
-        assert all(test.weights for one in found for test in one.tests), claim.id
+        assert all(condition.weights for one in found for condition in one.conditions), claim.id
 
 
 @pytest.mark.parametrize(

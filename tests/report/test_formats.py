@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from hbr.compare.claims import SUPPORTED, Finding, Verdict
-from hbr.compare.model import Report
+from hbr.compare.model import SUPPORTED, Finding, Report, Verdict
 from hbr.compare.table import Cell, Row, Table
 from hbr.report.formats import FORMATS, SUFFIX, plain, show, write
 from tests.support import pdflatex, tabulars

@@ -9,8 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from hbr.compare.claims import Finding, Verdict
-from hbr.compare.model import Report, Series
+from hbr.compare.model import Finding, Report, Series, Verdict
 from hbr.compare.table import Cell, Row, Table
 from hbr.report.html import page
 

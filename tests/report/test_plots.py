@@ -9,8 +9,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from hbr.compare.claims import Finding, Verdict
-from hbr.compare.model import Series
+from hbr.compare.model import Finding, Series, Verdict
 from hbr.compare.table import signed
 from hbr.report import plots
 

@@ -10,13 +10,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from hbr.compare.claims import lower_is_better
 from hbr.compare.table import Cell, Row, Table, digits, name, signed
 from hbr.report.table import escape, fitting, to_csv, to_latex, to_markdown, to_plain, to_rich
 from tests.support import pdflatex, tabulars
 
 COLUMNS = (("mono", "map"), ("multi", "rank_distance"))
-LOW = lower_is_better
 
 
 def row(sampler: str, *means: float, encoder: str = "e", group: str | None = None) -> Row:
@@ -29,7 +27,7 @@ def table(*rows: Row, title: str = "small", notes: tuple[str, ...] = ()) -> Tabl
 
 
 def places(made: Table, column: int) -> list[int | None]:
-    return [r.cells[column].place for r in made.marked(LOW).rows]
+    return [r.cells[column].place for r in made.with_places().rows]
 
 
 def printed(made: Table, width: int = 100) -> str:
@@ -163,7 +161,7 @@ def test_groups_of_languages_bring_a_column_under_their_own_head() -> None:
 
 def test_markdown_marks_the_best_bold_and_the_second_underlined() -> None:
     made = replace(THREE, notes=("† told apart", "few seeds"))
-    assert to_markdown(made.marked(LOW)) == (
+    assert to_markdown(made.with_places()) == (
         "### small\n\n"
         "| encoder | sampler | seeds | mono mAP | multi distance |\n"
         "| --- | --- | ---: | ---: | ---: |\n"
@@ -235,7 +233,7 @@ def test_plain_values_are_json_with_every_mark_and_note() -> None:
 
 
 def test_the_terminal_shows_the_same_cells_and_notes() -> None:
-    shown = printed(replace(THREE, notes=("† told apart",)).marked(LOW))
+    shown = printed(replace(THREE, notes=("† told apart",)).with_places())
     for word in ("small", "encoder", "mono", "mAP", ".750", "30", "by hand", "† told apart"):
         assert word in shown
 
@@ -290,7 +288,7 @@ FULL = Table(
 
 
 def test_latex_is_balanced_and_every_line_has_the_same_columns() -> None:
-    for made in (FULL, THREE, replace(THREE, rows=()), THREE.marked(LOW)):
+    for made in (FULL, THREE, replace(THREE, rows=()), THREE.with_places()):
         ((columns, lines),) = tabulars(to_latex(made))
         assert columns == len(made.lines()[0])
         assert set(lines) == {columns}

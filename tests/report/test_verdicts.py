@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from hbr.compare.claims import OPEN, REFUTED, SUPPORTED, Finding, Verdict
+from hbr.compare.model import OPEN, REFUTED, SUPPORTED, Finding, Verdict
 from hbr.report.verdicts import (
     effect,
     interval,

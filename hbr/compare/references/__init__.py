@@ -1,8 +1,9 @@
 """Printed results of papers, and the claims they make of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
@@ -33,43 +34,52 @@ class Reference(NamedTuple):
 
 def names() -> list[str]:
     """Return the names of all references."""
-    found = (path.name for path in files(__package__).iterdir())
-    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
+    paths = [Path(path.name) for path in files(__package__).iterdir()]
+    return sorted(path.stem for path in paths if path.suffix == ".yaml")
 
 
 @cache
 def reference(name: str) -> Reference:
-    """Read a reference. Raises UserError for one that there is not."""
+    """Read a reference. Raises UserError for one that does not exist."""
     if name not in names():
         raise UserError(f"there is no reference {name!r}{near(name, names())}")
     text = files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
     content = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    misprints = {_key(m): m["languages"] for m in content["misprints"]}
-    told = [
+    misprints = content["misprints"]
+    return Reference(
+        name,
+        content["title"],
+        content["source"],
         (
-            m["dataset"],
-            f"{m['encoder']} {m['sampler']} on {m['dataset']}, {m['setting']} {m['metric']}: "
-            f"prints {m['printed']:.4f}, but its languages have the mean {m['languages']:.4f}, "
-            "which is shown",
-        )
-        for m in content["misprints"]
-    ]
+            *((misprint["dataset"], _note(misprint)) for misprint in misprints),
+            *((note["dataset"], note["says"]) for note in content["notes"]),
+        ),
+        tuple(_results(content, {_key(m): m["languages"] for m in misprints})),
+        tuple(Claim.model_validate(claim) for claim in content["claims"]),
+    )
+
+
+def _note(misprint: Mapping[str, Any]) -> str:
+    return (
+        "{encoder} {sampler} on {dataset}, {setting} {metric}: prints {printed:.4f}, but its "
+        "languages have the mean {languages:.4f}, which is shown".format(**misprint)
+    )
+
+
+def _results(
+    content: Mapping[str, Any], corrected: Mapping[tuple[str, ...], float]
+) -> Iterator[Printed]:
+    """Yield the printed results, with the means that are corrected."""
     results: dict[tuple[str, str, str], dict[str, Any]] = {}
     for table in content["tables"]:
         for sampler, mean in table["mean"].items():
             about = table["about"] | {"sampler": sampler}
             key = (about["dataset"], about["encoder"], sampler)
             metrics = results.setdefault(key, _empty(about, content["source"], table["languages"]))
-            value = misprints.get(_key(about), mean)
-            _add(metrics, about, value, dict(zip(table["languages"], table[sampler], strict=True)))
-    return Reference(
-        name,
-        content["title"],
-        content["source"],
-        (*told, *((note["dataset"], note["says"]) for note in content["notes"])),
-        tuple(Printed(encoder, sampler, m) for (_, encoder, sampler), m in results.items()),
-        tuple(Claim.model_validate(claim) for claim in content["claims"]),
-    )
+            by_language = dict(zip(table["languages"], table[sampler], strict=True))
+            _add(metrics, about, corrected.get(_key(about), mean), by_language)
+    for (_, encoder, sampler), metrics in results.items():
+        yield Printed(encoder, sampler, metrics)
 
 
 def _key(about: Mapping[str, Any]) -> tuple[str, ...]:

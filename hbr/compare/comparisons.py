@@ -1,0 +1,190 @@
+"""Comparisons: the pairs and trends of cells that a claim stands for."""
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import Any, NamedTuple
+
+from hbr.compare.claims import Amount, Claim, matches, words_of
+
+GO_TOGETHER = frozenset({"sampler", "alpha"})  # a side that names one may differ in both
+Weights = Mapping[int, float]  # by cell
+
+
+class Condition(NamedTuple):
+    """A weighted sum of cells that must lie above (`side` 1) or below (-1) a bound."""
+
+    weights: Weights
+    bound: float
+    side: int
+
+
+class Comparison(NamedTuple):
+    """One of the comparisons that a claim stands for; it holds if all of its conditions do.
+
+    `effect` are the weights of the difference that is shown, `base` those of what it is a share
+    of. `missing` says what keeps it from being judged.
+    """
+
+    label: str
+    effect: Weights
+    base: Weights
+    conditions: tuple[Condition, ...]
+    missing: str = ""
+
+    @property
+    def cells(self) -> list[int]:
+        """The cells that the comparison rests on."""
+        return sorted({cell for condition in self.conditions for cell in condition.weights})
+
+
+def comparisons(
+    claim: Claim,
+    cells: Sequence[Mapping[str, Any]],
+    values: Sequence[float],
+    varied: Collection[str],
+) -> Iterator[Comparison]:
+    """Yield the comparisons that a claim stands for.
+
+    `cells` are settings by name, `values` those of the metric (NaN where not run), and `varied` the
+    settings in which the cells differ.
+    """
+    keys = [claim.over] if claim.trend else chain.from_iterable(claim.sides)
+    differing = {_last_word(key) for key in keys}
+    differing |= GO_TOGETHER if differing & GO_TOGETHER else set()
+    within = {*varied, "sampler"} if claim.within is None else claim.within
+    agreeing = sorted({key for key in within if _last_word(key) not in differing})
+    lineup = _Lineup(claim, cells, values, agreeing)
+    for comparison in lineup.trends() if claim.trend else lineup.pairs():
+        unknown = any(math.isnan(values[i]) for i in comparison.cells)
+        yield (
+            comparison._replace(missing="not all of its cells were run") if unknown else comparison
+        )
+
+
+def absent(why: str) -> Comparison:
+    """Return the comparison that cannot be made, and why."""
+    return Comparison(why, {}, {}, (), why)
+
+
+@dataclass(frozen=True)
+class _Lineup:
+    """The cells of a study as one claim sees them; compared ones agree in the settings `within`."""
+
+    claim: Claim
+    cells: Sequence[Mapping[str, Any]]
+    values: Sequence[float]
+    within: Sequence[str]
+
+    @cached_property
+    def eligible(self) -> list[int]:
+        """The cells that the claim speaks of."""
+        return [i for i, cell in enumerate(self.cells) if matches(cell, self.claim.where)]
+
+    def pairs(self) -> Iterator[Comparison]:
+        """Yield the claim's subject beside each of its baselines, or beside the best of them."""
+        subject, *baselines = self.claim.sides
+        subjects = [i for i in self.eligible if matches(self.cells[i], subject)]
+        if not subjects:
+            yield absent(f"no cell of {words_of(subject)}")
+        for i in subjects:
+            partners = [self._partners(i, baseline) for baseline in baselines]
+            for baseline, others in zip(baselines, partners, strict=True):
+                if not others:
+                    yield absent(f"no cell of {words_of(baseline)}{self._in_place(i)}")
+            others = list(chain.from_iterable(partners))
+            if self.claim.equal:
+                others = [self._best(others)] if all(partners) else []
+            yield from (self._pair(i, j) for j in others)
+
+    def _partners(self, i: int, baseline: Mapping[str, Any]) -> list[int]:
+        """Return the cells of a baseline that agree with cell i in the settings that both have."""
+        cell = self.cells[i]
+        keys = [key for key in self.within if key in cell]
+        return [
+            j
+            for j in self.eligible
+            if j != i
+            and matches(self.cells[j], baseline)
+            and all(self.cells[j].get(key, cell[key]) == cell[key] for key in keys)
+        ]
+
+    def _best(self, partners: Sequence[int]) -> int:
+        """Return the best of several cells, or one that was not run, if there is one."""
+        missing = [j for j in partners if math.isnan(self.values[j])]
+        sign = 1 if self.claim.measure.lower_is_better else -1
+        return (missing or sorted(partners, key=lambda j: sign * self.values[j]))[0]
+
+    def _pair(self, i: int, j: int) -> Comparison:
+        words = {key for side in self.claim.sides for key in side if key != "sampler"}
+        label = f"{self._name(i, words)} vs {self._name(j, words)}"
+        return self._comparison(i, label, {i: 1.0, j: -1.0}, {j: 1.0})
+
+    def trends(self) -> Iterator[Comparison]:
+        """Yield the trends over a setting, one for each group of cells that agree in the others."""
+        over = self.claim.over
+        groups: dict[str, list[int]] = {}
+        for i in self.eligible:
+            if isinstance(self.cells[i].get(over), int | float):
+                groups.setdefault(self._place(i), []).append(i)
+        if not groups:
+            yield absent(f"no cell has a number for {over}")
+        for members in groups.values():
+            if len({self.cells[i][over] for i in members}) < 3:
+                yield absent(f"fewer than three values of {over}{self._in_place(members[0])}")
+            else:
+                yield self._trend(members)
+
+    def _trend(self, members: Sequence[int]) -> Comparison:
+        """Return the change along a least-squares line over the setting's whole range."""
+        at = [float(self.cells[i][self.claim.over]) for i in members]
+        middle, extent = sum(at) / len(at), max(at) - min(at)
+        squares = sum((x - middle) ** 2 for x in at)
+        line = {i: extent * (x - middle) / squares for i, x in zip(members, at, strict=True)}
+        label = f"{self.claim.over} {min(at):g} to {max(at):g}"
+        return self._comparison(members[0], label, line, {i: 1 / len(members) for i in members})
+
+    def _comparison(self, i: int, label: str, effect: Weights, base: Weights) -> Comparison:
+        label = ": ".join(filter(None, (self._place(i), label)))
+        return Comparison(label, effect, base, _conditions(self.claim, effect, base))
+
+    def _place(self, i: int) -> str:
+        """Name the settings in which compared cells agree with cell i."""
+        return ", ".join(str(self.cells[i][key]) for key in self.within if key in self.cells[i])
+
+    def _in_place(self, i: int) -> str:
+        place = self._place(i)
+        return f" in {place}" if place else ""
+
+    def _name(self, i: int, words: Collection[str]) -> str:
+        """Name a cell: its sampler, α where the study has several, and what the claim names."""
+        cell = self.cells[i]
+        alphas = {c.get("alpha") for c in self.cells if c.get("sampler") == cell.get("sampler")}
+        sampler = f"{cell['sampler']} α={cell['alpha']}" if len(alphas) > 1 else cell["sampler"]
+        keys = [key for key in cell if _last_word(key) in words and _last_word(key) != "encoder"]
+        named = [str(cell[key]) for key in keys]
+        return " ".join([sampler, *(word for word in named if word not in sampler)])
+
+
+def _conditions(claim: Claim, effect: Weights, base: Weights) -> tuple[Condition, ...]:
+    """Return what must hold: an effect beyond one bound, or between two."""
+    if claim.is_equivalence:
+        assert claim.margin is not None
+        return tuple(_condition(effect, base, claim.margin, side, -side) for side in (1, -1))
+    side = 1 if claim.greater or claim.trend == "up" else -1
+    return (_condition(effect, base, claim.by, side, side),)
+
+
+def _condition(effect: Weights, base: Weights, amount: Amount, side: int, sign: int) -> Condition:
+    """Compare an effect with plus or minus (`sign`) an amount, absolute or a share of the base."""
+    if not amount.relative:
+        return Condition(effect, sign * amount.value, side)
+    share = sign * amount.value
+    return Condition({i: w - share * base.get(i, 0.0) for i, w in effect.items()}, 0.0, side)
+
+
+def _last_word(key: str) -> str:
+    """Return the last word of a setting's name, by which a claim may name it too."""
+    return key.rpartition(".")[2].replace("-", "_")

@@ -1,0 +1,199 @@
+"""Results of runs: one run's metrics on one data set, read from its folder."""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hbr.core.errors import UserError
+from hbr.core.settings import Config
+from hbr.core.store import Store
+from hbr.core.target import EvaluationTarget
+from hbr.evaluation.diagnostics import FILE
+
+CHAIN = ("train", "encode", "evaluate")
+Keep = Callable[[str, str | None], bool]  # whether a pair of languages is of a group
+T = TypeVar("T")
+
+
+class Result(NamedTuple):
+    """The metrics of one run on one data set.
+
+    `folder` holds the values by query and is None for printed figures. `stages` are the manifest's
+    entries of training, encoding and evaluation. `diagnostics` is the file of them, where the
+    vectors were diagnosed.
+    """
+
+    config: Config
+    metrics: Mapping[str, Any]
+    folder: Path | None = None
+    stages: Mapping[str, Any] = {}
+    diagnostics: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the run, or the words for printed figures."""
+        return self.folder.parents[1].resolve().name if self.folder else "printed figures"
+
+    @property
+    def target(self) -> EvaluationTarget:
+        """What was evaluated."""
+        return EvaluationTarget.parse(self.metrics["dataset"])
+
+    @property
+    def protocol(self) -> str:
+        """How the values were measured: protocol and search."""
+        search = self.metrics.get("search", "exact")
+        return self.metrics["protocol"] + ("" if search == "exact" else f"; search: {search}")
+
+    @property
+    def training_languages(self) -> Iterable[str]:
+        """The languages that the run was trained on."""
+        return self.metrics.get("training", {}).get("languages", ())
+
+    def value(self, setting: str, metric: str, keep: Keep | None = None) -> float:
+        """Return a value of all languages, or the mean over the pairs that are kept; or NaN."""
+        if keep is None:
+            values = [self.metrics["settings"].get(setting, {}).get(metric)]
+        else:
+            values = [v.get(metric) for q, p, v in self._by_languages(setting) if keep(q, p)]
+        defined = [value for value in values if value is not None]
+        return fmean(defined) if defined and len(defined) == len(values) else math.nan
+
+    def _by_languages(self, setting: str) -> Iterator[tuple[str, str | None, Mapping[str, float]]]:
+        """Yield query language, passage language (None in the pool) and metrics."""
+        if setting == "multi" or not self.metrics.get("by_pair"):  # printed figures have no pairs
+            for language, values in self.metrics["by_query_language"].get(setting, {}).items():
+                yield language, language if setting == "mono" else None, values
+            return
+        for pair, values in self.metrics["by_pair"].items():
+            query, _, passage = pair.partition("->")
+            if (query == passage) == (setting == "mono"):
+                yield query, passage, values
+
+    def has_values(self, metric: str) -> bool:
+        """Return whether the metric is there by query; a spread over languages is not."""
+        return self.folder is not None and metric in self._parquet(pq.read_schema).names
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Read some columns of the values by query."""
+        return self._parquet(lambda path: pq.read_table(path, columns=list(names)))
+
+    def _parquet(self, read: Callable[[Path], T]) -> T:
+        assert self.folder is not None
+        path = self.folder / "per_query.parquet"
+        try:
+            return read(path)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise UserError(
+                f"{path} is missing or damaged; renew it: `hbr evaluate --dataset "
+                f"{self.metrics['dataset']} --run {self.folder.parents[1]} --force`"
+            ) from error
+
+
+def read_result(run: Store, config: Config, target: EvaluationTarget) -> Result:
+    """Read a run's metrics on a target.
+
+    Raises UserError where it was not evaluated, or on vectors of another model.
+    """
+    renew = f"`{_command(target, run)}`"
+    stages = run.entries()
+    chain = [stage if stage == "train" else f"{stage}/{target.folder}" for stage in CHAIN]
+    if any(stage not in stages for stage in chain):
+        raise UserError(f"{run.path} has no results on {target}; get them with {renew}")
+    entries = {name: stages[stage] for name, stage in zip(CHAIN, chain, strict=True)}
+    for before, after in pairwise(CHAIN):
+        if entries[after].get("inputs", {}).get(before) != entries[before].get("id"):
+            raise UserError(f"{run.path}: the results on {target} are stale; renew them: {renew}")
+    _check_clean_queries(run, stages, target)
+    folder = run.path / chain[-1]
+    metrics = _read_metrics(folder / "metrics.json", f"`{_command(target, run)} --force`")
+    return Result(config, metrics, folder, entries, _diagnostics(run, stages, target))
+
+
+def _command(target: EvaluationTarget, run: Store) -> str:
+    perturb = f" --perturb {target.perturbation}" if target.perturbation else ""
+    return f"hbr evaluate --dataset {target.dataset}{perturb} --run {run.path}"
+
+
+def _read_metrics(path: Path, renew: str) -> Mapping[str, Any]:
+    try:
+        metrics = dict(json.loads(path.read_text()))
+    except (OSError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is missing or damaged; renew it: {renew}") from error
+    if "training" not in metrics:
+        raise UserError(f"{path} is from an older hbr's evaluation; renew it: {renew}")
+    return metrics
+
+
+def _check_clean_queries(run: Store, stages: Mapping[str, Any], target: EvaluationTarget) -> None:
+    """Raise UserError for perturbed queries whose clean ones have been evaluated anew since."""
+    for stage in CHAIN[1:] if target.perturbation else ():
+        expected = stages[f"{stage}/{target.folder}"]["inputs"].get("clean")
+        current = stages.get(f"{stage}/{target.clean.folder}", {}).get("id")
+        if expected not in (None, current):
+            raise UserError(
+                f"{run.path}: the results on {target} are of other clean queries; renew them: "
+                f"`{_command(target, run)}`"
+            )
+
+
+def _diagnostics(run: Store, stages: Mapping[str, Any], target: EvaluationTarget) -> Path | None:
+    """Return the file of diagnostics, where they are of the vectors that are there now."""
+    diagnosed = stages.get(f"diagnose/{target.folder}", {}).get("inputs", {}).get("encode")
+    path = run.path / "diagnose" / target.folder / FILE
+    current = stages[f"encode/{target.folder}"].get("id")
+    return path if diagnosed and diagnosed == current else None
+
+
+def targets_of(run: Store) -> list[EvaluationTarget]:
+    """Return what a run was evaluated on by exact search."""
+    targets = []
+    for stage, entry in run.entries().items():
+        name, _, folder = stage.partition("/")
+        if name == "evaluate" and not EvaluationTarget.parse(folder).index:
+            targets.append(EvaluationTarget.parse(entry.get("dataset", folder)))
+    return targets
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """Return what a trained encoder depends on, by full name; without α where there is none."""
+    sections = {k: v for k, v in config.identity().items() if isinstance(v, dict)}
+    sections.setdefault("sampler", {})["name"] = config.method
+    return {
+        f"{section}.{key}": value
+        for section, values in sections.items()
+        for key, value in values.items()
+    }
+
+
+def cell_key(config: Config) -> str:
+    """Return what tells a study cell from others: all but the seed."""
+    identity = config.identity()
+    identity.pop("seed", None)
+    return json.dumps(identity, sort_keys=True)
+
+
+def provenance(results: Iterable[Result]) -> list[dict[str, str]]:
+    """Return where each run comes from, in one line a run."""
+    lines = {}
+    for result in results:
+        if train := result.stages.get("train"):
+            lines[result.name] = {
+                "run": result.name,
+                "steps": f"{train['steps']:,}",
+                "pairs": f"{train['pairs']:,}",
+                "batches": (train.get("plan") or {}).get("hash", "–"),
+                "device": train.get("device", "–"),
+                "hbr": f"{train['versions'].get('hbr', '?')}, {train['commit'] or 'no commit'}",
+                "torch": train["versions"].get("torch", "?"),
+                "finished": train["finished"][:16].replace("T", " "),
+                "seconds": f"{train['seconds']:,.0f}",
+            }
+    return list(lines.values())

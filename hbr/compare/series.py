@@ -1,0 +1,68 @@
+"""Series: what plots need of every cell, averaged over its seeds."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hbr.compare.evidence import Evidence, StudyCell
+from hbr.compare.model import Series
+from hbr.compare.results import Result
+
+Curve = list[tuple[int, float]]
+
+
+def series(evidence: Evidence) -> list[Series]:
+    """Return what plots need of every cell that has results."""
+    return [_series(evidence, cell) for cell in evidence.cells if cell.members]
+
+
+def _series(evidence: Evidence, cell: StudyCell) -> Series:
+    results = evidence.members(cell)
+    metrics = [result.metrics for result in results]
+    by_language = _averaged([one["by_query_language"] for one in metrics])
+    losses = (_curve(result, "loss") for result in results)
+    validation = (_curve(result, "validation_loss") for result in results)
+    alpha = cell.settings.get("alpha")
+    return Series(
+        evidence.dataset,
+        str(cell.settings["encoder"]),
+        cell.config.method,
+        " ".join(evidence.label(cell.config)[1:]).strip(),
+        alpha if isinstance(alpha, float | int) else None,
+        _averaged([one["settings"] for one in metrics]),
+        {
+            setting: {code: value["map"] for code, value in values.items() if "map" in value}
+            for setting, values in by_language.items()
+        },
+        _averaged([one.get("bias", {}).get("mean_rank", {}) for one in metrics]),
+        [curve for curve in losses if curve],
+        [curve for curve in validation if curve],
+    )
+
+
+def _averaged(trees: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Average the numbers of equal trees, leaf by leaf; what one lacks is left out."""
+    means: dict[str, Any] = {}
+    for key, value in trees[0].items():
+        values = [tree.get(key) for tree in trees]
+        if isinstance(value, Mapping):
+            means[key] = _averaged([v or {} for v in values])
+        elif None not in values:
+            means[key] = float(np.mean([float(v or 0) for v in values]))
+    return means
+
+
+def _curve(result: Result, loss: str) -> Curve:
+    """Read a loss by step from a run's training log."""
+    path = result.folder.parents[1] / "train" / "log.jsonl" if result.folder else None
+    curve = []
+    for line in path.read_text().splitlines() if path and path.exists() else ():
+        try:
+            entry = json.loads(line)
+        except ValueError:  # a line cut short: a curve can do without it
+            continue
+        if loss in entry:
+            curve.append((entry["step"], entry[loss]))
+    return curve
