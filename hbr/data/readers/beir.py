@@ -16,11 +16,12 @@ from pathlib import Path
 
 from hbr.core.errors import UserError
 from hbr.data.fetch import listed
-from hbr.data.readers import TaskReader
+from hbr.data.dataset import Dataset
 from hbr.data.readers.files import LEFT_OUT, add_gain, present, records, required, table
 from hbr.data.readers.streams import titled
 from hbr.data.tasks import Draft, Passage, Query
 
+SOURCE = "github.com/beir-cellar/beir"
 LANGUAGE = "en"
 LAYOUT = "a BEIR folder: corpus.jsonl, queries.jsonl and qrels/test.tsv"
 ARCHIVES = listed("beir.md5", "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets")
@@ -87,11 +88,39 @@ def _judged(source: Path) -> tuple[str, dict[str, dict[str, int]]]:
     return split, judged
 
 
-def collection(name: str) -> TaskReader:
-    """Return the reader of a collection by its name, which is that of its archive."""
+def collection(name: str, title: str = "", size: str = "") -> Dataset:
+    """Return the collection of a name, which is that of its archive."""
     archive = ARCHIVES.get(f"{name}.zip")
-    remote = {name: archive._replace(unpack=True)} if archive else {}
-    return TaskReader(partial(read_named, name=name), remote)
+    return Dataset(
+        f"beir/{name}",
+        partial(read_named, name=name),
+        f"{title}, as BEIR has it" if title else "",
+        languages="en",
+        size=size,
+        source=SOURCE,
+        protocol="nDCG@10",
+        remote={name: archive._replace(unpack=True)} if archive else {},
+    )
 
 
-BEIR = TaskReader(read, named=collection)
+HOSTED = (
+    ("arguana", "ArguAna", "1,406 / 8.67 k"),
+    ("climate-fever", "Climate-FEVER", "1,535 / 5.42 M"),
+    ("dbpedia-entity", "DBpedia-Entity", "400 / 4.63 M"),
+    ("fever", "FEVER", "6,666 / 5.42 M"),
+    ("fiqa", "FiQA-2018", "648 / 57 k"),
+    ("hotpotqa", "HotpotQA", "7,405 / 5.23 M"),
+    ("nfcorpus", "NFCorpus", "323 / 3.6 k"),
+    ("nq", "Natural Questions", "3,452 / 2.68 M"),
+    ("quora", "Quora's duplicate questions", "10,000 / 523 k"),
+    ("scidocs", "SCIDOCS", "1,000 / 25 k"),
+    ("scifact", "SciFact", "300 / 5 k"),
+    ("webis-touche2020", "Touché-2020", "49 / 382 k"),
+    ("trec-covid", "TREC-COVID", "50 / 171 k"),
+)
+COLLECTIONS = {name: collection(name, title, size) for name, title, size in HOSTED}
+BEIR = Dataset(
+    "beir", read, "any folder in BEIR's layout", "en, and queries in any",
+    licence="differs by set", source=SOURCE, protocol="nDCG@10",
+    named=lambda name: COLLECTIONS.get(name) or collection(name), collections=COLLECTIONS,
+)  # fmt: skip

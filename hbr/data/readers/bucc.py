@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hbr.core.errors import UserError
-from hbr.data.readers import TaskReader
+from hbr.data.dataset import Dataset, language_list
 from hbr.data.readers.files import required, table
 from hbr.data.tasks import Draft, Mining, Passage, Query
 
@@ -71,4 +71,8 @@ def _passages(english: dict[str, Path]) -> Iterator[Passage]:
         yield from (Passage(i, language, text) for i, text in _sentences(path))
 
 
-BUCC = TaskReader(read)
+BUCC = Dataset(
+    "bucc", read, "BUCC 2018, mined", languages=language_list(("en", *LANGUAGES)),
+    size="35,000 gold pairs", licence="not stated", source="comparable.limsi.fr/bucc2018",
+    protocol="F1",
+)  # fmt: skip

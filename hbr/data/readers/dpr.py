@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from hbr.core.errors import UserError
-from hbr.data.readers import RowsReader
+from hbr.data.dataset import YOUR_FILES, TrainingData
 from hbr.data.readers.streams import find, json_items, row, titled
 
 NQ_FILE = "biencoder-nq-train.json"
-ORIGIN = "https://github.com/facebookresearch/DPR (data.retriever.nq-train)"
+SOURCE = "github.com/facebookresearch/DPR"
+ORIGIN = f"https://{SOURCE} (data.retriever.nq-train)"
 
 
 def read(source: Path | None, names: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
@@ -54,6 +55,15 @@ def _row(own: str, where: str, item: Any) -> dict[str, Any] | None:
         raise UserError(f"{where}: {lacks if bare else other}") from error
 
 
-NQ = RowsReader(partial(read, names=(NQ_FILE,)), needs_source=True)
-ENTITY_QUESTIONS = RowsReader(read, needs_source=True)
-DPR = RowsReader(read, needs_source=True)
+NQ = TrainingData(
+    "nq", partial(read, names=(NQ_FILE,)), "Natural Questions, as DPR has it", "en",
+    "58,880 questions", source=SOURCE, protocol="passage + negatives",
+)  # fmt: skip
+ENTITY_QUESTIONS = TrainingData(
+    "entity-questions", read, "EntityQuestions, with passages retrieved", "en", "questions alone",
+    source="github.com/princeton-nlp/EntityQuestions", protocol="passage + negatives",
+)  # fmt: skip
+DPR = TrainingData(
+    "dpr", read, "any files in DPR's layout", "en", licence=YOUR_FILES, source=SOURCE,
+    protocol="passage + negatives",
+)  # fmt: skip

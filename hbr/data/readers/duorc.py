@@ -11,12 +11,13 @@ say how they were chosen.
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hbr.core.errors import UserError
-from hbr.data.readers import RowsReader
+from hbr.data.dataset import TrainingData
 from hbr.data.readers.sentences import split
 from hbr.data.readers.streams import find, json_items, row
 
@@ -51,5 +52,11 @@ def _holding(sentences: Sequence[str], answers: Sequence[str]) -> list[str]:
     return [sentence for sentence in sentences if words.search(sentence)]
 
 
-DUORC = RowsReader(partial(read, name=SELF), needs_source=True)
-DUORC_PARAPHRASE = RowsReader(partial(read, name=PARAPHRASE), needs_source=True)
+DUORC = TrainingData(
+    "duorc", partial(read, name=SELF), "DuoRC, SelfRC", "en", "60,721 questions",
+    source="github.com/duorc/duorc", protocol="sentence",
+)  # fmt: skip
+DUORC_PARAPHRASE = replace(
+    DUORC, name="duorc-paraphrase", read=partial(read, name=PARAPHRASE),
+    title="DuoRC, ParaphraseRC", size="",
+)  # fmt: skip

@@ -1,16 +1,11 @@
-"""The embedded in-vitro data: made on the spot, no files, no network. Synthetic."""
+"""The embedded data: synthetic, made on the spot, no files, no network."""
 
 from pathlib import Path
 
 from hbr.data import synthetic
-from hbr.data.readers import RowsReader, TaskReader
+from hbr.data.dataset import Dataset, TrainingData
 from hbr.data.readers.lareqa import parse
 from hbr.data.tasks import Draft
-
-TRAIN = RowsReader(
-    lambda _source: synthetic.rows("train"), synthetic.PIVOT, validation="embedded-validation"
-)
-VALIDATION = RowsReader(lambda _source: synthetic.rows("validation"), synthetic.PIVOT)
 
 
 def _task(_source: Path | None, passage: str) -> Draft:
@@ -18,4 +13,16 @@ def _task(_source: Path | None, passage: str) -> Draft:
     return draft._replace(protocol=f"synthetic in-vitro languages; {draft.protocol}")
 
 
-TASK = TaskReader(_task, needs_source=False)
+TITLE, LICENCE, SOURCE = "synthetic in-vitro languages", "none needed", "made on the spot"
+TASK = Dataset(
+    "embedded", _task, TITLE, "10", "3,290 queries", LICENCE, SOURCE, "LAReQA", needs_source=False
+)
+TRAIN = TrainingData(
+    "embedded", lambda _source: synthetic.rows("train"), TITLE, "8", "3,248 rows", LICENCE, SOURCE,
+    "sentence", needs_source=False, pivot=synthetic.PIVOT, validation="embedded-validation",
+)  # fmt: skip
+VALIDATION = TrainingData(
+    "embedded-validation", lambda _source: synthetic.rows("validation"),
+    "the same, for validation", "8", "333 rows", LICENCE, SOURCE, "sentence", needs_source=False,
+    pivot=synthetic.PIVOT,
+)  # fmt: skip

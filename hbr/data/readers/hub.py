@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from hbr.core.errors import UserError, first_line
-from hbr.data.readers import RowsReader
+from hbr.data.dataset import TrainingData
 from hbr.data.readers.jsonl import checked
 
 PREFIX = "hf:"
 
 
-def reader(name: str) -> RowsReader:
-    """Return the reader of one data set, named `hf:NAME` or `hf:NAME@REVISION`."""
-    return RowsReader(lambda _source: _read(name))
+def reader(name: str) -> TrainingData:
+    """Return the data set named `hf:NAME` or `hf:NAME@REVISION`."""
+    return TrainingData(name, lambda _source: _read(name), needs_source=False)
 
 
 def _read(name: str) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from hbr.core.errors import UserError, first_line
 from hbr.core.registry import near
-from hbr.data.readers import TaskReader
+from hbr.data.dataset import Dataset
 from hbr.data.readers.files import LEFT_OUT
 from hbr.data.tasks import Draft, Passage, Query
 
@@ -21,9 +21,9 @@ PREFIX = "irds:"
 UNKNOWN = "und"  # ISO 639 for a language that the library does not name
 
 
-def reader(name: str) -> TaskReader:
-    """Return the reader of `irds:` and an id of ir_datasets."""
-    return TaskReader(partial(read, name=name.removeprefix(PREFIX)), needs_source=False)
+def reader(name: str) -> Dataset:
+    """Return the data set of `irds:` and an id of ir_datasets."""
+    return Dataset(name, partial(read, name=name.removeprefix(PREFIX)), needs_source=False)
 
 
 def read(_source: Path | None, _passage: str, name: str) -> Draft:

@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 
 from hbr.core.errors import UserError
-from hbr.data.readers import RowsReader
+from hbr.data.dataset import YOUR_FILES, TrainingData
 
 LAYOUT = '{"id", "query", "passage"}, each a text'
 
@@ -131,4 +131,7 @@ def _checked(line: bytes, where: str) -> str:
     return str(row["id"])
 
 
-JOINED = RowsReader(read, needs_source=True)
+JOINED = TrainingData(
+    "joined", read, "one file a language, joined by id", "any", licence=YOUR_FILES,
+    protocol="passage",
+)  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hbr.core.errors import UserError
-from hbr.data.readers import RowsReader
+from hbr.data.dataset import TrainingData
 
 
 def read(source: Path | None) -> Iterator[dict[str, Any]]:
@@ -58,4 +58,4 @@ def checked(row: Any, where: str, number: int) -> dict[str, Any]:
     return {**row, "id": str(number if own is None else own)}
 
 
-JSONL = RowsReader(read)
+JSONL = TrainingData("parallel rows", read, needs_source=False)

@@ -10,15 +10,19 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hbr.core.errors import UserError
-from hbr.data.readers import TaskReader
+from hbr.data.dataset import Dataset
 from hbr.data.readers.files import LEFT_OUT, records
 from hbr.data.tasks import Draft, Passage, Query
 
+SOURCE = (
+    "github.com/google-research/google-research, dense_representations_for_entity_retrieval/mel"
+)
 ENTITIES = "candidate_set_entities.jsonl"
 BRACED = re.compile(r"\{(.*?)\}")  # braces of the text itself become parentheses
 
@@ -119,5 +123,11 @@ def _described(entity: dict[str, Any]) -> str:
     return " ".join(" ".join(sentences).split())
 
 
-MEWSLI_X = TaskReader(partial(read, split="test"))
-MEWSLI_X_DEV = TaskReader(partial(read, split="dev"))
+MEWSLI_X = Dataset(
+    "mewsli-x", partial(read, split="test"), "Mewsli-X test", "11", "14,624 / 1,003,893",
+    "not stated", source=SOURCE, protocol="mAP@20",
+)  # fmt: skip
+MEWSLI_X_DEV = replace(
+    MEWSLI_X, name="mewsli-x-dev", read=partial(read, split="dev"), title="Mewsli-X dev",
+    size="2,991 / 1,003,893",
+)  # fmt: skip

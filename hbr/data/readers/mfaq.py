@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hbr.core.errors import UserError
-from hbr.data.readers import RowsReader
+from hbr.data.dataset import TrainingData
 from hbr.data.readers.streams import find, json_lines, row
 from hbr.data.snapshot import Snapshot
 
@@ -31,5 +31,7 @@ def read(source: Path | None) -> Iterator[dict[str, Any]]:
             yield row(f"{own}:{number}", question, answer)
 
 
-HUB = Snapshot("clips/mfaq", ("data/en/train.jsonl",))
-MFAQ = RowsReader(read, needs_source=True, hub=(HUB,))
+MFAQ = TrainingData(
+    "mfaq", read, "MFAQ, English training set", "en", "3,567,659 pairs", "CC0-1.0",
+    source="clips/mfaq", protocol="answer", hub=(Snapshot("clips/mfaq", ("data/en/train.jsonl",)),),
+)  # fmt: skip

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hbr.core.errors import UserError
-from hbr.data.readers import TaskReader
+from hbr.data.dataset import Dataset, language_list
 from hbr.data.readers.files import asked_in, first_of_each, records, required
 from hbr.data.readers.streams import titled
 from hbr.data.snapshot import Snapshot
@@ -94,4 +94,7 @@ HUB = (
     Snapshot("miracl/miracl", JUDGED, CODES),
     Snapshot("miracl/miracl-corpus", ("miracl-corpus-v1.0-{0}/docs-*.jsonl.gz",), CODES),
 )
-MIRACL = TaskReader(read, hub=HUB)
+MIRACL = Dataset(
+    "miracl", read, "MIRACL dev", language_list(LANGUAGES), "en 32,893,221 passages", "Apache-2.0",
+    source="miracl/miracl, miracl/miracl-corpus", protocol="nDCG@10", hub=HUB,
+)  # fmt: skip

@@ -7,13 +7,14 @@ queries/train/, and triples.train.ids.small.tsv in it or beside it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from hbr.core.errors import UserError
 from hbr.core.registry import near
-from hbr.data.readers import RowsReader
-from hbr.data.readers.mmarco_dev import LANGUAGES, folders, hub
+from hbr.data.dataset import TrainingData, language_list
+from hbr.data.readers.mmarco_dev import LANGUAGES, LICENCE, REPOSITORY, folders, hub
 from hbr.data.readers.streams import lines
 from hbr.data.rows import Linked
 
@@ -81,13 +82,12 @@ def _triples(path: Path) -> Iterator[tuple[str, str, tuple[str]]]:
         yield cells[0], cells[1], (cells[2],)
 
 
-def _reader(translation: str) -> RowsReader:
-    return RowsReader(
-        partial(read, translation=translation),
-        needs_source=True,
-        linked=True,
-        hub=hub(translation, "train", TRIPLES),
-    )
-
-
-TRAIN, TRAIN_V1 = _reader("google"), _reader("helsinki")
+TRAIN = TrainingData(
+    "mmarco", partial(read, translation="google"), "mMARCO v2", language_list(LANGUAGES),
+    "39,780,811 triples", LICENCE, source=REPOSITORY, protocol="passage + negative", linked=True,
+    hub=hub("google", "train", TRIPLES),
+)  # fmt: skip
+TRAIN_V1 = replace(
+    TRAIN, name="mmarco-v1", read=partial(read, translation="helsinki"), title="mMARCO v1",
+    languages="", hub=hub("helsinki", "train", TRIPLES),
+)  # fmt: skip

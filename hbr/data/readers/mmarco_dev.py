@@ -7,11 +7,12 @@ that of one translation: collections/, queries/dev/, and qrels.dev.small.tsv in 
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from hbr.core.errors import UserError
-from hbr.data.readers import TaskReader
+from hbr.data.dataset import Dataset, language_list
 from hbr.data.readers.files import LEFT_OUT, judgements, present, table
 from hbr.data.snapshot import Snapshot
 from hbr.data.tasks import Draft, Passage, Query
@@ -21,6 +22,8 @@ LANGUAGES = {
     **{"hi": "hindi", "id": "indonesian", "it": "italian", "ja": "japanese", "nl": "dutch"},
     **{"pt": "portuguese", "ru": "russian", "vi": "vietnamese", "zh": "chinese"},
 }
+REPOSITORY = "unicamp-dl/mmarco"
+LICENCE = "Apache-2.0, MS MARCO"  # as its card says, and the terms of what was translated
 QRELS = "qrels.dev.small.tsv"
 
 
@@ -69,7 +72,7 @@ def hub(translation: str, split: str, shared: str) -> tuple[Snapshot]:
         f"queries/{split}/{{0}}_queries.{split}.small.tsv",
     )
     patterns = (f"data/{shared}", *(f"data/{translation}/{file}" for file in own))
-    return (Snapshot("unicamp-dl/mmarco", patterns, LANGUAGES),)
+    return (Snapshot(REPOSITORY, patterns, LANGUAGES),)
 
 
 def _files(base: Path) -> tuple[dict[str, Path], dict[str, Path]]:
@@ -96,8 +99,12 @@ def _passages(collections: Mapping[str, Path]) -> Iterator[Passage]:
             yield Passage(passage, language, text.strip())
 
 
-def _reader(translation: str) -> TaskReader:
-    return TaskReader(partial(read, translation=translation), hub=hub(translation, "dev", QRELS))
-
-
-MMARCO_DEV, MMARCO_V1_DEV = _reader("google"), _reader("helsinki")
+MMARCO_DEV = Dataset(
+    "mmarco-dev", partial(read, translation="google"), "mMARCO v2 small dev",
+    language_list(LANGUAGES), "6,980 / 8.84 M, each × 14", LICENCE, source=REPOSITORY,
+    protocol="MRR@10", hub=hub("google", "dev", QRELS),
+)  # fmt: skip
+MMARCO_V1_DEV = replace(
+    MMARCO_DEV, name="mmarco-v1-dev", read=partial(read, translation="helsinki"),
+    title="mMARCO v1 small dev", languages="", size="", hub=hub("helsinki", "dev", QRELS),
+)  # fmt: skip

@@ -6,11 +6,12 @@ are named as its archives unpack: mrtydi-v1.1-arabic, or v1.0 where there is no 
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from hbr.core.errors import UserError
-from hbr.data.readers import TaskReader
+from hbr.data.dataset import Dataset, language_list
 from hbr.data.readers.files import asked_in, first_of_each, records, required
 from hbr.data.tasks import Draft, Passage, Query
 
@@ -59,5 +60,10 @@ def _of_language(language: str, path: Path) -> Iterator[Passage]:
         yield Passage(str(record["id"]), language, text.strip())
 
 
-MR_TYDI = TaskReader(partial(read, split="test"))
-MR_TYDI_DEV = TaskReader(partial(read, split="dev"))
+MR_TYDI = Dataset(
+    "mr-tydi", partial(read, split="test"), "Mr. TyDi test", language_list(LANGUAGES),
+    licence="Apache-2.0", source="castorini/mr-tydi", protocol="MRR@100",
+)  # fmt: skip
+MR_TYDI_DEV = replace(
+    MR_TYDI, name="mr-tydi-dev", read=partial(read, split="dev"), title="Mr. TyDi dev"
+)

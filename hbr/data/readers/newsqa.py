@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hbr.core.errors import UserError
-from hbr.data.readers import RowsReader
+from hbr.data.dataset import TrainingData
 from hbr.data.readers.streams import find, json_items, row
 
 NAME = "combined-newsqa-data-v1.json"
@@ -44,4 +44,7 @@ def _paragraph(text: str, place: int) -> str:
     return text[before : behind if behind >= 0 else len(text)].strip() if place < len(text) else ""
 
 
-NEWSQA = RowsReader(read, needs_source=True)
+NEWSQA = TrainingData(
+    "newsqa", read, "NewsQA", "en", "~76,000 questions", "Maluuba, research",
+    source="github.com/Maluuba/newsqa", protocol="paragraph",
+)  # fmt: skip

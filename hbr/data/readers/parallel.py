@@ -8,7 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 from hbr.core.errors import UserError
-from hbr.data.readers import TaskReader, jsonl
+from hbr.data.dataset import YOUR_FILES, Dataset
+from hbr.data.readers import jsonl
 from hbr.data.tasks import Draft, Passage, Query
 
 SHARED = "passages that another row of the group has already, not repeated"
@@ -54,4 +55,7 @@ def _file(source: Path) -> Path:
     return found[0]
 
 
-PARALLEL = TaskReader(read)
+PARALLEL = Dataset(
+    "parallel", read, "parallel rows as JSON lines", "any", licence=YOUR_FILES,
+    protocol="like LAReQA",
+)  # fmt: skip

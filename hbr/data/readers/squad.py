@@ -12,16 +12,18 @@ here, differ by language, and a sentence beside the answer's is a doubtful negat
 import json
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hbr.core.errors import UserError
-from hbr.data.readers import RowsReader
+from hbr.data.dataset import TrainingData
 from hbr.data.readers.joined import join
 from hbr.data.readers.sentences import sentence_at
 from hbr.data.readers.streams import find, json_items
 
+CONTEXT: Any = {"title": "the same, with paragraphs", "protocol": "sentence + context"}
 ENGLISH = "train-v1.1.json"
 PREFIX = "squad.translate.train.en-"
 ORIGIN = "https://rajpurkar.github.io/SQuAD-explorer"
@@ -83,7 +85,15 @@ def _lines(file: Path, context: bool) -> Iterator[dict[str, str]]:
             raise UserError(f"{said}: {error!r}") from error
 
 
-SQUAD = RowsReader(read, needs_source=True)
-SQUAD_CONTEXT = RowsReader(partial(read, context=True), needs_source=True)
-SQUADSHIFTS = RowsReader(read_shifts, needs_source=True)
-SQUADSHIFTS_CONTEXT = RowsReader(partial(read_shifts, context=True), needs_source=True)
+SQUAD = TrainingData(
+    "squad", read, "SQuAD v1.1, with translations", "en, and translations", "87,599 questions",
+    "CC BY-SA 4.0", source="rajpurkar.github.io/SQuAD-explorer", protocol="sentence",
+)  # fmt: skip
+SQUAD_CONTEXT = replace(SQUAD, name="squad-context", read=partial(read, context=True), **CONTEXT)
+SQUADSHIFTS = TrainingData(
+    "squadshifts", read_shifts, "SQuADShifts, for validation", "en",
+    source="github.com/modestyachts/squadshifts-website", protocol="sentence",
+)  # fmt: skip
+SQUADSHIFTS_CONTEXT = replace(
+    SQUADSHIFTS, name="squadshifts-context", read=partial(read_shifts, context=True), **CONTEXT
+)

@@ -9,11 +9,12 @@ and of `eng-XXX->XXX` are the accuracies of the two directions, and recall@1 of 
 is their mean (XTREME reports `XXX->eng-XXX` alone).
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from hbr.core.errors import UserError
 from hbr.data.fetch import listed
-from hbr.data.readers import TaskReader
+from hbr.data.dataset import Dataset
 from hbr.data.tasks import Draft, Passage, Query
 
 XTREME = (
@@ -90,6 +91,13 @@ def _lines(path: Path) -> list[str]:
     return [line.strip() for line in text.removesuffix("\n").split("\n")]
 
 
-XTREME_FILES = {name: remote for name, remote in FILES.items() if name[8:11] in XTREME}
-TATOEBA = TaskReader(read_xtreme, remote=XTREME_FILES)
-TATOEBA_112 = TaskReader(read_all, remote=FILES)
+TATOEBA = Dataset(
+    "tatoeba", read_xtreme, "Tatoeba, XTREME's languages", str(len(XTREME)), "31,692 pairs",
+    "CC BY 2.0 FR", source="github.com/facebookresearch/LASER, data/tatoeba/v1",
+    protocol="accuracy@1",
+    remote={name: remote for name, remote in FILES.items() if name[8:11] in XTREME},
+)  # fmt: skip
+TATOEBA_112 = replace(
+    TATOEBA, name="tatoeba-112", read=read_all, title="Tatoeba, all of LASER's", languages="112",
+    size="88,877 pairs", remote=FILES,
+)  # fmt: skip

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hbr.core.errors import UserError
-from hbr.data.readers import RowsReader
+from hbr.data.dataset import YOUR_FILES, TrainingData
 from hbr.data.readers.streams import lines
 
 NAME = re.compile(r"(?P<stem>(.+\.)?(?P<one>\w+)-(?P<two>\w+))\.(?P<end>\w+?)(\.gz)?")
@@ -63,4 +63,7 @@ def _files(folder: Path, stem: str, *languages: str) -> Iterator[tuple[int, str,
         yield number, one[1], two[1]
 
 
-BITEXT = RowsReader(read, needs_source=True, version=2)
+BITEXT = TrainingData(
+    "bitext", read, "line-parallel files, as Moses has them", "any", licence=YOUR_FILES,
+    protocol="translation", version=2,
+)  # fmt: skip

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from hbr.core.errors import UserError
-from hbr.data.readers import RowsReader
+from hbr.data.dataset import TrainingData
 from hbr.data.readers.streams import find, json_lines, row, titled
 from hbr.data.snapshot import Snapshot
 
 NAMES = ("train.jsonl", "mrtydi-v1.1-english/train.jsonl")
-ORIGIN = "https://huggingface.co/datasets/castorini/mr-tydi"
+REPOSITORY = "castorini/mr-tydi"
+ORIGIN = f"https://huggingface.co/datasets/{REPOSITORY}"
 
 
 def read(source: Path | None) -> Iterator[dict[str, Any]]:
@@ -34,5 +35,8 @@ def read(source: Path | None) -> Iterator[dict[str, Any]]:
             yield row(own, query, positives[0], negatives)
 
 
-HUB = Snapshot("castorini/mr-tydi", ("mrtydi-v1.1-english/train.jsonl.gz",))
-MR_TYDI_TRAIN = RowsReader(read, needs_source=True, hub=(HUB,))
+MR_TYDI_TRAIN = TrainingData(
+    "mr-tydi-train", read, "Mr. TyDi, English training set", "en", "3,547 rows", "Apache-2.0",
+    source=REPOSITORY, protocol="passage + negatives",
+    hub=(Snapshot(REPOSITORY, ("mrtydi-v1.1-english/train.jsonl.gz",)),),
+)  # fmt: skip

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hbr.core.errors import UserError
-from hbr.data.readers import RowsReader
+from hbr.data.dataset import TrainingData
 from hbr.data.readers.streams import find, lines, row
 
 NAMES = ("WikiQA.tsv", "WikiQA-train.tsv")
@@ -46,4 +46,8 @@ def _records(file: Path) -> Iterator[dict[str, str]]:
         yield dict(zip(HEADER.split(), values, strict=True))
 
 
-WIKIQA = RowsReader(read, needs_source=True)
+WIKIQA = TrainingData(
+    "wikiqa", read, "WikiQA", "en", "1,473 answers", "MSR Data License",
+    source="www.microsoft.com/en-us/download/details.aspx?id=52419",
+    protocol="sentence + negatives",
+)  # fmt: skip

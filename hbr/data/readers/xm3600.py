@@ -10,7 +10,7 @@ from typing import Any
 
 from hbr.core.errors import UserError
 from hbr.data.fetch import Remote
-from hbr.data.readers import TaskReader
+from hbr.data.dataset import Dataset
 from hbr.data.readers.files import LEFT_OUT, records, required
 from hbr.data.tasks import Draft, Passage, Query
 
@@ -68,4 +68,7 @@ def _captions(record: dict[str, Any], where: str) -> dict[str, list[str]]:
     return found
 
 
-XM3600 = TaskReader(read, remote={FILE: ARCHIVE})
+XM3600 = Dataset(
+    "xm3600", read, "Crossmodal-3600, captions", "36", "261,375 captions", "CC BY 4.0",
+    source="google.github.io/crossmodal-3600", protocol="like LAReQA", remote={FILE: ARCHIVE},
+)  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hbr.core.errors import UserError
-from hbr.data.readers import RowsReader
+from hbr.data.dataset import TrainingData
 from hbr.data.readers.streams import find, json_items, row
 
 ORIGIN = "https://ciir.cs.umass.edu/downloads/nfL6"
@@ -28,4 +28,7 @@ def read(source: Path | None) -> Iterator[dict[str, Any]]:
             raise UserError(f"{where}: not in nfL6's layout (id, question, answer)") from error
 
 
-YAHOO_QA = RowsReader(read, needs_source=True)
+YAHOO_QA = TrainingData(
+    "yahoo-qa", read, "Yahoo's non-factoid questions, nfL6", "en", "87,361 questions",
+    "Webscope, research", source="ciir.cs.umass.edu/downloads/nfL6", protocol="answer",
+)  # fmt: skip

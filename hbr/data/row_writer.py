@@ -1,0 +1,252 @@
+"""Writes training rows to a folder, chunk by chunk: see `hbr.data.rows` for what lies there."""
+
+import hashlib
+import json
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from hbr.core.errors import UserError
+from hbr.data.rows import Linked
+
+CHUNK = 10_000  # rows or items written at a time
+CELLS = pa.schema([("text", pa.large_string())])
+IDS = pa.schema([("id", pa.large_string())])
+T = TypeVar("T")
+
+
+class _Writer:
+    """Writes the items of one role, chunk by chunk; memory grows by their language sets alone."""
+
+    def __init__(self, folder: Path, role: str) -> None:
+        self.folder, self.role = folder, role
+        self.file = pa.OSFile(str(folder / f"{role}.arrow"), "wb")
+        self.arrow = pa.ipc.new_file(self.file, CELLS)
+        self.languages: dict[str, int] = {}
+        self.present: list[np.ndarray] = []
+        self.pending: list[Mapping[str, str]] = []
+        self.count = 0
+
+    def add(self, texts: Mapping[str, str]) -> int:
+        """Add an item and give its number."""
+        self.pending.append(texts)
+        self.count += 1
+        if len(self.pending) == CHUNK:
+            self._flush()
+        return self.count - 1
+
+    def _flush(self) -> None:
+        for language in (language for texts in self.pending for language in texts):
+            self.languages.setdefault(language, len(self.languages))
+        order = list(self.languages)
+        has = [[language in texts for language in order] for texts in self.pending]
+        self.present.append(np.array(has, dtype=bool).reshape(len(has), len(order)))
+        cells = [texts[language] for texts in self.pending for language in sorted(texts)]
+        batch = [pa.array(cells, pa.large_string())]
+        self.arrow.write(pa.record_batch(batch, CELLS))
+        self.pending = []
+
+    def seen(self) -> set[str]:
+        """The languages of all items so far."""
+        return {*self.languages, *(language for texts in self.pending for language in texts)}
+
+    def close(self, languages: Sequence[str]) -> np.ndarray:
+        """Finish, and give which languages each item has: (items, languages)."""
+        if self.pending:
+            self._flush()
+        self.arrow.close()
+        self.file.close()
+        has = np.zeros((self.count, len(languages)), dtype=bool)
+        columns = np.array([languages.index(language) for language in self.languages], dtype=int)
+        end = 0
+        for part in self.present:
+            has[end : end + len(part), columns[: part.shape[1]]] = part
+            end += len(part)
+        np.save(self.folder / f"{self.role}.has.npy", has)
+        return has
+
+
+def write_rows(
+    folder: Path, name: str, rows: Iterable[dict[str, Any]], pivot: str | None
+) -> dict[str, Any]:
+    """Write rows `{id, group, query: {language: text}, passage: …, negatives: …}` to a folder.
+
+    Memory stays flat in the number of rows but for their language sets and groups. `pivot` is
+    the language that the `english` sampler uses, kept where a row has it. Returns counts.
+    """
+    queries, passages = _Writer(folder, "query"), _Writer(folder, "passage")
+    passage_of, negative, ends, groups = array("i"), array("i"), array("q", [0]), array("q")
+    differ = 0
+
+    def ids() -> Iterator[str]:
+        nonlocal differ
+        for row in rows:
+            differ += row["query"] != row["passage"]
+            queries.add(row["query"])
+            passage_of.append(passages.add(row["passage"]))
+            negative.extend(map(passages.add, _given(row)))
+            ends.append(len(negative))
+            groups.append(group_id(name, row, pivot))
+            yield row["id"]
+
+    _write_ids(folder, ids())
+    arrays = {
+        "query_of": np.arange(len(groups), dtype=np.int32),
+        "passage_of": np.array(passage_of),
+        "negative": np.array(negative),
+        "negatives_of": np.array(ends),
+        "group": np.array(groups),
+    }
+    about = {"name": name, "pivot": pivot, "translations": not differ}
+    return _finish(folder, about, queries, passages, arrays)
+
+
+def _given(row: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """Yield a row's negatives as items: the first of every language, the second, …"""
+    given = row.get("negatives") or {}
+    for number in range(max(map(len, given.values()), default=0)):
+        yield {lang: told[number] for lang, told in given.items() if number < len(told)}
+
+
+def write_linked(folder: Path, name: str, linked: Linked, pivot: str | None) -> dict[str, Any]:
+    """Write rows that refer to texts by id; else as `write_rows`.
+
+    Memory is that of the ids, 16 bytes an item, and of the references, 4 bytes each. Raises
+    UserError for an id that no text has.
+    """
+    queries, passages = _Writer(folder, "query"), _Writer(folder, "passage")
+    asked = _Numbers(name, "query", (_add(queries, item) for item in linked.queries))
+    told = _Numbers(name, "passage", (_add(passages, item) for item in linked.passages))
+    query_of, passage_of, negative, ends = [], [], [], array("q", [0])
+
+    def ids() -> Iterator[str]:
+        for chunk in _chunks(linked.rows, CHUNK):
+            query_of.append(asked.of([query for query, _, _ in chunk]))
+            passage_of.append(told.of([passage for _, passage, _ in chunk]))
+            negative.append(told.of([n for _, _, negatives in chunk for n in negatives]))
+            for query, passage, negatives in chunk:
+                ends.append(ends[-1] + len(negatives))
+                yield f"{query}-{passage}"
+
+    _write_ids(folder, ids())
+    places = _joined(passage_of)
+    arrays = {
+        "query_of": _joined(query_of),
+        "passage_of": places,
+        "negative": _joined(negative),
+        "negatives_of": np.array(ends),
+        "group": _scattered(name, places),
+    }
+    about = {"name": name, "pivot": pivot, "translations": False}
+    return _finish(folder, about, queries, passages, arrays)
+
+
+def _add(writer: "_Writer", item: tuple[str, Mapping[str, str]]) -> str:
+    writer.add(item[1])
+    return item[0]
+
+
+class _Numbers:
+    """Finds the number of an item by its id, from 64-bit hashes of the ids."""
+
+    def __init__(self, name: str, role: str, ids: Iterable[str]) -> None:
+        self.name, self.role = name, role
+        hashes = np.fromiter(map(hash, ids), np.int64)
+        self.order = np.argsort(hashes).astype(np.int32)
+        self.hashes = hashes[self.order]
+        if (self.hashes[1:] == self.hashes[:-1]).any():
+            raise UserError(f"{name}: two {role} texts have the same id")
+
+    def of(self, ids: Sequence[str]) -> np.ndarray:
+        """Return the numbers of some items."""
+        wanted = np.fromiter(map(hash, ids), np.int64, len(ids))
+        at = np.minimum(np.searchsorted(self.hashes, wanted), max(len(self.hashes) - 1, 0))
+        missing = self.hashes[at] != wanted if len(self.hashes) else np.ones(len(ids), bool)
+        if missing.any():
+            first = ids[int(missing.argmax())]
+            raise UserError(f"{self.name}: a row names the {self.role} {first}, which is not there")
+        return self.order[at]
+
+
+def _scattered(name: str, places: np.ndarray) -> np.ndarray:
+    """Return 64-bit groups of rows by their passage, none of another data set: (rows,)."""
+    seed = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
+    mixed = places.astype(np.uint64) + np.uint64(seed)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # splitmix64
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return (mixed ^ (mixed >> np.uint64(31))).view(np.int64)
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.zeros(0, np.int32), *parts])
+
+
+def _write_ids(folder: Path, ids: Iterable[str]) -> None:
+    with (
+        pa.OSFile(str(folder / "rows.arrow"), "wb") as file,
+        pa.ipc.new_file(file, IDS) as arrow,
+    ):
+        for chunk in _chunks(ids, CHUNK):
+            arrow.write(pa.record_batch([pa.array(chunk, pa.large_string())], IDS))
+
+
+def _finish(
+    folder: Path,
+    about: dict[str, Any],
+    queries: _Writer,
+    passages: _Writer,
+    arrays: dict[str, np.ndarray],
+) -> dict[str, Any]:
+    """Write what is known of all rows, and count it."""
+    names = sorted({*queries.seen(), *passages.seen()})
+    asked, told = queries.close(names), passages.close(names)
+    if not len(arrays["group"]):
+        raise UserError(f"{about['name']}: holds no rows")
+    for key, values in arrays.items():
+        np.save(folder / f"{key}.npy", values)
+    total = _write_stored(folder / "stored.npy", asked, told, arrays)
+    counts = {lang: int(n) for lang, n in zip(names, total, strict=True)}
+    pivot = about["pivot"] if counts.get(about["pivot"] or "") else None
+    (folder / "rows.json").write_text(json.dumps(about | {"languages": names, "pivot": pivot}))
+    groups = len(np.unique(arrays["group"]))
+    return {"rows": len(arrays["group"]), "groups": groups, "rows_by_language": counts}
+
+
+def _write_stored(
+    path: Path, asked: np.ndarray, told: np.ndarray, arrays: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Write the languages that each row has in both roles; count the rows of each."""
+    shape = (len(arrays["group"]), asked.shape[1])
+    stored = np.lib.format.open_memmap(path, "w+", bool, shape)
+    total = np.zeros(shape[1], dtype=np.int64)
+    for at in range(0, shape[0], 100 * CHUNK):
+        some = slice(at, at + 100 * CHUNK)
+        stored[some] = asked[arrays["query_of"][some]] & told[arrays["passage_of"][some]]
+        total += stored[some].sum(0)
+    stored.flush()
+    return total
+
+
+def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def group_id(name: str, row: dict[str, Any], pivot: str | None = None) -> int:
+    """Return the 64-bit id of a row's group: of its `group` within the data set, if it has one.
+
+    Else of its passage in the pivot language, or its first, over all data sets. Sixty-four bits
+    of BLAKE2b: at 40 million groups two collide with probability 4e-5.
+    """
+    group, passage = row.get("group"), row["passage"]
+    language = pivot if pivot in passage else min(passage)
+    known = [name, str(group)] if group is not None else ["", language, passage[language]]
+    text = json.dumps(known)
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
