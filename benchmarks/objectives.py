@@ -25,7 +25,9 @@ from transformers import BertConfig, BertModel
 
 from hbr.core.config import resolve_config
 from hbr.core.settings import Config
-from hbr.data.rows import Tokens, open_rows, write_rows
+from hbr.data.row_writer import write_rows
+from hbr.data.rows import open_rows
+from hbr.data.tokens import Tokens
 from hbr.experiments.pipeline import complete, make_plan
 from hbr.models import tiny
 from hbr.models.encoder import Encoder, Pooling

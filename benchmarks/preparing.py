@@ -97,7 +97,7 @@ def make(folder: Path, texts: list[str]) -> None:
     import datasets
 
     from hbr.core.store import Store
-    from hbr.data.rows import write_rows
+    from hbr.data.row_writer import write_rows
 
     half = len(texts) // 2
     pairs = zip(texts[:half], texts[half:], strict=True)
@@ -113,9 +113,9 @@ def hbr(folder: Path, cut: Any) -> tuple[dict[str, float], np.ndarray, np.ndarra
 
     from hbr.core.settings import Encoder as Settings
     from hbr.core.store import Store
-    from hbr.data.prepare import tokens
     from hbr.data.rows import ROLES, open_rows
     from hbr.models.encoder import Encoder, Pooling
+    from hbr.models.tokenization import tokenize_rows
 
     shape = {"hidden_size": 8, "num_attention_heads": 1, "intermediate_size": 8}
     model = BertModel(BertConfig(vocab_size=8, num_hidden_layers=1, **shape))
@@ -127,7 +127,7 @@ def hbr(folder: Path, cut: Any) -> tuple[dict[str, float], np.ndarray, np.ndarra
     )
     settings = Settings(**dict.fromkeys(none, ""), **dict.fromkeys(lengths, LENGTH))
     started = os.times()
-    made = tokens(store, open_rows(store.path / "rows"), encoder, settings)
+    made = tokenize_rows(store, open_rows(store.path / "rows"), encoder, settings)
     took = spent(started, 0)
     flat, counts = ([part[role] for role in ROLES] for part in (made.flat, made.offsets))
     return took, np.concatenate(flat), np.concatenate([np.diff(count) for count in counts])

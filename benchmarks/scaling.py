@@ -97,7 +97,9 @@ def train_step(folder: Path, size: int, chunk: int | None) -> Work:
     import torch
 
     from hbr.core.config import resolve_config
-    from hbr.data.rows import Tokens, open_rows, write_rows
+    from hbr.data.row_writer import write_rows
+    from hbr.data.rows import open_rows
+    from hbr.data.tokens import Tokens
     from hbr.experiments.pipeline import complete, make_plan
     from hbr.training.trainer import Fit, Source
 

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -61,7 +60,7 @@ def prepare(
     from hbr.data import prepare as stage
 
     if listed:
-        _list_datasets(stage.here(output_dir), as_json)
+        _list_datasets(output_dir, dataset, data, as_json)
         return
     if bundle or study or from_bundle:
         _carry(bundle, study, from_bundle, settings, output_dir)
@@ -96,13 +95,17 @@ def prepare(
         print(json.dumps({"data": label, "path": str(path)}) if as_json else f"{label}: {path}")
 
 
-def _list_datasets(here: Mapping[str, str], as_json: bool) -> None:
+def _list_datasets(runs: Path, dataset: str | None, data: list[str] | None, as_json: bool) -> None:
+    """Show all data sets, with those from outside that are named."""
+    from hbr.data.location import here
     from hbr.report import catalogue
 
+    more = {"evaluate": [dataset] if dataset else [], "train": data or []}
+    states = here(runs, more)
     if as_json:
-        print(json.dumps(catalogue.plain(here), ensure_ascii=False))
+        print(json.dumps(catalogue.plain(states, more), ensure_ascii=False))
     else:
-        console().print(catalogue.listing(here))
+        console().print(catalogue.listing(states, more))
 
 
 def _carry(

@@ -28,5 +28,3 @@ def load_array(path: Path) -> np.ndarray:
         return np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
         raise _damaged(path) from error
-
-

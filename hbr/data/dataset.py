@@ -107,6 +107,13 @@ def training_data(name: str) -> tuple[TrainingData, Path | None]:
         raise UserError(f"{error}, or the path of a .jsonl file, or hf:HUB_ID") from None
 
 
+def is_from_library(name: str) -> bool:
+    """Return whether a library of its own downloads what a name means: `hf:ID`, `irds:ID`."""
+    from hbr.data.readers import hub, irds
+
+    return name.startswith((irds.PREFIX, hub.PREFIX))
+
+
 def _checked(name: str, entry: Any, kind: type[Any]) -> Any:
     if not isinstance(entry, kind):
         raise UserError(f"{name} is no hbr.data.dataset.{kind.__name__}")

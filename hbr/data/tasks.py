@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from hbr.core.errors import UserError
-from hbr.data.rows import read_arrow
+from hbr.data.arrays import read_arrow
 
 SETTINGS = ("mono", "cross", "multi")
 LAYOUT = 3  # raise it when the files below change

@@ -9,7 +9,8 @@ from hbr.core.errors import UserError
 from hbr.core.settings import Config
 from hbr.core.target import EvaluationTarget
 from hbr.data import prepare
-from hbr.data.catalogue import KINDS
+from hbr.data.dataset import listed
+from hbr.data.location import whereabouts
 from hbr.data.rows import Rows
 from hbr.data.tasks import Task
 from hbr.experiments.pipeline import Pipeline
@@ -173,8 +174,8 @@ def _downloads(cells: list[Cell]) -> Iterator[str]:
     }
     for kind, named in wanted.items():
         for name in named:
-            if prepare.whereabouts(cells[0].runs, name, kind) in ("", "download"):
-                entry = KINDS[kind].get(name)
+            if whereabouts(cells[0].runs, name, kind) in ("", "download"):
+                entry = listed(kind).get(name)
                 yield name + (f" ({entry.size})" if entry and entry.size else "")
 
 

@@ -19,7 +19,9 @@ from hbr.core.settings import MINING, RANKING, Config, short_name
 from hbr.core.store import Store, fingerprint, write_atomic
 from hbr.core.target import EvaluationTarget, folder_name
 from hbr.data import prepare
+from hbr.data.contamination import overlap
 from hbr.data.perturb import Dictionary, PerturbationSpec
+from hbr.data.perturb.dictionary import row_dictionary
 from hbr.data.rows import Rows
 from hbr.data.tasks import Task
 from hbr.evaluation.perturbed_queries import perturb_queries, write_perturbed_queries
@@ -303,7 +305,7 @@ class Pipeline:
             vectors = self._vectors(dataset)
             perturbed = self._perturbed(dataset) if spec else None
             negatives = self.config.objective.num_negatives > 0
-            training = prepare.training(self._trained_on(), (store, task), negatives=negatives)
+            training = overlap(self._trained_on(), (store, task), negatives=negatives)
             if task.mining:
                 from hbr.evaluation.bitext_mining import mine_bitext
 
@@ -564,7 +566,7 @@ class Pipeline:
         )
         if self.dry and "dictionary" not in store.entries():
             raise StaleError
-        id, words = prepare.dictionary(store, rows)
+        id, words = row_dictionary(store, rows)
         chosen = set(data.languages or rows.languages)
         return id, {language: own for language, own in words.items() if language in chosen}
 

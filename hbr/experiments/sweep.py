@@ -28,7 +28,7 @@ from hbr.core.registry import known, near
 from hbr.core.settings import UNTRAINED, Config, Section, known_measure
 from hbr.core.store import Store
 from hbr.core.target import EvaluationTarget, known_dataset
-from hbr.data import prepare
+from hbr.data.location import missing
 from hbr.data.perturb import expand
 from hbr.experiments.pipeline import Pipeline, complete, slug
 
@@ -221,7 +221,7 @@ def cells(
         for config in configs(study, overrides)
     ]
     data = {name for cell in made for name in cell.config.data.train}
-    if absent := prepare.missing(runs, sorted(data), study.tasks):
+    if absent := missing(runs, sorted(data), study.tasks):
         raise UserError(f"study {study.name}: {absent}: there is no such file or folder")
     return made
 

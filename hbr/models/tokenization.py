@@ -2,7 +2,8 @@
 
 from hbr.core.settings import Encoder as EncoderSettings
 from hbr.core.store import Store, fingerprint
-from hbr.data.rows import Rows, Tokens, open_tokens, write_tokens
+from hbr.data.rows import Rows
+from hbr.data.tokens import Tokens, open_tokens, write_tokens
 from hbr.models.encoder import Encoder
 from hbr.models.loading import reset_tokenizer
 

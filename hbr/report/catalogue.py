@@ -1,37 +1,42 @@
 """How the list of data sets looks."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Group
 from rich.table import Table
 
-from hbr.data.catalogue import KINDS, Entry
+from hbr.data.dataset import KINDS, Dataset, listed
 
+NONE: Mapping[str, Iterable[str]] = MappingProxyType({})
 HEADS = {
     "evaluate": ("to evaluate on", "lang.", "queries / passages", "licence", "protocol", "here"),
     "train": ("to train on", "lang.", "size", "licence", "paired with", "here"),
 }
 
 
-def listing(here: Mapping[str, str]) -> Group:
+def listing(here: Mapping[str, str], more: Mapping[str, Iterable[str]] = NONE) -> Group:
     """Return a table of all data sets by kind; `here` says of a name in which form it is here.
 
+    `more` has further names by kind, such as those from outside.
     It takes 100 columns; languages, titles and sources in full are in `plain`.
     """
-    return Group(*(_table(kind, entries, here) for kind, entries in KINDS.items()))
+    return Group(*(_table(kind, listed(kind, more.get(kind, ())), here) for kind in KINDS))
 
 
-def plain(here: Mapping[str, str]) -> list[dict[str, Any]]:
+def plain(
+    here: Mapping[str, str], more: Mapping[str, Iterable[str]] = NONE
+) -> list[dict[str, Any]]:
     """Return all that is known of every data set as JSON-like values."""
     return [
-        {"name": name, "kind": kind, **entry._asdict(), "here": here.get(name, "")}
-        for kind, entries in KINDS.items()
-        for name, entry in entries.items()
+        {"name": name, "kind": kind, **entry.facts(), "here": here.get(name, "")}
+        for kind in KINDS
+        for name, entry in listed(kind, more.get(kind, ())).items()
     ]
 
 
-def _table(kind: str, entries: Mapping[str, Entry], here: Mapping[str, str]) -> Table:
+def _table(kind: str, entries: Mapping[str, Dataset], here: Mapping[str, str]) -> Table:
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
     for head in HEADS[kind]:
         table.add_column(head, no_wrap=True, overflow="ellipsis")

@@ -28,7 +28,8 @@ from hbr.core.progress import Progress
 from hbr.core.settings import Config
 from hbr.core.settings import Train as TrainConfig
 from hbr.core.store import replace_synced, tree_digest
-from hbr.data.rows import Rows, Tokens
+from hbr.data.rows import Rows
+from hbr.data.tokens import Tokens
 from hbr.models.dropout import set_dropout
 from hbr.models.encoder import Encoder
 from hbr.models.loading import save

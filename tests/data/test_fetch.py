@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import zipfile
+from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -296,8 +297,8 @@ def prepared(server, tmp_path, monkeypatch, name: str, place: str, reader) -> st
         served = tmp_path / "served" / remote.url.rpartition("/")[2]
         kind = remote.checksum.partition(":")[0]
         files[file] = remote._replace(checksum=checksum(served, kind))
-    there = reader._replace(remote=files)
-    monkeypatch.setattr(place, BEIR._replace(named=lambda _: there) if "/" in name else there)
+    there = replace(reader, remote=files)
+    monkeypatch.setattr(place, replace(BEIR, named=lambda _: there) if "/" in name else there)
     monkeypatch.delenv("HBR_DATA", raising=False)
     said = hbr("prepare", "--dataset", name, "--output-dir", tmp_path / "runs")
     assert said.code == 0, said.err

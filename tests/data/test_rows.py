@@ -11,18 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hbr.core.errors import UserError
-from hbr.data import rows as module
-from hbr.data.rows import (
-    ROLES,
-    Linked,
-    Rows,
-    group_id,
-    open_rows,
-    open_tokens,
-    write_linked,
-    write_rows,
-    write_tokens,
-)
+from hbr.data import row_writer
+from hbr.data.row_writer import group_id, write_linked, write_rows
+from hbr.data.rows import ROLES, Linked, Rows, open_rows
+from hbr.data.tokens import open_tokens, write_tokens
 
 RAGGED = [
     {"id": "a", "query": {"en": "q a", "de": "F a"}, "passage": {"en": "p a", "de": "P a"}},
@@ -194,7 +186,7 @@ def parallel(draw) -> list[dict]:
 @settings(max_examples=60, deadline=None)
 @given(rows=parallel(), chunk=st.integers(1, 8))
 def test_any_rows_come_back_in_chunks_of_any_size_and_so_do_their_tokens(rows, chunk):
-    with tempfile.TemporaryDirectory() as name, mock.patch.object(module, "CHUNK", chunk):
+    with tempfile.TemporaryDirectory() as name, mock.patch.object(row_writer, "CHUNK", chunk):
         folder = Path(name)
         write_rows(folder, "any", rows, None)
         opened = open_rows(folder)

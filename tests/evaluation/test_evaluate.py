@@ -14,7 +14,7 @@ import torch
 
 from hbr.core.config import resolve_config
 from hbr.core.errors import UserError
-from hbr.data import prepare
+from hbr.data import contamination, prepare
 from hbr.data.tasks import Draft, Passage, Query, Task, open_task, write_task
 from hbr.evaluation.evaluate import evaluate, evaluate_index, write_results
 from hbr.retrieval.exact import Ranks, relevant_pairs
@@ -372,7 +372,7 @@ def trained_on(folder: Path, path: Path, languages: Sequence[str] | None = None)
 
 
 def test_texts_that_were_trained_on_are_counted_by_role(evaluated, rows_file, tmp_path):
-    found = prepare.training([trained_on(tmp_path, rows_file(ROWS))], evaluated)
+    found = contamination.overlap([trained_on(tmp_path, rows_file(ROWS))], evaluated)
     assert found["languages"] == {"de": 2, "en": 3, "th": 1}
     assert found["contamination"] == {
         "queries": 2,  # "who is  BO?", "wer ist bo?"
@@ -382,19 +382,19 @@ def test_texts_that_were_trained_on_are_counted_by_role(evaluated, rows_file, tm
 
 def test_languages_that_were_not_trained_on_do_not_count(evaluated, rows_file, tmp_path):
     english = trained_on(tmp_path, rows_file(ROWS), ["en"])
-    found = prepare.training([english], evaluated)
+    found = contamination.overlap([english], evaluated)
     assert found["languages"] == {"en": 3}
     assert found["contamination"]["queries"] == 1
     without = [{k: v for k, v in row.items() if k != "negatives"} for row in ROWS]
     english = trained_on(tmp_path, rows_file(without, name="without.jsonl"), ["en"])
-    assert prepare.training([english], evaluated)["contamination"] == {"queries": 1, "passages": 1}
+    assert contamination.overlap([english], evaluated)["contamination"] == {"queries": 1, "passages": 1}
 
 
 def test_negatives_in_languages_that_were_not_trained_on_do_not_count(
     evaluated, rows_file, tmp_path
 ):
     english = trained_on(tmp_path, rows_file(ROWS), ["en"])
-    found = prepare.training([english], evaluated)["contamination"]
+    found = contamination.overlap([english], evaluated)["contamination"]
     assert found["passages"] == 2  # "BO  is here." and "It rained.", and not "Es regnete."
 
 
@@ -402,13 +402,13 @@ def test_several_training_sets_count_together_and_a_text_once(evaluated, rows_fi
     first = trained_on(tmp_path, rows_file(ROWS, name="a.jsonl"))
     second = trained_on(tmp_path, rows_file(ROWS[:1], name="b.jsonl"))
     other = trained_on(tmp_path, rows_file(count=4, languages=("en", "th"), name="c.jsonl"))
-    found = prepare.training([first, second, other], evaluated)
+    found = contamination.overlap([first, second, other], evaluated)
     assert found["languages"] == {"de": 3, "en": 8, "th": 5}
     assert found["contamination"] == {"queries": 2, "passages": 4}
 
 
 def test_an_encoder_that_was_not_trained_has_seen_nothing(evaluated):
-    assert prepare.training([], evaluated) == {
+    assert contamination.overlap([], evaluated) == {
         "languages": {},
         "contamination": {"queries": 0, "passages": 0},
     }
@@ -416,12 +416,12 @@ def test_an_encoder_that_was_not_trained_has_seen_nothing(evaluated):
 
 def test_texts_are_hashed_once(evaluated, rows_file, tmp_path):
     store, rows = trained_on(tmp_path, rows_file(ROWS))
-    prepare.training([(store, rows)], evaluated)
+    contamination.overlap([(store, rows)], evaluated)
     before = [s.entries()["hashes"]["finished"] for s in (store, evaluated[0])]
-    prepare.training([(store, rows)], evaluated)
+    contamination.overlap([(store, rows)], evaluated)
     assert [s.entries()["hashes"]["finished"] for s in (store, evaluated[0])] == before
-    folder = prepare.row_hashes(store, rows)
+    folder = contamination.row_hashes(store, rows)
     counts = {path.stem: len(np.load(path)) for path in folder.glob("*.npy")}
     assert counts == {"query": 6, "passage": 9}  # a text a cell
-    counts = {p.stem: len(np.load(p)) for p in prepare.task_hashes(*evaluated).glob("*.npy")}
+    counts = {p.stem: len(np.load(p)) for p in contamination.task_hashes(*evaluated).glob("*.npy")}
     assert counts == {"query": 4, "passage": 6}

@@ -5,7 +5,8 @@ from unittest import mock
 
 from hbr.core.settings import Encoder as Settings
 from hbr.core.store import Store
-from hbr.data.rows import open_rows, write_rows
+from hbr.data.row_writer import write_rows
+from hbr.data.rows import open_rows
 from hbr.models import tiny
 from hbr.models.encoder import Encoder, Pooling
 from hbr.models.loading import reset_tokenizer

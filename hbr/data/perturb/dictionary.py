@@ -1,25 +1,79 @@
-"""A dictionary mined from sentences and their translations."""
+"""A dictionary mined from sentences and their translations, such as parallel training rows."""
 
+import json
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from hbr.core.store import Store
+from hbr.data.perturb import Dictionary
 from hbr.data.perturb.texts import WORD, lower
+from hbr.data.rows import Rows
+
+MINED_PAIRS = 20_000  # sentences of a pair of languages that a dictionary is mined from
+logger = logging.getLogger(__name__)
+
+
+def row_dictionary(store: Store, data: Rows) -> tuple[str, Dictionary]:
+    """Mine words and their translations from parallel rows, once; return its id, and itself."""
+
+    def make(folder: Path) -> dict[str, Any]:
+        mined = {one: _translations(data, one) for one in data.languages}
+        (folder / "words.json").write_text(json.dumps(mined, ensure_ascii=False), encoding="utf-8")
+        return {"words": {language: len(words) for language, words in mined.items()}}
+
+    settings = {"pairs": MINED_PAIRS, "version": 1}
+    inputs = {"rows": store.completion("rows")}
+    if store.build("dictionary", make, settings=settings, inputs=inputs, wait=True):
+        sizes = store.entries()["dictionary"]["words"]
+        counts = ", ".join(f"{language} {count:,}" for language, count in sizes.items())
+        logger.info(f"mined a dictionary from {data.name}: words {counts}")
+    path = store.path / "dictionary" / "words.json"
+    return store.completion("dictionary"), json.loads(path.read_text(encoding="utf-8"))
+
+
+def _translations(data: Rows, language: str) -> dict[str, list[str]]:
+    """Return the translations of a language's words in all others, from queries and passages."""
+    one = data.languages.index(language)
+    translations: dict[str, list[str]] = {}
+    for other in (i for i in range(len(data.languages)) if i != one):
+        both = np.flatnonzero(np.asarray(data.stored[:, one] & data.stored[:, other]))
+        some = both[: MINED_PAIRS // 2]
+        pairs: list[tuple[str, str]] = []
+        for texts, cells in (
+            (data.queries, data.query_cells),
+            (data.passages, data.passage_cells),
+        ):
+            first, second = (
+                texts.column.take(cells(some, np.full(len(some), code))).to_pylist()
+                for code in (one, other)
+            )
+            pairs += zip(first, second, strict=True)
+        try:
+            mined = mine_dictionary(pairs, language)
+        except ValueError:  # a language without words between spaces
+            continue
+        for word, words in mined.items():
+            translations.setdefault(word, []).extend(words)
+    return translations
 
 
 def mine_dictionary(
     pairs: Iterable[tuple[str, str]], language: str = "", least: int = 3, overlap: float = 0.5
 ) -> dict[str, tuple[str, ...]]:
-    """Give, for words of the first sentences, in `language`, their translation in the second.
+    """Return, for words of the first sentences, in `language`, their translations in the second.
 
     A word in lower case and its translation, as it is mostly spelled, go together where each is
     the other's best by the log-likelihood ratio, with no second as good; where they stand in
     `least` pairs together; and where their Dice coefficient, over the pairs that have them, is
     `overlap`. Words that are the same in both are left out. A
     word is what stands between spaces: German compounds may answer a part of theirs, Vietnamese
-    words are single syllables. Raises ValueError where neither side
-    has a word between spaces. Source: Dunning 1993, Accurate Methods for the Statistics of
+    words are single syllables. Raises ValueError where neither side has a word between spaces.
+    Source: Dunning 1993, Accurate Methods for the Statistics of
     Surprise and Coincidence; Melamed 2000, Models of Translational Equivalence, for one to one.
     """
     from scipy import sparse

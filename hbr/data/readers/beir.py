@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 
 from hbr.core.errors import UserError
-from hbr.data.fetch import listed
 from hbr.data.dataset import Dataset
+from hbr.data.fetch import listed
 from hbr.data.readers.files import LEFT_OUT, add_gain, present, records, required, table
 from hbr.data.readers.streams import titled
 from hbr.data.tasks import Draft, Passage, Query

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from hbr.core.errors import UserError
-from hbr.data.fetch import Remote, listed
 from hbr.data.dataset import YOUR_FILES, Dataset, language_list
+from hbr.data.fetch import Remote, listed
 from hbr.data.tasks import Draft, Passage, Query
 
 SOURCE = "github.com/google-research-datasets/lareqa"

@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from hbr.core.errors import UserError
-from hbr.data.fetch import listed
 from hbr.data.dataset import Dataset
+from hbr.data.fetch import listed
 from hbr.data.tasks import Draft, Passage, Query
 
 XTREME = (

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hbr.core.errors import UserError
-from hbr.data.fetch import Remote
 from hbr.data.dataset import Dataset
+from hbr.data.fetch import Remote
 from hbr.data.readers.files import LEFT_OUT, records, required
 from hbr.data.tasks import Draft, Passage, Query
 

@@ -8,7 +8,8 @@ import pytest
 
 from hbr.core.errors import UserError
 from hbr.data.readers.mmarco import TRAIN, TRAIN_V1
-from hbr.data.rows import open_rows, write_linked
+from hbr.data.row_writer import write_linked
+from hbr.data.rows import open_rows
 
 WORDS = {"en": "english", "de": "german"}
 
@@ -97,7 +98,8 @@ def test_missing_files_are_named(tmp_path):
 MEASURED = """
 import resource, tempfile
 from pathlib import Path
-from hbr.data.rows import Linked, write_linked
+from hbr.data.row_writer import write_linked
+from hbr.data.rows import Linked
 def measure(n):
     texts = ((str(i), {"en": f"a passage of some words, number {i}, " * 4}) for i in range(n))
     asked = ((str(i), {"en": "a question"}) for i in range(n // 10))

@@ -5,12 +5,18 @@ import json
 import pytest
 from rich.console import Console
 
-from hbr.core.registry import NAMES, base
-from hbr.data.catalogue import KINDS, ROWS, TASKS, Entry
+from hbr.core.errors import UserError
+from hbr.core.registry import names
+from hbr.core.target import layout_of
+from hbr.data.dataset import KINDS, Dataset, TrainingData, dataset, listed
 from hbr.data.readers import lareqa, miracl, mmarco_dev, mr_tydi, tatoeba
 from hbr.report.catalogue import listing, plain
+from tests.support import hbr
 
-EVERY = [pytest.param(e, id=f"{k}-{n}") for k, own in KINDS.items() for n, e in own.items()]
+SETS = {kind: listed(kind) for kind in KINDS}
+TASKS, ROWS = SETS["evaluate"], SETS["train"]
+
+EVERY = [pytest.param(e, id=f"{k}-{n}") for k, own in SETS.items() for n, e in own.items()]
 
 
 def shown(here: dict[str, str], width: int = 100) -> list[str]:
@@ -21,12 +27,17 @@ def shown(here: dict[str, str], width: int = 100) -> list[str]:
 
 
 def test_every_name_is_in_the_list_and_none_is_invented() -> None:
-    assert {base("task", name) for name in TASKS} == NAMES["task"].keys()
-    assert ROWS.keys() == NAMES["rows"].keys()
+    assert {layout_of(name)[0] for name in TASKS} == {*names("dataset")}
+    assert [*ROWS] == [*names("training data")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_entry_has_the_name_that_the_registry_gives_it(kind: str) -> None:
+    assert {name: entry.name for name, entry in SETS[kind].items()} == {n: n for n in SETS[kind]}
 
 
 @pytest.mark.parametrize("entry", EVERY)
-def test_as_many_languages_are_named_as_are_counted(entry: Entry) -> None:
+def test_as_many_languages_are_named_as_are_counted(entry: Dataset) -> None:
     count, colon, codes = entry.languages.partition(": ")
     assert count.isdigit() == bool(colon) or entry.languages.isdigit()
     assert not colon or int(count) == len(codes.split()) == len(set(codes.split()))
@@ -67,14 +78,14 @@ def test_the_embedded_data_are_as_large_as_is_said() -> None:
 def test_the_list_fits_a_hundred_columns_with_one_whole_line_a_data_set(
     states: tuple[str, str, str],
 ) -> None:
-    names = [name for own in KINDS.values() for name in own]
-    here = {name: states[number % 3] for number, name in enumerate(names)}
+    every = [name for own in SETS.values() for name in own]
+    here = {name: states[number % 3] for number, name in enumerate(every)}
     lines = [line.rstrip() for line in shown(here)]
     assert max(map(len, lines)) <= 100
     assert [line for line in lines if "…" in line] == []
     first = [line.split()[0] for line in lines]
-    assert [word for word in first if word in {*names}] == names
-    assert len(lines) == len(names) + len(KINDS)
+    assert [word for word in first if word in {*every}] == every
+    assert len(lines) == len(every) + len(KINDS)
     told = [line for line in lines if not line.startswith("to ")]
     assert all(line.endswith(here[line.split()[0]] or "–") for line in told)
 
@@ -103,3 +114,22 @@ def test_the_list_in_plain_values_has_every_field() -> None:
         "protocol": "accuracy@1",
         "here": "prepared",
     }
+
+
+MINE = Dataset("mine", lambda source, passage: None, "of my own", "2: de en", "3 queries")
+PAIRS = TrainingData("pairs", lambda source: (), "of my own", "en", licence="mine")
+
+
+def test_data_sets_from_outside_are_in_the_list_when_they_are_named(tmp_path) -> None:
+    words = ("prepare", "--list", "--output-dir", tmp_path, "--json")
+    said = hbr(*words, "--dataset", f"{__name__}:MINE", "--data", f"{__name__}:PAIRS")
+    assert said.code == 0, said.err
+    entries = {one["name"]: one for one in json.loads(said.out)}
+    assert entries[f"{__name__}:MINE"]["size"] == "3 queries"
+    assert entries[f"{__name__}:PAIRS"]["kind"] == "train"
+    assert entries[f"{__name__}:PAIRS"]["licence"] == "mine"
+
+
+def test_what_is_no_data_set_is_refused() -> None:
+    with pytest.raises(UserError, match=r"EVERY is no hbr\.data\.dataset\.Dataset"):
+        dataset(f"{__name__}:EVERY")

@@ -1,0 +1,107 @@
+"""Where the data of a data set are: prepared, in `$HBR_DATA`, in a file, or to be downloaded."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from hbr.core.store import Store, fingerprint
+from hbr.core.target import EvaluationTarget, folder_name
+from hbr.data import rows, tasks
+from hbr.data.dataset import (
+    KINDS,
+    TrainingData,
+    dataset,
+    is_from_library,
+    listed,
+    training_data,
+)
+
+
+def here(runs: Path, more: Mapping[str, Iterable[str]] = MappingProxyType({})) -> dict[str, str]:
+    """Return where every listed data set is: see `whereabouts`. `more` has further names by use."""
+    states: dict[str, str] = {}
+    for use in KINDS:
+        for name in listed(use, more.get(use, ())):
+            states[name] = states.get(name) or whereabouts(runs, name, use)
+    return states
+
+
+def whereabouts(runs: Path, name: str, use: str) -> str:
+    """Return where a data set to `train` or `evaluate` on is; "" where it is nowhere.
+
+    That is "embedded", "prepared", "in $HBR_DATA", "a file" or "download".
+    """
+    if name.startswith("embedded"):
+        return "embedded"
+    if kept(runs, name, "task" if use == "evaluate" else "rows"):
+        return "prepared"
+    if from_environment(name):
+        return "in $HBR_DATA"
+    entry, place = (dataset(name), None) if use == "evaluate" else training_data(name)
+    if place:
+        return "a file" if place.exists() else ""
+    return "download" if entry.is_remote or is_from_library(name) else ""
+
+
+def missing(runs: Path, data: Iterable[str], tasks: Mapping[str, Path | None]) -> Path | None:
+    """Return a file or folder that is neither here nor among what was prepared, if there is one."""
+    for name in data:
+        place = training_data(name)[1]
+        if place and not place.exists() and not kept(runs, place.stem, "rows"):
+            return place
+    for name, source in ((EvaluationTarget.parse(n).dataset, s) for n, s in tasks.items()):
+        if source and not source.exists() and not kept(runs, name, "task", source=str(source)):
+            return source
+    return None
+
+
+def from_environment(name: str) -> Path | None:
+    """Return the folder of a data set in `$HBR_DATA`, if it is there."""
+    root = os.environ.get("HBR_DATA")
+    place = Path(root) / name if root else None
+    return place if place and place.exists() else None
+
+
+def new_store(runs: Path, label: str, version: int, key: str, source: Path | None = None) -> Store:
+    """Return the store of what is read from a source, named by it without reading it.
+
+    Its name holds a fingerprint of `key` and of the paths, sizes and times of the source's files.
+    """
+    signature: list[Any] = [version, key]
+    if source is not None:
+        files = sorted(source.rglob("*")) if source.is_dir() else [source]
+        prefix = f"{source}"
+        shown = [f for f in files if "/." not in f"{f}".removeprefix(prefix)]  # no lock, no cache
+        signature.append(
+            [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in shown]
+        )
+    return Store(runs / "data" / f"{folder_name(label)}-{fingerprint(signature, 6)}")
+
+
+def kept(runs: Path, name: str, stage: str, **facts: Any) -> list[Store]:
+    """Return the prepared stores of a name whose manifest has these facts of a stage."""
+    pattern = re.compile(re.escape(folder_name(name)) + "-[0-9a-f]{6}")
+    folder = runs / "data"
+    paths = sorted(folder.iterdir()) if folder.exists() else []
+    stores = [Store(path) for path in paths if pattern.fullmatch(path.name)]
+    entries = ((store, store.entries().get(stage)) for store in stores)
+    return [store for store, entry in entries if entry and facts.items() <= entry.items()]
+
+
+def row_settings(
+    entry: TrainingData, name: str, languages: Sequence[str] | None, limit: int | None
+) -> dict[str, Any]:
+    """Return the settings that decide what prepared training rows hold."""
+    chosen = {"languages": sorted(languages) if languages else None} if entry.linked else {}
+    settings = {"data": name, "version": entry.version, "layout": rows.LAYOUT, **chosen}
+    return settings | ({"limit": limit} if limit else {})
+
+
+def task_settings(name: str, passage: str, limit: int | None) -> dict[str, Any]:
+    """Return the settings that decide what a prepared task holds."""
+    version = dataset(name).version
+    settings = {"data": name, "passage": passage, "version": version, "layout": tasks.LAYOUT}
+    return settings | ({"limit": limit} if limit else {})
