@@ -114,7 +114,7 @@ def interval(draws: np.ndarray, level: float = 0.95) -> tuple[float, float]:
 def randomisation_test(
     differences: np.ndarray, resamples: int, seed: int, side: Side = "both"
 ) -> np.ndarray:
-    """Return the p of each column of differences (concepts, n) where the null is that signs are chance.
+    """Return the p of each column of differences (concepts, n); under the null, signs are chance.
 
     Signs of whole concepts are flipped; p = (b + 1) / (resamples + 1), where b counts the draws
     whose sum is at least as far out (Phipson, Smyth, arXiv 1603.05766). The same seed gives the

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 
+from hbr.core import languages
 from hbr.data import synthetic
 
 DIGEST = """
@@ -239,3 +240,12 @@ def test_a_fresh_process_makes_the_same_bytes_whatever_its_hash_seed():
         for seed in ("1", "2")
     }
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("made", synthetic.LANGUAGES.values(), ids=lambda made: made.code)
+def test_the_table_of_languages_says_the_same_of_each(made):
+    found = languages.language(made.code)
+    assert (found.code, found.iso3, found.name) == (made.code, made.code, made.name)
+    assert (found.script, found.family) == (made.script, made.family)
+    assert found.cc100_gib is None
+    assert found.resource == ("high" if made.resource == "high" else "low")  # unseen: no text
