@@ -33,6 +33,7 @@ SIZES = dict(  # passages
     )
 )
 CONCEPTS, SENTENCES = 1190, 852  # sentences that answer
+TOP = 20  # first passages that the measures of language bias look at
 AGREE = 1e-4  # as far as means may differ: some round to five digits, and near ties may change
 SHARED = "ndcg@10", "map@20"
 Figures = dict[str, dict[str, float]]
@@ -137,10 +138,11 @@ def ranks(bench: Bench) -> Callable[[], Figures]:
     import torch
 
     from hbr.core.config import resolve_config
-    from hbr.evaluation.evaluate import _exact
+    from hbr.evaluation.ranking import rank_exactly
 
     def run() -> Figures:
-        _exact(bench.task, bench.vectors, resolve_config({}), torch.device("cpu"))
+        settings = resolve_config({}).evaluate
+        rank_exactly(bench.task, bench.vectors, settings, torch.device("cpu"), TOP)
         return {}
 
     return run

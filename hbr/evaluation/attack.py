@@ -46,50 +46,56 @@ def attack(
     encoder = load(model, normalize=config.encoder.normalize).to(device)
     encoder.requires_grad_(False)
     radius = spec.strength * float(encoder.token_embeddings.norm(dim=1).mean())
-    prefix, length = config.encoder.query_prompt, config.encoder.query_max_seq_length
-    texts = [prefix + text for text in task.queries["text"].to_pylist()]
+    prompt, length = config.encoder.query_prompt, config.encoder.query_max_seq_length
+    texts = [prompt + text for text in task.queries["text"].to_pylist()]
     tokens = encoder.tokenize(texts, length)
     lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
     corpus = _corpus(task, config.evaluate.seed)
-    told = _tensor(vectors[1].take(corpus), device)
-    found = np.empty((len(texts), encoder.embedding_dimension), np.float32)
+    passages = _tensor(vectors[1].take(corpus), device)
+    attacked = np.empty((len(texts), encoder.embedding_dimension), np.float32)
     with Progress(f"attacking {task.name}", len(texts), "queries") as progress:
         for some in token_batches(lengths, config.encode.token_budget // SHARE):
-            ids, mask = encoder.pad([tokens[i] for i in some], device)
-            clean = _tensor(vectors[0].take(some), device)
-            relevant = _relevant(task, some, corpus, device)
-            against = _nearest(clean @ told.T, relevant, _met(task, some, corpus, device))
-            shift = _worst(encoder, (ids, mask), told, relevant, against, radius, steps)
+            batch = encoder.pad([tokens[i] for i in some], device)
+            scores = _tensor(vectors[0].take(some), device) @ passages.T
+            relevant = _relevant(task, some, corpus)
+            rivals = _nearest(scores, relevant, _candidates(task, some, corpus, relevant))
+            answers = torch.from_numpy(relevant).to(device)
+            shift = _worst(encoder, batch, passages, (answers, rivals), radius, steps)
             with torch.inference_mode():
-                found[some] = encoder(ids, mask, shift).cpu().numpy()
+                attacked[some] = encoder(*batch, shift).cpu().numpy()
             progress.advance(len(some))
-    about = {
+    return attacked, {
+        "name": spec.name,
+        "strength": spec.strength,
         "radius": radius,
         "steps": steps,
         "changed": float(spec.strength > 0),
         "passages": len(corpus),
     }
-    return found, {"name": spec.name, "strength": spec.strength, **about}
 
 
 def _worst(
     encoder: Encoder,
     batch: tuple[Tensor, ...],
-    told: Tensor,
-    relevant: Tensor,
-    against: Tensor,
+    passages: Tensor,
+    sides: tuple[Tensor, Tensor],
     radius: float,
     steps: int,
 ) -> Tensor:
-    """Return the worst shift that the steps of ascent meet, (texts, tokens, width)."""
+    """Return the worst shift that the steps of ascent meet, (texts, tokens, width).
+
+    `sides` say which passages are relevant to a query and which are its rivals: both (queries,
+    passages).
+    """
+    relevant, rivals = sides
     ids, mask = batch
     shift = torch.zeros(*ids.shape, encoder.token_embeddings.shape[1], device=ids.device)
     size = radius * min(1.0, 2.5 / steps)
     worst, highest = shift, torch.full((len(ids),), -torch.inf, device=ids.device)
     for step in range(steps + 1):
         shift.requires_grad_()
-        scores = encoder(ids, mask, shift) @ told.T / TEMPERATURE
-        harm = _over(scores, against) - _over(scores, relevant)
+        scores = encoder(ids, mask, shift) @ passages.T / TEMPERATURE
+        harm = _over(scores, rivals) - _over(scores, relevant)
         better = harm.detach() > highest
         worst = torch.where(better[:, None, None], shift.detach(), worst)
         highest = torch.where(better, harm.detach(), highest)
@@ -113,37 +119,35 @@ def _corpus(task: Task, seed: int) -> np.ndarray:
     return np.union1d(needed, more)
 
 
-def _relevant(task: Task, some: np.ndarray, corpus: np.ndarray, device: torch.device) -> Tensor:
+def _relevant(task: Task, some: np.ndarray, corpus: np.ndarray) -> np.ndarray:
     """Return which passages answer which queries: (queries, passages)."""
     query, passage = relevant_pairs(task.concept[some], task.indptr, task.relevant)
-    which = torch.zeros(len(some), len(corpus), dtype=torch.bool, device=device)
-    which[query, np.searchsorted(corpus, passage)] = True
-    return which
+    relevant = np.zeros((len(some), len(corpus)), dtype=bool)
+    relevant[query, np.searchsorted(corpus, passage)] = True
+    return relevant
 
 
-def _met(task: Task, some: np.ndarray, corpus: np.ndarray, device: torch.device) -> Tensor:
+def _candidates(
+    task: Task, some: np.ndarray, corpus: np.ndarray, relevant: np.ndarray
+) -> np.ndarray:
     """Return which passages each query is ranked against: (queries, passages).
 
     All in a pool, else those in the languages of its answers; never one that is excluded.
     """
-    concept = task.concept[some]
-    which = np.ones((len(some), len(corpus)), dtype=bool)
+    candidates = corpus != task.excluded[task.concept[some]][:, None]
     if "multi" not in task.settings:
-        query, passage = relevant_pairs(concept, task.indptr, task.relevant)
-        meets = np.zeros((len(some), len(task.languages)), dtype=bool)
-        meets[query, task.passage_language[passage]] = True
-        which = meets[:, task.passage_language[corpus]]
-    which &= corpus != task.excluded[concept][:, None]
-    return torch.from_numpy(which).to(device)
+        for code in range(len(task.languages)):
+            block = task.passage_language[corpus] == code
+            candidates[:, block] &= relevant[:, block].any(1, keepdims=True)
+    return candidates
 
 
-def _nearest(scores: Tensor, relevant: Tensor, met: Tensor) -> Tensor:
-    """Return which passages are the nearest that do not answer: (queries, passages)."""
-    others = met & ~relevant
+def _nearest(scores: Tensor, relevant: np.ndarray, candidates: np.ndarray) -> Tensor:
+    """Return which candidates are the nearest that do not answer: (queries, passages)."""
+    others = torch.from_numpy(candidates & ~relevant).to(scores.device)
     places = stable_topk(scores.masked_fill(~others, -torch.inf), AGAINST)[1]
-    which = torch.zeros_like(relevant)
-    which[torch.arange(len(places))[:, None], torch.from_numpy(places).to(which.device)] = True
-    return which & others
+    nearest = torch.zeros_like(others).scatter_(1, torch.from_numpy(places).to(others.device), True)
+    return nearest & others
 
 
 def _tensor(vectors: np.ndarray, device: torch.device) -> Tensor:

@@ -1,7 +1,7 @@
-"""Mine: translations from vectors to F1, pair by pair."""
+"""Bitext mining: translations from vectors to F1, pair by pair of languages."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,13 +11,21 @@ import pyarrow.parquet as pq
 import torch
 
 from hbr.core.progress import Progress
-from hbr.core.settings import Config
+from hbr.core.settings import Config, Evaluate
 from hbr.data.tasks import Task
 from hbr.retrieval import bitext
 from hbr.retrieval.exact import relevant_pairs
 from hbr.retrieval.vectors import ShardedVectors
 
 Vectors = tuple[ShardedVectors, ShardedVectors]  # queries, passages
+
+
+class _Part(NamedTuple):
+    """The pairs mined from a part of a corpus, which of them are right, and the true pairs."""
+
+    pairs: bitext.MinedPairs
+    correct: np.ndarray
+    gold: tuple[np.ndarray, np.ndarray]  # queries and passages, by their places in the task
 
 
 def mine_bitext(
@@ -35,75 +43,63 @@ def mine_bitext(
     them counts. A threshold is tuned on a part of its own. By query there is recall alone: whether
     a true pair was mined.
     """
-    by_pair: dict[str, dict[str, float]] = {}
+    settings = config.evaluate
+    quality: dict[str, dict[str, float]] = {}
     thresholds: dict[str, float] = {}
     tables = []
     for pair in task.mining:
-        tuned = _mined(task, vectors, (pair.tuning_source, pair.tuning_target), config, device)
+        tuned = _mine(task, vectors, pair.tuning_source, pair.tuning_target, settings, device)
         threshold = bitext.best_threshold(tuned.pairs.score, tuned.correct, len(tuned.gold[0]))
-        mined = _mined(task, vectors, (pair.source, pair.target), config, device)
+        mined = _mine(task, vectors, pair.source, pair.target, settings, device)
         chosen = mined.pairs.score > threshold
-        name = f"{pair.source}->en"
-        by_pair[name] = bitext.quality(chosen, mined.correct, len(mined.gold[0]))._asdict()
-        thresholds[name] = threshold
-        tables.append(_recalled(task, pair.source, mined, chosen))
-    how = f"{config.evaluate.margin} margin"
-    if config.evaluate.margin != "absolute":
-        how += f" over {config.evaluate.n_neighbors} neighbours"
-    languages = sorted({"en", *(pair.source for pair in task.mining)})
-    about = {
+        scores = bitext.quality(chosen, mined.correct, len(mined.gold[0]))
+        quality[pair.source], thresholds[pair.source] = scores._asdict(), threshold
+        tables.append(_recall_by_query(task, pair.source, mined, chosen))
+    margin = f"{settings.margin} margin"
+    if settings.margin != "absolute":
+        margin += f" over {settings.n_neighbors} neighbours"
+    names = next(iter(quality.values()))
+    metrics = {
         "dataset": task.name,
-        "protocol": f"{task.protocol}, {how}",
+        "protocol": f"{task.protocol}, {margin}",
         "search": "exact",
         "task": task.id,
         "training": training,
-        "settings": {"cross": _averaged(by_pair.values())},
-        "by_query_language": {"cross": {pair.partition("->")[0]: v for pair, v in by_pair.items()}},
-        "by_pair": by_pair,
-        "thresholds": thresholds,
+        "settings": {"cross": {n: float(np.mean([q[n] for q in quality.values()])) for n in names}},
+        "by_query_language": {"cross": quality},
+        "by_pair": {f"{source}->en": values for source, values in quality.items()},
+        "thresholds": {f"{source}->en": value for source, value in thresholds.items()},
         "bias": {"spread": {}},
-        "languages": languages,
+        "languages": sorted({"en", *quality}),
         "queries": len(task.query_language),
         "passages": len(task.passage_language),
     }
-    (folder / "metrics.json").write_text(json.dumps(about, indent=1))
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
     pq.write_table(pa.concat_tables(tables), folder / "per_query.parquet")
 
 
-class _Part(NamedTuple):
-    """What was mined of a part of a corpus, what of it is right, and what was to be found."""
-
-    pairs: bitext.MinedPairs
-    correct: np.ndarray
-    gold: tuple[np.ndarray, np.ndarray]  # queries and passages, by their places in the task
-
-
-def _mined(
-    task: Task, vectors: Vectors, sides: tuple[str, str], config: Config, device: torch.device
+def _mine(
+    task: Task, vectors: Vectors, source: str, target: str, settings: Evaluate, device: torch.device
 ) -> _Part:
-    asked, told = (task.languages.index(side) for side in sides)
-    queries, passages = task.query_blocks[asked], task.blocks[told]
-    margin = config.evaluate.margin
-    asked_for = bitext.UniqueTexts(
+    queries = task.query_blocks[task.languages.index(source)]
+    passages = task.blocks[task.languages.index(target)]
+    sources = bitext.UniqueTexts(
         vectors[0].view(queries), task.queries["text"][queries].to_pylist()
     )
-    told_of = bitext.UniqueTexts(
+    targets = bitext.UniqueTexts(
         vectors[1].view(passages), task.passages["text"][passages].to_pylist()
     )
-    with Progress(f"mining {sides[0]}", len(asked_for), "sentences") as progress:
-        found = bitext.nearest_neighbors(
-            asked_for,
-            told_of,
-            1 if margin == "absolute" else config.evaluate.n_neighbors,
-            device=device,
-            advance=progress.advance,
+    k = 1 if settings.margin == "absolute" else settings.n_neighbors
+    with Progress(f"mining {source}", len(sources), "sentences") as progress:
+        nearest = bitext.nearest_neighbors(
+            sources, targets, k, device=device, advance=progress.advance
         )
-    local = bitext.mine_pairs(*found, margin)
-    sure = ~(asked_for.repeated[local.source] | told_of.repeated[local.target])
+    found = bitext.mine_pairs(*nearest, settings.margin)
+    once = ~(sources.repeated[found.source] | targets.repeated[found.target])
     pairs = bitext.MinedPairs(
-        asked_for.positions[local.source[sure]] + queries.start,
-        told_of.positions[local.target[sure]] + passages.start,
-        local.score[sure],
+        sources.positions[found.source[once]] + queries.start,
+        targets.positions[found.target[once]] + passages.start,
+        found.score[once],
     )
     query, passage = relevant_pairs(task.concept[queries], task.indptr, task.relevant)
     gold = query + queries.start, passage
@@ -111,10 +107,10 @@ def _mined(
     return _Part(pairs, correct, gold)
 
 
-def _recalled(task: Task, language: str, part: _Part, chosen: np.ndarray) -> pa.Table:
-    """Say of every true pair whether it was mined."""
+def _recall_by_query(task: Task, language: str, part: _Part, chosen: np.ndarray) -> pa.Table:
+    """Return a line for each true pair: 1 where it was mined, 0 where not."""
     query, passage = part.gold
-    found = task.pair(part.pairs.source[chosen], part.pairs.target[chosen])
+    mined = task.pair(part.pairs.source[chosen], part.pairs.target[chosen])
     return pa.table(
         {
             "setting": pa.array(["cross"] * len(query)).dictionary_encode(),
@@ -122,11 +118,6 @@ def _recalled(task: Task, language: str, part: _Part, chosen: np.ndarray) -> pa.
             "query": task.queries["id"].combine_chunks().take(query),
             "query_language": pa.array([language] * len(query)),
             "passage_language": pa.array(["en"] * len(query)),
-            "recall": pa.array(np.isin(task.pair(query, passage), found).astype(float)),
+            "recall": pa.array(np.isin(task.pair(query, passage), mined).astype(float)),
         }
     )
-
-
-def _averaged(values: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    every = list(values)
-    return {name: float(np.mean([one[name] for one in every])) for name in every[0]}

@@ -1,9 +1,9 @@
 """Encode: the queries and passages of a task to vectors, in shards that outlive a kill."""
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,15 @@ SHARDS = "shards.json"
 MARK = ".{}.sha256"  # says of a shard that it is whole, until all are
 
 
+class Shard(NamedTuple):
+    """A file with the vectors of some queries or passages."""
+
+    side: str  # "queries" or "passages"
+    start: int
+    stop: int
+    name: str
+
+
 def encode(
     folder: Path,
     model: Path,
@@ -35,61 +44,48 @@ def encode(
 ) -> dict[str, Any]:
     """Fill a folder with the vectors of a task, going on where a killed attempt stopped.
 
-    With `queries`, texts in place of those of the task, only these are encoded.
-    With several ranks all of them call this on one folder, and the shards are dealt out among them.
-    Raises UserError (exit code 1) where the encoder gives a vector that is not finite.
+    With `queries`, texts in place of those of the task, only these are encoded. With several
+    ranks all of them call this on one folder, and the shards are dealt out among them. Raises
+    UserError (exit code 1) where the encoder gives a vector that is not finite.
     """
     distributed.broadcast(None)  # rank 0 has made the folder
-    encoder = load(model, normalize=config.encoder.normalize).to(device)
+    settings = config.encoder
+    encoder = load(model, normalize=settings.normalize).to(device)
     encoder.use_unpadded(config.encode.unpadded)  # says so where it cannot
     warn_slow_bf16(device, config.encode.precision)
-    asked = pa.table({"id": task.queries["id"], "text": queries}) if queries else task.queries
-    sides = {
-        "queries": (asked, config.encoder.query_prompt, config.encoder.query_max_seq_length),
-        "passages": (
-            task.passages,
-            config.encoder.passage_prompt,
-            config.encoder.passage_max_seq_length,
-        ),
-    }
+    texts = {"queries": task.queries["text"], "passages": task.passages["text"]}
     if queries:
-        del sides["passages"]
+        texts = {"queries": pa.array(queries)}
+    inputs = {
+        "queries": (settings.query_prompt, settings.query_max_seq_length),
+        "passages": (settings.passage_prompt, settings.passage_max_seq_length),
+    }
     size = config.encode.shard_size
-    shards = [
-        (side, slice(at, at + size), f"{side}-{at // size:05d}.npy")
-        for side, (table, _, _) in sides.items()
-        for at in range(0, len(table), size)
-    ]
+    shards = [s for side, column in texts.items() for s in _shards(side, len(column), size)]
     mine = shards[distributed.rank() :: distributed.world_size()]
-    done = _whole(folder, {name for _, _, name in mine})
-    todo = [shard for shard in mine if shard[2] not in done]
-    total, left = (sum(len(sides[s][0][some]) for s, some, _ in of) for of in (mine, todo))
+    todo = [shard for shard in mine if not _is_whole(folder, shard.name)]
+    total, left = (sum(stop - start for _, start, stop, _ in some) for some in (mine, todo))
     with Progress(f"encoding {task.name}", total, "texts", total - left) as progress:
-        for side, some, name in todo:
-            table, prefix, length = sides[side]
-            texts = [prefix + text for text in table["text"][some].to_pylist()]
-            vectors = _vectors(encoder, texts, length, config.encode, device, progress)
-            _check(vectors, task, side, table["id"][some].to_pylist())
-            np.save(folder / name, vectors.astype(config.encode.dtype))
-            write_atomic(folder / MARK.format(name), file_digest(folder / name))
+        for shard in todo:
+            prompt, length = inputs[shard.side]
+            column = texts[shard.side][shard.start : shard.stop].to_pylist()
+            prompted = [prompt + text for text in column]
+            vectors = _vectors(encoder, prompted, length, config.encode, device, progress)
+            _write_shard(folder, task, shard, vectors, config.encode.dtype)
     distributed.barrier()
     if distributed.rank() == 0:
-        _finish(folder, task, sides, {name for _, _, name in shards})
-    every = sum(len(table) for table, _, _ in sides.values())
-    return {"texts": every, "width": encoder.embedding_dimension, "device": str(device)}
+        _finish(folder, task, shards)
+    total, width = sum(map(len, texts.values())), encoder.embedding_dimension
+    return {"texts": total, "width": width, "device": str(device)}
 
 
 def write_queries(folder: Path, config: Config, task: Task, vectors: np.ndarray) -> None:
     """Write vectors of all queries that were made elsewhere, as `encode` would."""
-    names = set()
-    for at in range(0, len(vectors), config.encode.shard_size):
-        name = f"queries-{at // config.encode.shard_size:05d}.npy"
-        some = vectors[at : at + config.encode.shard_size]
-        _check(some, task, "queries", task.queries["id"][at : at + len(some)].to_pylist())
-        np.save(folder / name, some.astype(config.encode.dtype))
-        write_atomic(folder / MARK.format(name), file_digest(folder / name))
-        names.add(name)
-    _finish(folder, task, ("queries",), names)
+    shards = _shards("queries", len(vectors), config.encode.shard_size)
+    for shard in shards:
+        some = vectors[shard.start : shard.stop]
+        _write_shard(folder, task, shard, some, config.encode.dtype)
+    _finish(folder, task, shards)
 
 
 def load_vectors(folder: Path, side: str) -> ShardedVectors:
@@ -107,48 +103,64 @@ def load_vectors(folder: Path, side: str) -> ShardedVectors:
     return ShardedVectors(parts)
 
 
-def _whole(folder: Path, names: Collection[str]) -> set[str]:
-    """Return those of some shards that a killed attempt left whole."""
-    return {
-        name
-        for name, digest in _digests(folder).items()
-        if name in names and (folder / name).exists() and file_digest(folder / name) == digest
-    }
+def _shards(side: str, texts: int, size: int) -> list[Shard]:
+    starts = range(0, texts, size)
+    return [Shard(side, at, min(at + size, texts), f"{side}-{at // size:05d}.npy") for at in starts]
+
+
+def _write_shard(folder: Path, task: Task, shard: Shard, vectors: np.ndarray, dtype: str) -> None:
+    """Write a shard and its mark. Raises UserError for a vector that is not finite."""
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(bad):
+        first = _texts(task, shard.side)[1]["id"][shard.start + int(bad[0])]
+        raise UserError(
+            f"the encoder gives no finite vector for {len(bad)} of the {shard.side} of "
+            f"{task.name}, the first being {first}; its weights are damaged: train it again with "
+            "--force",
+            exit_code=1,
+        )
+    np.save(folder / shard.name, vectors.astype(dtype))
+    write_atomic(folder / MARK.format(shard.name), file_digest(folder / shard.name))
+
+
+def _is_whole(folder: Path, name: str) -> bool:
+    """Return whether a killed attempt left a shard whole."""
+    path = folder / name
+    return path.exists() and _digests(folder).get(name) == file_digest(path)
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """Return what was noted of shards when they were written."""
+    """Return the digest of each shard, noted when it was written."""
     listed = folder / SHARDS
     digests = json.loads(listed.read_text()) if listed.exists() else {}
     before, after = MARK.split("{}")
     for mark in folder.glob(MARK.format("*")):
         digests[mark.name.removeprefix(before).removesuffix(after)] = mark.read_text()
-    return dict(sorted(digests.items()))
+    return digests
 
 
-def _finish(folder: Path, task: Task, sides: Iterable[str], names: Collection[str]) -> None:
-    """Write what is read of all shards together."""
-    digests = _digests(folder)
-    if missing := sorted(set(names) - digests.keys()):
+def _finish(folder: Path, task: Task, shards: Sequence[Shard]) -> None:
+    """Write the ids of the texts, and the list of the shards in place of their marks."""
+    digests, names = _digests(folder), sorted(shard.name for shard in shards)
+    if missing := [name for name in names if name not in digests]:
         raise UserError(f"{folder}: {missing[0]} was not encoded; run it again", exit_code=1)
-    tables = {
-        "queries": (task.query_language, task.queries),
-        "passages": (task.passage_language, task.passages),
-    }
-    for side in sides:
-        _write_ids(folder / f"{side}.tsv", task, *tables[side])
-    write_atomic(folder / SHARDS, json.dumps({n: digests[n] for n in sorted(names)}, indent=1))
+    for side in {shard.side for shard in shards}:
+        codes, texts = _texts(task, side)
+        with (folder / f"{side}.tsv").open("w", encoding="utf-8") as file:
+            for at in range(0, len(codes), CHUNK):
+                ids = texts["id"][at : at + CHUNK].to_pylist()
+                lines = zip(codes[at : at + CHUNK], ids, strict=True)
+                file.writelines(f"{task.languages[code]}\t{id}\n" for code, id in lines)
+    write_atomic(folder / SHARDS, json.dumps({name: digests[name] for name in names}, indent=1))
     for mark in folder.glob(MARK.format("*")):
         mark.unlink()
 
 
-def _write_ids(path: Path, task: Task, codes: np.ndarray, table: pa.Table) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        for at in range(0, len(table), CHUNK):
-            some = zip(
-                codes[at : at + CHUNK], table["id"][at : at + CHUNK].to_pylist(), strict=True
-            )
-            file.writelines(f"{task.languages[code]}\t{name}\n" for code, name in some)
+def _texts(task: Task, side: str) -> tuple[np.ndarray, pa.Table]:
+    """Return the languages, and the ids and texts, of the queries or passages."""
+    if side == "queries":
+        return task.query_language, task.queries
+    return task.passage_language, task.passages
 
 
 @torch.inference_mode()
@@ -171,17 +183,7 @@ def _vectors(
     # one block for all batches: weights are rounded once, not in each
     with autocast(device, settings.precision):
         for some in batches:
-            found = encoder.encode([tokens[i] for i in some], device, unpadded=unpadded)
-            vectors[some] = found.float().cpu().numpy()
+            encoded = encoder.encode([tokens[i] for i in some], device, unpadded=unpadded)
+            vectors[some] = encoded.float().cpu().numpy()
             progress.advance(len(some))
     return vectors
-
-
-def _check(vectors: np.ndarray, task: Task, side: str, ids: list[str]) -> None:
-    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(bad):
-        raise UserError(
-            f"the encoder gives no finite vector for {len(bad)} of the {side} of {task.name}, the "
-            f"first being {ids[bad[0]]}; its weights are damaged: train it again with --force",
-            exit_code=1,
-        )

@@ -2,8 +2,8 @@
 
 Every metric is a function of `ranks` (queries, most), ascending and infinite behind the last one
 found, `relevant` (queries,), how many there are, and a cut-off or None; it gives (queries,). The
-meaning is ir-measures' (AP, nDCG, R, RR). One with a parameter `gains` gets how much each of these
-passages is worth; to the others relevance is binary.
+meaning is ir-measures' (AP, nDCG, R, RR). A graded metric takes `gains` too, (queries, most): how
+much each of these passages is worth. To the others relevance is binary.
 """
 
 from collections.abc import Callable
@@ -29,6 +29,7 @@ class Metric:
     decimals: int = 3
     needs_cutoff: bool = False
     columns: tuple[tuple[str, int | None], ...] = ()  # setting, cut-off: shown in every table
+    graded: bool = False  # `compute` takes the gains of the relevant passages
 
 
 def average_precision(
@@ -80,7 +81,7 @@ def _within(ranks: np.ndarray, cutoff: int | None) -> np.ndarray:
 MAP = Metric(
     "map", "mAP", average_precision, columns=(("mono", None), ("cross", None), ("multi", None))
 )
-NDCG = Metric("ndcg", "nDCG", ndcg)
+NDCG = Metric("ndcg", "nDCG", ndcg, graded=True)
 RECALL = Metric("recall", "R", recall, columns=(("mono", 1), ("cross", 1), ("multi", 10)))
 MRR = Metric("mrr", "MRR", reciprocal_rank)
 MAP_SPREAD = Metric("map_spread", "±mAP", reads="derived", higher_is_better=False)

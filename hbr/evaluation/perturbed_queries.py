@@ -1,11 +1,9 @@
-"""Perturb: the queries of a task, as somebody in a hurry may type them."""
+"""The queries of a task as somebody in a hurry may type them."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from hbr.core.errors import UserError
 from hbr.data.perturb import Dictionary, PerturbationSpec, changed_share, perturb
@@ -24,17 +22,17 @@ def perturb_queries(
     clean = task.queries["text"].to_pylist()
     languages = [task.languages[code] for code in task.query_language]
     texts = perturb(clean, languages, spec, seed, dictionary)
-    shares = {}
-    for code in np.unique(task.query_language):
-        own = np.flatnonzero(task.query_language == code)
-        before, after = ([side[i] for i in own] for side in (clean, texts))
-        shares[task.languages[code]] = changed_share(before, after)
+    blocks = zip(task.languages, task.query_blocks, strict=True)
     return texts, {
         "name": spec.name,
         "strength": spec.strength,
         "seed": seed,
         "changed": changed_share(clean, texts),
-        "changed_by_language": shares,
+        "changed_by_language": {
+            language: changed_share(clean[block], texts[block])
+            for language, block in blocks
+            if clean[block]
+        },
     }
 
 

@@ -549,10 +549,10 @@ class Pipeline:
         return {"perturbation": told}
 
     def _perturbed(self, dataset: str) -> Any:
-        from hbr.evaluation.evaluate import Perturbed
+        from hbr.evaluation.drops import PerturbedQueries
 
         about = self.run.entries()[self.encode_stage(dataset)]["perturbation"]
-        return Perturbed(
+        return PerturbedQueries(
             about, self.run.path / "evaluate" / EvaluationTarget.parse(dataset).clean.folder
         )
 

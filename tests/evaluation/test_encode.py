@@ -99,7 +99,7 @@ def test_shards_that_other_ranks_left_are_gone_on_with(
 ) -> None:
     config = resolve_config({"encode": {"shard_size": 10}})
     monkeypatch.setattr(stage.distributed, "broadcast", lambda value: value)
-    monkeypatch.setattr(stage.distributed, "wait", lambda: None)
+    monkeypatch.setattr(stage.distributed, "barrier", lambda: None)
     monkeypatch.setattr(stage, "_finish", lambda *_: None)
     monkeypatch.setattr(stage.distributed, "world_size", lambda: 3)
     for rank in (1, 2):  # rank 0 was killed before it did anything

@@ -14,9 +14,11 @@ import torch
 
 from hbr.core.config import resolve_config
 from hbr.core.errors import UserError
+from hbr.core.target import Measure
 from hbr.data import contamination, prepare
 from hbr.data.tasks import Draft, Passage, Query, Task, open_task, write_task
-from hbr.evaluation.evaluate import evaluate, evaluate_index, write_results
+from hbr.evaluation.evaluate import evaluate, evaluate_index
+from hbr.evaluation.results import write_results
 from hbr.retrieval.exact import Ranks, relevant_pairs
 from hbr.retrieval.faiss_index import build_index
 
@@ -61,6 +63,10 @@ def ranks_of(task: Task, orders: Sequence[Sequence[int]], top: int = 4) -> Ranks
     return Ranks(query, passage, np.array(own), np.array(pool), first)
 
 
+def measures(*names: str) -> list[Measure]:
+    return [Measure.parse(name) for name in names]
+
+
 def read(folder: Path) -> Any:
     """Read metrics.json as strict JSON: no NaN, no infinity."""
 
@@ -73,7 +79,7 @@ def read(folder: Path) -> Any:
 def written(folder: Path, draft: Draft = SMALL, names: tuple[str, ...] = METRICS, **changed) -> Any:
     task = task_of(folder / "task", draft)
     ranks = ranks_of(task, ORDERS)._replace(**changed)
-    write_results(folder, task, ranks, names, {"search": "exact"})
+    write_results(folder, task, ranks, measures(*names), {"search": "exact"})
     return read(folder)
 
 
@@ -217,7 +223,7 @@ def test_ranks_of_vectors_give_what_sorted_orders_give(tmp_path, how):
     assert (found["training"], found["task"]) == (training, "id-of-small")
     again = tmp_path / "again"
     again.mkdir()
-    write_results(again, task, ranks_of(task, orders_of(vectors), 27), tuple(NAMES), {})
+    write_results(again, task, ranks_of(task, orders_of(vectors), 27), measures(*NAMES), {})
     for part in ("settings", "by_pair", "by_query_language", "bias"):
         assert found[part] == read(again)[part]
     assert lines == lines_of(again)
@@ -304,7 +310,7 @@ def test_a_cut_off_beyond_the_pool_is_the_pool(tmp_path):
 def test_places_that_an_index_left_empty_are_in_no_language(tmp_path):
     task, vectors = random_task(tmp_path / "task")
     ranks = ranks_of(task, orders_of(vectors))._replace(top=np.full((15, 4), -1))
-    write_results(tmp_path, task, ranks, ("map", "same_language@4"), {})
+    write_results(tmp_path, task, ranks, measures("map", "same_language@4"), {})
     assert read(tmp_path)["settings"]["multi"]["same_language@4"] == 0
 
 
@@ -387,7 +393,10 @@ def test_languages_that_were_not_trained_on_do_not_count(evaluated, rows_file, t
     assert found["contamination"]["queries"] == 1
     without = [{k: v for k, v in row.items() if k != "negatives"} for row in ROWS]
     english = trained_on(tmp_path, rows_file(without, name="without.jsonl"), ["en"])
-    assert contamination.overlap([english], evaluated)["contamination"] == {"queries": 1, "passages": 1}
+    assert contamination.overlap([english], evaluated)["contamination"] == {
+        "queries": 1,
+        "passages": 1,
+    }
 
 
 def test_negatives_in_languages_that_were_not_trained_on_do_not_count(

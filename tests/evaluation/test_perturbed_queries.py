@@ -205,10 +205,11 @@ def test_an_attack_stays_in_its_ball_and_harms_more_than_chance(run: Path, runs:
     batch = encoder.pad(encoder.tokenize(texts, 64))
     told = torch.from_numpy(np.asarray(pipeline._vectors("embedded")[1]).astype(np.float32))
     corpus = np.arange(len(told))
-    relevant = attacking._relevant(task, np.arange(8), corpus, torch.device("cpu"))
+    answers = attacking._relevant(task, np.arange(8), corpus)
+    candidates = attacking._candidates(task, np.arange(8), corpus, answers)
     with torch.inference_mode():
-        met = attacking._met(task, np.arange(8), corpus, torch.device("cpu"))
-        against = attacking._nearest(encoder(*batch) @ told.T, relevant, met)
+        against = attacking._nearest(encoder(*batch) @ told.T, answers, candidates)
+    relevant = torch.from_numpy(answers)
     encoder.requires_grad_(False)
     assert not (against & relevant).any()
     assert (against.sum(1) == attacking.AGAINST).all()
@@ -219,7 +220,8 @@ def test_an_attack_stays_in_its_ball_and_harms_more_than_chance(run: Path, runs:
         return attacking._over(scores, against) - attacking._over(scores, relevant)
 
     worst = [
-        attacking._worst(encoder, batch, told, relevant, against, radius, steps) for steps in (1, 5)
+        attacking._worst(encoder, batch, told, (relevant, against), radius, steps)
+        for steps in (1, 5)
     ]
     generator = torch.Generator().manual_seed(0)
     mask = batch[1][..., None]
@@ -241,7 +243,7 @@ def test_an_attack_aims_at_what_a_query_is_ranked_against(run: Path, runs: Path)
     corpus, some = np.arange(len(task.passage_language)), np.arange(5)
     excluded = np.full(len(task.excluded), 7)
     task = dataclasses.replace(task, excluded=excluded)
-    met = attacking._met(task, some, corpus, torch.device("cpu"))
+    met = attacking._candidates(task, some, corpus, attacking._relevant(task, some, corpus))
     assert met.sum(1).tolist() == [len(corpus) - 1] * 5
     assert not met[:, 7].any()
     answer = np.flatnonzero(task.passage_language == 0)[:1]
@@ -251,7 +253,7 @@ def test_an_attack_aims_at_what_a_query_is_ranked_against(run: Path, runs: Path)
         indptr=np.arange(len(task.indptr)),
         relevant=np.repeat(answer, len(task.indptr)),
     )
-    met = attacking._met(apart, some, corpus, torch.device("cpu"))
+    met = attacking._candidates(apart, some, corpus, attacking._relevant(apart, some, corpus))
     assert met.any(1).all()
     assert not met[:, task.passage_language != 0].any()
 
