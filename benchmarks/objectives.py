@@ -31,7 +31,7 @@ from hbr.data.tokens import Tokens
 from hbr.experiments.pipeline import complete, make_plan
 from hbr.models import tiny
 from hbr.models.encoder import Encoder, Pooling
-from hbr.training.trainer import Fit, Source
+from hbr.training.trainer import Source, Trainer
 
 LANGUAGES = ("ar", "de", "en", "ru", "zh")
 LENGTHS = {"query": 16, "passage": 64}
@@ -62,7 +62,7 @@ def encoder_of(name: str) -> Encoder:
     return Encoder(BertModel(config), mock.Mock(pad_token_id=0), Pooling("mean"))
 
 
-def fit_of(folder: Path, name: str, settings: dict[str, object], batch_size: int) -> Fit:
+def trainer_of(folder: Path, name: str, settings: dict[str, object], batch_size: int) -> Trainer:
     """Make a training run of random rows."""
     rows = [
         {
@@ -84,7 +84,7 @@ def fit_of(folder: Path, name: str, settings: dict[str, object], batch_size: int
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     plan, encoder = make_plan(config, [opened]), encoder_of(name)
-    return Fit(folder, config, encoder, plan, [Source(opened, tokens)], None, device)
+    return Trainer(folder, config, encoder, plan, [Source(opened, tokens)], None, device)
 
 
 def memory(device: torch.device) -> float:
@@ -97,26 +97,26 @@ def memory(device: torch.device) -> float:
 def own(name: str, objective: str, steps: int, batch_size: int) -> dict[str, float]:
     """Measure one objective in this process."""
     with tempfile.TemporaryDirectory() as folder:
-        fit = fit_of(Path(folder), name, OBJECTIVES[objective], batch_size)
-        before, seconds, passes = memory(fit.device), [], 0
-        clock = time.perf_counter if fit.device.type == "cuda" else time.process_time
-        whole = fit.encoder.forward
+        trainer = trainer_of(Path(folder), name, OBJECTIVES[objective], batch_size)
+        before, seconds, passes = memory(trainer.device), [], 0
+        clock = time.perf_counter if trainer.device.type == "cuda" else time.process_time
+        whole = trainer.encoder.forward
 
         def counted(ids: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
             nonlocal passes
             passes += len(ids)
             return whole(ids, *rest)
 
-        with mock.patch.object(fit.encoder, "forward", counted):
+        with mock.patch.object(trainer.encoder, "forward", counted):
             for step in range(steps + 1):
                 started = clock()
-                fit._step(step)
-                if fit.device.type == "cuda":
+                trainer.training_step(step)
+                if trainer.device.type == "cuda":
                     torch.cuda.synchronize()
                 seconds.append(clock() - started)
         return {
             "seconds": min(seconds[1:]),
-            "peak_mb": memory(fit.device) - before,
+            "peak_mb": memory(trainer.device) - before,
             "texts": passes / (steps + 1) / (2 * batch_size),
         }
 

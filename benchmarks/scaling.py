@@ -55,7 +55,8 @@ class Case(NamedTuple):
 def plan(rows: int, batches: int) -> Work:
     """Make all batches of a run, in ten languages, and count what they hold."""
     from hbr.training.samplers import HYBRID
-    from hbr.training.schedule import BatchSchedule, summarise
+    from hbr.training.schedule import BatchSchedule
+    from hbr.training.summary import summarise
 
     has = np.random.default_rng(0).random((rows, 10), dtype=np.float32) < 0.9
     languages = tuple(f"l{number}" for number in range(10))
@@ -101,9 +102,9 @@ def train_step(folder: Path, size: int, chunk: int | None) -> Work:
     from hbr.data.rows import open_rows
     from hbr.data.tokens import Tokens
     from hbr.experiments.pipeline import complete, make_plan
-    from hbr.training.trainer import Fit, Source
+    from hbr.training.trainer import Source, Trainer
 
-    def fit(name: str, size: int) -> Fit:
+    def trainer(name: str, size: int) -> Trainer:
         place = folder / name
         place.mkdir()
         count = 2 * size
@@ -120,11 +121,11 @@ def train_step(folder: Path, size: int, chunk: int | None) -> Work:
         opened = open_rows(place)
         sources, device = [Source(opened, tokens)], torch.device("cpu")
         plan = make_plan(config, [opened])
-        return Fit(place, config, encoder(), plan, sources, None, device)
+        return Trainer(place, config, encoder(), plan, sources, None, device)
 
-    fit("first", 2)._step(0)  # what is loaded and made once
-    measured = fit("measured", size)
-    return lambda: measured._step(0)
+    trainer("first", 2).training_step(0)  # what is loaded and made once
+    measured = trainer("measured", size)
+    return lambda: measured.training_step(0)
 
 
 def encode(folder: Path, size: int) -> Work:

@@ -50,7 +50,7 @@ def plan(
     from hbr.data import prepare as stage
     from hbr.experiments.pipeline import complete, make_plan
     from hbr.report.plan import show_batch, show_summary
-    from hbr.training.schedule import summarise
+    from hbr.training.summary import summarise
 
     named = {
         "sampler.name": sampler,

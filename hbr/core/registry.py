@@ -74,10 +74,10 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "objective": {
         "infonce": "hbr.training.objectives:INFONCE",
-        "adversarial": "hbr.training.objectives:ADVERSARIAL",
-        "smoothing": "hbr.training.objectives:SMOOTHING",
-        "language-adversarial": "hbr.training.objectives:LANGUAGE_ADVERSARIAL",
-        "language-contrastive": "hbr.training.objectives:LANGUAGE_CONTRASTIVE",
+        "adversarial": "hbr.training.objectives.adversarial:ADVERSARIAL",
+        "smoothing": "hbr.training.objectives.smoothing:SMOOTHING",
+        "language-adversarial": "hbr.training.objectives.language_adversarial:LANGUAGE_ADVERSARIAL",
+        "language-contrastive": "hbr.training.objectives.language_contrastive:LANGUAGE_CONTRASTIVE",
     },
     "metric": {
         "map": "hbr.evaluation.metrics:MAP",

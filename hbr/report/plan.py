@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hbr.data.rows import Rows
-from hbr.training.schedule import Batch, Summary
+from hbr.training.schedule import Batch
+from hbr.training.summary import Summary
 
 WIDEST = 20  # characters of a bar
 

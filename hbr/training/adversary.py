@@ -1,7 +1,7 @@
-"""Perturbations of word embeddings: a ball round each text, ascent in it, noise.
+"""Perturbations of token embeddings: noise, and ascent in a ball around each text.
 
-A shift is (texts, tokens, width), zero behind a text's last token, and added to word embeddings.
-Each text has a ball of its own: of norm "l2" over all its tokens together, ||r||₂ ≤ ε, or "linf",
+A shift is (texts, tokens, width), zero after a text's last token, and added to token embeddings.
+Each text has its own ball: with norm "l2" over all its tokens together, ||r||₂ ≤ ε; with "linf",
 |r| ≤ ε for every number.
 """
 
@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 Norm = Literal["l2", "linf"]
+Draw = Callable[[Tensor, torch.Generator], object]  # fills a tensor with random numbers
 TINY = 1e-30  # stands in for the length of a gradient that is zero
 
 
 def project(shift: Tensor, radius: float, norm: Norm) -> Tensor:
-    """Bring each text's shift back into its ball, by the shortest way."""
+    """Return the point of each text's ball that is nearest to its shift."""
     if norm == "linf":
         return shift.clamp(-radius, radius)
     length = torch.linalg.vector_norm(shift, dim=(1, 2), keepdim=True)
@@ -24,7 +25,7 @@ def project(shift: Tensor, radius: float, norm: Norm) -> Tensor:
 
 
 def ascend(shift: Tensor, gradient: Tensor, size: float, radius: float, norm: Norm) -> Tensor:
-    """Go one step of this size towards a higher loss, and back into the ball.
+    """Return the shift after one step of this size towards a higher loss, projected into the ball.
 
     r ← Π( r + α g / ||g||₂ ) in an L2 ball, Π( r + α sign g ) in an L∞ ball. From r = 0 with
     α = ε the first is FGM, r = ε g / ||g||₂ (Miyato et al., arXiv 1605.07725, eq. 5). Repeated it
@@ -39,7 +40,7 @@ def ascend(shift: Tensor, gradient: Tensor, size: float, radius: float, norm: No
 
 
 def random_start(uniform: Tensor, lengths: Sequence[int], radius: float, norm: Norm) -> Tensor:
-    """Turn numbers drawn from [-1, 1] into a point of the ball.
+    """Return a point of the ball from numbers that are uniform in [-1, 1].
 
     r = ε u / √N in an L2 ball, N the numbers of the text; r = ε u in an L∞ ball.
     Source: Zhu et al. (FreeLB), arXiv 1909.11764, algorithm 1.
@@ -51,27 +52,27 @@ def random_start(uniform: Tensor, lengths: Sequence[int], radius: float, norm: N
 
 
 def uniform(numbers: Tensor, generator: torch.Generator) -> Tensor:
-    """Fill with numbers from [-1, 1]."""
+    """Fill a tensor with numbers that are uniform in [-1, 1]."""
     return numbers.uniform_(-1, 1, generator=generator)
 
 
 def normal(numbers: Tensor, generator: torch.Generator) -> Tensor:
-    """Fill with numbers of mean 0 and variance 1."""
+    """Fill a tensor with standard normal numbers."""
     return numbers.normal_(generator=generator)
 
 
 def by_text(
-    draw: Callable[[Tensor, torch.Generator], Tensor],
+    draw: Draw,
     lengths: Sequence[int],
     seeds: Sequence[int],
     width: int,
     device: torch.device,
 ) -> Tensor:
-    """Draw numbers for each text from a seed of its own, whatever texts stand beside it.
+    """Return numbers for each text from its own seed, whatever texts are in its batch.
 
-    Gives (texts, tokens, width), zero behind each text's length.
+    They are (texts, tokens, width), zero after each text's length.
     """
-    drawn = torch.zeros(len(lengths), max(lengths, default=0), width, device=device)
-    for line, length, seed in zip(drawn, lengths, seeds, strict=True):
-        draw(line[:length], torch.Generator(device).manual_seed(seed))
-    return drawn
+    numbers = torch.zeros(len(lengths), max(lengths, default=0), width, device=device)
+    for text, length, seed in zip(numbers, lengths, seeds, strict=True):
+        draw(text[:length], torch.Generator(device).manual_seed(seed))
+    return numbers

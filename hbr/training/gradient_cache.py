@@ -12,7 +12,7 @@ Gather = Callable[[Tensor], tuple[Tensor, slice]]
 def backward(
     chunks: Mapping[str, Sequence[Chunk]],
     loss: Callable[[Mapping[str, Tensor]], Tensor],
-    gather: Gather = lambda own: (own, slice(0, len(own))),
+    gather: Gather = lambda vectors: (vectors, slice(0, len(vectors))),
     into: Mapping[str, Sequence[Tensor]] | None = None,
 ) -> float:
     """Add the gradients of `loss` to the encoder's weights and give its value.

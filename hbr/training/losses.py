@@ -19,7 +19,7 @@ def info_nce(
     mask: Tensor | None = None,
     temperature: float = 0.05,
 ) -> Tensor:
-    """Mean of -log softmax of each query's own passage among all passages of the batch.
+    """Return the mean of -log softmax of each query's passage among all passages of the batch.
 
     L = -1/n Σ_i log( exp(s_ii / t) / Σ_j exp(s_ij / t) ), s the dot product of unit vectors
     (queries (n, d), passages (n, d)), j over the passages and the given negatives (m, d). `mask`
@@ -27,19 +27,19 @@ def info_nce(
     float64 where the vectors are.
     Source: van den Oord et al., arXiv 1807.03748, eq. 4; in-batch as in arXiv 2408.10536, eq. 1.
     """
-    queries = _wide(queries)
-    scores = queries @ _wide(passages).T / temperature
+    queries = _at_least_float32(queries)
+    scores = queries @ _at_least_float32(passages).T / temperature
     if mask is not None:
         scores = scores.masked_fill(mask, -torch.inf)
     if negatives is not None and len(negatives):
-        scores = torch.cat([scores, queries @ _wide(negatives).T / temperature], dim=1)
+        scores = torch.cat([scores, queries @ _at_least_float32(negatives).T / temperature], dim=1)
     return cross_entropy(scores, torch.arange(len(scores), device=scores.device))
 
 
 def symmetric(loss: Loss) -> Loss:
-    """Return the mean of a loss and of the same loss with queries and passages in each other's place.
+    """Return the mean of a loss and of the same loss with queries and passages exchanged.
 
-    L(q, p) / 2 + L(p, q) / 2, the mask transposed; given negatives stand against queries alone.
+    L(q, p) / 2 + L(p, q) / 2, with the mask transposed; given negatives count for queries alone.
     Source: the two directions of LaBSE's loss, arXiv 2007.01852, section 2.1.
     """
 
@@ -70,16 +70,17 @@ class _Reversal(torch.autograd.Function):
 
 
 def reverse(x: Tensor, strength: float) -> Tensor:
-    """Return x itself, with a gradient that is turned round: R(x) = x, dR/dx = -λ I.
+    """Return x itself, with a reversed gradient: R(x) = x, dR/dx = -λ I.
 
-    What stands behind it learns to lower the loss, what stands before it to raise it. `strength`
-    is λ ≥ 0. Source: the gradient reversal layer, Ganin & Lempitsky et al., arXiv 1505.07818.
+    What is computed from it learns to lower the loss, what it is computed from learns to raise it.
+    `strength` is λ ≥ 0.
+    Source: the gradient reversal layer, Ganin & Lempitsky et al., arXiv 1505.07818.
     """
     return _Reversal.apply(x, strength)
 
 
 def reversal_strength(progress: float) -> float:
-    """Rise from 0 to all but 1 over the training: λ_p = 2 / (1 + exp(-10 p)) - 1, p in [0, 1].
+    """Return a strength that rises from 0 almost to 1: λ_p = 2 / (1 + exp(-10 p)) - 1, p in [0, 1].
 
     Source: Ganin & Lempitsky et al., arXiv 1505.07818, the schedule of their experiments (γ = 10).
     """
@@ -89,13 +90,13 @@ def reversal_strength(progress: float) -> float:
 def language_loss(
     vectors: Tensor, languages: Tensor, classify: Callable[[Tensor], Tensor], strength: float
 ) -> Tensor:
-    """Mean of -log of the share that a classifier gives to each vector's language.
+    """Return the cross-entropy of a classifier of the vectors' languages, behind a reversal.
 
     L = -1/n Σ_i log softmax(C(R_λ(v_i)))_(l_i), for vectors (n, d), languages (n,) counted from 0
     and a classifier C from (n, d) to (n, languages); R_λ is `reverse`.
     Source: the domain classifier's loss of arXiv 1505.07818, languages being the domains.
     """
-    return cross_entropy(classify(reverse(_wide(vectors), strength)), languages)
+    return cross_entropy(classify(reverse(_at_least_float32(vectors), strength)), languages)
 
 
 def semantic_contrast(
@@ -105,17 +106,17 @@ def semantic_contrast(
     mask: Tensor | None = None,
     temperature: float = 0.05,
 ) -> Tensor:
-    """InfoNCE between passages and their translations, both (m, d), in both directions.
+    """Return InfoNCE between passages and their translations, both (m, d), in both directions.
 
-    L = -1/2m Σ_i log( exp(<d_i, e_i> / t) / Σ_j exp(<d_i, e_j> / t) ) + the same with d and e in
-    each other's place: the texts of a parallel pair come close, the others of the batch go away.
+    L = -1/2m Σ_i log( exp(<d_i, e_i> / t) / Σ_j exp(<d_i, e_j> / t) ) + the same with d and e
+    exchanged: the texts of a parallel pair come close, the others of the batch move away.
     `mask` (m, m) as in `info_nce`. Zero where there is no pair.
     Source: the semantic contrastive loss of Hu et al., Findings of ACL 2023, arXiv 2210.06633.
     """
     if not len(translations):
-        return _wide(passages).sum() * 0
-    both = symmetric(info_nce)
-    return both(passages, translations, mask=mask, temperature=temperature)
+        return _at_least_float32(passages).sum() * 0
+    loss = symmetric(info_nce)
+    return loss(passages, translations, mask=mask, temperature=temperature)
 
 
 def language_contrast(
@@ -126,18 +127,22 @@ def language_contrast(
     *,
     temperature: float = 0.05,
 ) -> Tensor:
-    """Mean over texts k of other rows of how far a parallel pair (i, j) is from equally near to it.
+    """Return how far parallel pairs (i, j) are from equally near to the texts k of other rows.
 
-    L = -1/2 [ log( exp(s_ik / t) / (exp(s_ik / t) + exp(s_jk / t)) ) + the same with i and j in
-    each other's place ], which is least, log 2, where s_ik = s_jk: the language of i and j then
-    says nothing about how near they are to k. Passages d_i and translations d_j are (m, d), others
-    d_k (n, d), `counted` (m, n) says which k stand against which pair. Zero where none does.
+    L = -1/2 [ log( exp(s_ik / t) / (exp(s_ik / t) + exp(s_jk / t)) ) + the same with i and j
+    exchanged ], averaged over pairs and texts. It is least, log 2, where s_ik = s_jk: the language
+    of i and j then says nothing about how near they are to k. Passages d_i and translations d_j are
+    (m, d), others d_k (n, d); `counted` (m, n) says which k count for which pair. Zero if none do.
     Source: the language contrastive loss of Hu et al., Findings of ACL 2023, arXiv 2210.06633.
     """
-    gap = (_wide(passages) - _wide(translations)) @ _wide(others).T / temperature
+    gap = (
+        (_at_least_float32(passages) - _at_least_float32(translations))
+        @ _at_least_float32(others).T
+        / temperature
+    )
     each = (softplus(gap) + softplus(-gap)) / 2  # -log of a two-way softmax is a softplus
     return (each * counted).sum() / counted.sum().clamp(min=1)
 
 
-def _wide(vectors: Tensor) -> Tensor:
+def _at_least_float32(vectors: Tensor) -> Tensor:
     return vectors.to(torch.promote_types(vectors.dtype, torch.float32))

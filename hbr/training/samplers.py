@@ -1,6 +1,9 @@
-"""Samplers: how the languages of a training batch are chosen.
+"""Batch samplers: which languages the queries and passages of a training batch have.
 
-A *mode* says which rows can serve a batch and draws their languages; a *sampler* mixes modes.
+A *mode* says which rows can serve a batch and draws their languages; a *sampler* mixes modes. The
+modes are those of arXiv 2408.10536 (Elmahdy, Lin & Ahmad) and arXiv 2004.05484 (LAReQA): X-X-mono,
+X-Y, X-X and En-En, where the first letter is the language of the query and the second that of the
+passage. An outside sampler is named `package.module:ATTRIBUTE`.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,14 +13,14 @@ from typing import NamedTuple
 import numpy as np
 
 Draw = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-Weight = float | tuple[float, float]  # constant, or from first to last step
+Weight = float | tuple[float, float]  # constant, or linear from the first to the last step
 
 
 class Choice(NamedTuple):
     """One way to make a batch of one data set.
 
-    `eligible` (rows,) are the rows that can serve it; `draw(has (n, languages), u (n, 2))` gives
-    query and passage languages, both (n,), from uniform random numbers.
+    `eligible` (rows,) is true for the rows that can serve it. `draw(has (n, languages), u (n, 2))`
+    returns query and passage languages, both (n,), from random numbers that are uniform in [0, 1).
     """
 
     label: str
@@ -29,8 +32,8 @@ class Choice(NamedTuple):
 class Mode:
     """One kind of batch: `choices(has (rows, languages), languages, pivot)` lists the ways to it.
 
-    In a `cross_lingual` one, the query and the passage of a row always differ in language: only
-    such a mode can serve bitext, where a text answers its translation.
+    `cross_lingual` promises that the query and the passage of a row always differ in language.
+    Bitext, where the passage is the query's translation, can serve such modes alone.
     """
 
     name: str
@@ -42,13 +45,15 @@ class Mode:
 class Sampler:
     """A batch sampler and all that is known of it.
 
-    `mix(alpha)` gives the weight of each mode, constant or from first to last step.
+    `mix(alpha)` returns the weight of each mode: the probability of a batch in this mode, up to a
+    common factor.
     """
 
     name: str
     mix: Callable[[Weight], Mapping[Mode, Weight]]
+    description: str = ""  # one line, for help
     uses_alpha: bool = False
-    alpha: float | None = None  # the α of a hybrid sampler that makes the same batches
+    alpha: float | None = None  # the α with which the hybrid sampler makes the same batches
     pivot_only: bool = False  # trains on the pivot language alone
     order: int = 100  # its place in tables and figures
     colour: str = ""  # in figures, as #rrggbb; "" for the next free one
@@ -85,14 +90,14 @@ def _english(has: np.ndarray, languages: tuple[str, ...], pivot: str | None) -> 
 
 def _constant(language: int) -> Draw:
     def draw(has: np.ndarray, _u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        both = np.full(len(has), language)
-        return both, both
+        languages = np.full(len(has), language)
+        return languages, languages
 
     return draw
 
 
 def _kth_language(has: np.ndarray, k: np.ndarray) -> np.ndarray:
-    """Position of the k-th True of every line."""
+    """Return the position of the k-th True of every row, counted from 0."""
     return (np.cumsum(has, axis=1) == k[:, None] + 1).argmax(axis=1)
 
 
@@ -107,9 +112,9 @@ def _ordered_pair(has: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def other_language(has: np.ndarray, language: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """Return each row another of its languages, uniformly by u (n,), or its own if it has no other.
+    """Return another language of each row, drawn uniformly; the same where the row has no other.
 
-    `has` is (n, languages), `language` (n,).
+    `has` is (n, languages), `language` and `u`, uniform in [0, 1), are (n,).
     """
     others = has.copy()
     others[np.arange(len(has)), language] = False
@@ -129,9 +134,48 @@ def _hybrid_mix(alpha: Weight) -> dict[Mode, Weight]:
     return {X_X_MONO: (start, end), X_Y: (1 - start, 1 - end)}
 
 
-# colours: Okabe and Ito's, which people with colour blindness tell apart
-ENGLISH = Sampler("english", lambda _: {EN_EN: 1.0}, pivot_only=True, order=1)
-MIXED = Sampler("mixed", lambda _: {X_X: 1.0}, order=2)
-MONOLINGUAL = Sampler("monolingual", lambda _: {X_X_MONO: 1.0}, alpha=1.0, order=3)
-CROSS_LINGUAL = Sampler("cross-lingual", lambda _: {X_Y: 1.0}, alpha=0.0, order=4)
-HYBRID = Sampler("hybrid", _hybrid_mix, uses_alpha=True, order=5)  # arXiv 2408.10536
+# Colours are Okabe and Ito's, which most people with colour blindness can tell apart.
+ENGLISH = Sampler(
+    "english",
+    lambda _: {EN_EN: 1.0},
+    "En-En: queries and passages in English, the pivot language",
+    pivot_only=True,
+    order=1,
+    colour="#56B4E9",
+    marker="v",
+)  # LAReQA's En-En, arXiv 2004.05484, section 4
+MIXED = Sampler(
+    "mixed",
+    lambda _: {X_X: 1.0},
+    "X-X: query and passage in one language, drawn for each row",
+    order=2,
+    colour="#CC79A7",
+    marker="D",
+)  # LAReQA's X-X, arXiv 2004.05484, section 4
+MONOLINGUAL = Sampler(
+    "monolingual",
+    lambda _: {X_X_MONO: 1.0},
+    "X-X-mono: all of a batch in one language",
+    alpha=1.0,
+    order=3,
+    colour="#0072B2",
+    marker="s",
+)  # LAReQA's X-X-mono, arXiv 2004.05484, section 4
+CROSS_LINGUAL = Sampler(
+    "cross-lingual",
+    lambda _: {X_Y: 1.0},
+    "X-Y: query and passage in different languages, drawn for each row",
+    alpha=0.0,
+    order=4,
+    colour="#E69F00",
+    marker="^",
+)  # LAReQA's X-Y, arXiv 2004.05484, section 4
+HYBRID = Sampler(
+    "hybrid",
+    _hybrid_mix,
+    "monolingual batches with probability alpha, else cross-lingual ones",
+    uses_alpha=True,
+    order=5,
+    colour="#009E73",
+    marker="o",
+)  # arXiv 2408.10536, section 3

@@ -1,20 +1,21 @@
-"""Batches as a pure function of (seed, step): no cursor, no state that a run could lose.
+"""The batch schedule: a batch is a pure function of (seed, step), without a cursor or state.
 
-For step s:
+For each step:
 
-1. one number chooses the mode and one a data set among those that can serve the mode, with
-   probability proportional to size ** size_exponent; translations, of which a text in the same
-   language is the text itself, serve cross-lingual modes alone;
-2. one number chooses the language (monolingual) among those of the data set;
-3. rows come from an *epoch shuffle*: the rows that can serve this choice, in a seeded permutation
+1. One random number chooses the mode, and one a data set among those that can serve the mode, with
+   probability proportional to size ** size_exponent. Bitext serves cross-lingual modes alone: its
+   passages are translations, and in the query's language the passage would be the query itself.
+2. One random number chooses among the mode's choices for the data set: for a monolingual batch,
+   one of its languages.
+3. Rows come from an *epoch shuffle*: the rows that can serve the choice, in a seeded permutation
    per epoch, so that each is seen before any is seen twice. Choices that the same rows can serve
-   share one: where every row has every language there is one over the data set;
-4. for cross-lingual batches every row draws an ordered pair of different languages it has.
+   share one shuffle.
+4. The choice draws the languages of each row: for a cross-lingual batch, an ordered pair of
+   different languages that the row has.
 """
 
 import functools
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -23,7 +24,7 @@ import numpy as np
 from hbr.core.errors import UserError
 from hbr.training.samplers import Choice, Mode, Weight, other_language
 
-STEPS, PAIRS, SHUFFLE, SWAPS, TRANSLATIONS = range(5)  # streams of random numbers, kept apart
+STEPS, PAIRS, SHUFFLE, SWAPS, TRANSLATIONS = range(5)  # independent streams of random numbers
 
 
 class Parallel(Protocol):
@@ -56,46 +57,55 @@ class Batch(NamedTuple):
     query_language: np.ndarray
     passage_language: np.ndarray
 
-    def part(self, rank: int, ranks: int) -> "Batch":
-        """Return the slice of one rank; the slices join to the whole."""
-        piece = np.array_split(np.arange(len(self.rows)), ranks)[rank]
+    def part(self, rank: int, world_size: int) -> "Batch":
+        """Return the slice of one rank; the slices of all ranks join to the whole."""
         return self._replace(
-            rows=self.rows[piece],
-            query_language=self.query_language[piece],
-            passage_language=self.passage_language[piece],
+            rows=np.array_split(self.rows, world_size)[rank],
+            query_language=np.array_split(self.query_language, world_size)[rank],
+            passage_language=np.array_split(self.passage_language, world_size)[rank],
         )
 
 
-def translations(batch: Batch, has: np.ndarray, seed: int) -> np.ndarray:
-    """Return each row of a batch another language of its passage, or the same if it has no other."""
+def translation_batch(batch: Batch, has: np.ndarray, seed: int) -> tuple[np.ndarray, Batch]:
+    """Return the rows (m,) whose passages have a translation, and a batch of these translations.
+
+    The language is drawn uniformly among the others of the row. `has` (n, languages) is of the
+    batch's rows.
+    """
     u = np.random.default_rng([seed, TRANSLATIONS, batch.step]).random(len(batch.rows))
-    return other_language(has, batch.passage_language, u)
+    language = other_language(has, batch.passage_language, u)
+    rows = np.flatnonzero(language != batch.passage_language)
+    return rows, batch._replace(
+        rows=batch.rows[rows],
+        query_language=batch.query_language[rows],
+        passage_language=language[rows],
+    )
 
 
-def swapped(
+def swap_languages(
     batch: Batch, has: np.ndarray, share: float, seed: int, *, queries: bool, passages: bool
 ) -> Batch:
-    """Swap texts of a batch for those of their rows in another language, each by itself.
+    """Replace texts of a batch by those of their rows in another language, each independently.
 
     `has` (n, languages) is of the batch's rows, `share` the probability of a swap.
     """
     u = np.random.default_rng([seed, SWAPS, batch.step]).random((4, len(batch.rows)))
 
-    def drawn(language: np.ndarray, u: np.ndarray) -> np.ndarray:
+    def swap(language: np.ndarray, u: np.ndarray) -> np.ndarray:
         return np.where(u[0] < share, other_language(has, language, u[1]), language)
 
-    asked, told = batch.query_language, batch.passage_language
+    query, passage = batch.query_language, batch.passage_language
     return batch._replace(
-        query_language=drawn(asked, u[:2]) if queries else asked,
-        passage_language=drawn(told, u[2:]) if passages else told,
+        query_language=swap(query, u[:2]) if queries else query,
+        passage_language=swap(passage, u[2:]) if passages else passage,
     )
 
 
 class EpochShuffle:
     """Seeded permutations of the eligible rows, one after another, cut into batches.
 
-    Where a batch takes the end of one permutation and the start of the next, rows that the end
-    holds stand back in the start, so that no batch holds a row twice.
+    A batch may take the end of one permutation and the start of the next. The start then has none
+    of the rows that the end has, so that no batch holds a row twice.
     """
 
     def __init__(self, eligible: np.ndarray, batch_size: int, seed: tuple[int, ...]) -> None:
@@ -117,17 +127,17 @@ class EpochShuffle:
 
     def _order(self, epoch: int) -> np.ndarray:
         order = self._permutation(epoch)
-        carried = epoch * len(order) % self.batch_size  # rows its first batch has from before
+        carried = epoch * len(order) % self.batch_size  # into its first batch, from before
         if carried == 0:
             return order
-        # Standing back moves rows within the first batch_size places only, and there are twice
-        # as many: the end of the epoch before is the end of its plain permutation.
+        # This moves rows within the first batch_size places alone, and an epoch has at least twice
+        # as many: the end of the previous epoch is the end of its plain permutation.
         clash = np.isin(order, self._permutation(epoch - 1)[-carried:])
         first = np.flatnonzero(~clash)[: self.batch_size - carried]
         return np.concatenate([order[first], np.delete(order, first)])
 
     def _around(self, batch: int) -> np.ndarray:
-        """Fewer than two batches of rows: go around one permutation till batches repeat."""
+        """With fewer than two batches of rows: walk one permutation in circles, n batches long."""
         n, size = len(self.eligible), self.batch_size
         lap, at = divmod(batch, n)
         return self._permutation(lap)[(at * size + np.arange(size)) % n]
@@ -140,7 +150,8 @@ class EpochShuffle:
 class BatchSchedule:
     """All batches of a run: `schedule.batch(step)` is a pure function of the seed and the step.
 
-    Raises UserError where a batch could not be filled, or no data set can serve a mode.
+    `mix` has the weight of each mode (see `Sampler`), `batch_size` is the global one. Raises
+    UserError where a batch could not be filled, or no data set can serve a mode.
     """
 
     def __init__(
@@ -172,9 +183,8 @@ class BatchSchedule:
         """Return the global batch of a step, counted from 0."""
         self._draw_until(step)
         mode, dataset, choice = (int(i) for i in self._drawn[step])
-        rows = (
-            self.shuffles[int(self._shuffle[step])].take(int(self._number[step])).astype(np.int64)
-        )
+        shuffle = self.shuffles[int(self._shuffle[step])]
+        rows = shuffle.take(int(self._number[step])).astype(np.int64)
         has = np.asarray(self.datasets[dataset].has[rows])
         u = np.random.default_rng([self.seed, PAIRS, step]).random((len(rows), 2))
         query, passage = self.choices[mode][dataset][choice].draw(has, u)
@@ -190,20 +200,29 @@ class BatchSchedule:
             if weight.max() == 0:
                 continue
             if not any(by_dataset):
-                names = ", ".join(data.name for data in self.datasets)
-                bitext = any(data.translations for data in self.datasets)
-                why = "; translations serve --sampler cross-lingual alone" if bitext else ""
-                raise UserError(f"no data set can serve {mode.name} batches: {names}{why}")
+                self._raise_unserved(mode)
             for data, choices in zip(self.datasets, by_dataset, strict=True):
                 for choice in choices:
-                    rows = int(choice.eligible.sum())
-                    if rows < self.batch_size:
-                        raise UserError(
-                            f"{data.name}: {rows} rows can serve {mode.name} batches "
-                            f"({choice.label}), fewer than the batch size {self.batch_size}; "
-                            "use a smaller --batch-size or name the languages to train on with "
-                            "--set data.languages=[…]"
-                        )
+                    self._check_size(data, mode, choice)
+
+    def _raise_unserved(self, mode: Mode) -> None:
+        names = ", ".join(data.name for data in self.datasets)
+        message = f"no data set can serve {mode.name} batches: {names}"
+        if any(data.translations for data in self.datasets) and not mode.cross_lingual:
+            message += (
+                "; translations serve --sampler cross-lingual, or a sampler of your own whose "
+                "modes all have cross_lingual=True"
+            )
+        raise UserError(message)
+
+    def _check_size(self, data: Parallel, mode: Mode, choice: Choice) -> None:
+        rows = int(choice.eligible.sum())
+        if rows < self.batch_size:
+            raise UserError(
+                f"{data.name}: {rows} rows can serve {mode.name} batches ({choice.label}), fewer "
+                f"than the batch size {self.batch_size}; use a smaller --batch-size or name the "
+                "languages to train on with --set data.languages=[…]"
+            )
 
     def _draw_until(self, step: int) -> None:
         """Draw mode, data set and choice of the first steps, and number each within its shuffle."""
@@ -228,7 +247,7 @@ class BatchSchedule:
             self._number[here] = np.arange(here.sum())
 
     def _shuffle_of(self, mode: int, dataset: int, choice: int) -> int:
-        """Return the epoch shuffle of a choice, known by a digest of the rows that can serve it."""
+        """Return the epoch shuffle of a choice, identified by a digest of its eligible rows."""
         eligible = self.choices[mode][dataset][choice].eligible
         packed = np.packbits(eligible).tobytes()
         digest = hashlib.blake2b(packed, digest_size=7, key=bytes([dataset])).digest()
@@ -240,7 +259,7 @@ class BatchSchedule:
 
 
 def schedule_hash(batches: Iterable[Batch]) -> str:
-    """Return a digest that is equal for equal rows and languages in equal order only."""
+    """Return a digest of the rows and languages of batches, in their order."""
     digest = hashlib.sha256()
     for batch in batches:
         digest.update(f"{batch.dataset}:".encode())
@@ -250,71 +269,10 @@ def schedule_hash(batches: Iterable[Batch]) -> str:
 
 
 def same_group(group: np.ndarray) -> np.ndarray:
-    """Return which passages of a batch may not be negatives of which queries: (n, n), diagonal False.
+    """Return which passages of a batch may not be negatives of which queries: (n, n).
 
-    They belong to rows of the same group (n,): the same passage, or a translation of it.
+    They are those of other rows of the same group (n,): the same passage, or a translation of it.
     """
     same = group[:, None] == group
     np.fill_diagonal(same, False)
     return same
-
-
-class Summary(NamedTuple):
-    """What some batches hold, counted."""
-
-    batches: int
-    modes: dict[str, int]
-    query_languages: dict[str, int]
-    passage_languages: dict[str, int]
-    pairs: dict[tuple[str, str], int]
-    seen: dict[str, tuple[int, int, int]]  # data set -> rows, different rows seen, rows drawn
-    false_negatives: float  # share of (query, other passage) pairs with the same group
-    hash: str
-
-
-def _unlike(names: list[str]) -> list[str]:
-    """Tell equal names apart by their place."""
-    return [n if names.count(n) == 1 else f"{n} ({i})" for i, n in enumerate(names, start=1)]
-
-
-def summarise(schedule: BatchSchedule, batches: int) -> Summary:
-    """Count what the first batches of a schedule hold."""
-    modes: Counter[str] = Counter()
-    pairs: Counter[tuple[str, str]] = Counter()
-    seen = [np.zeros(len(data.group), dtype=np.int64) for data in schedule.datasets]
-    masked = 0
-
-    def counted(batch: Batch) -> Batch:
-        nonlocal masked
-        data = schedule.datasets[batch.dataset]
-        modes[batch.mode] += 1
-        codes = batch.query_language * len(data.languages) + batch.passage_language
-        for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
-            query, passage = divmod(int(code), len(data.languages))
-            pairs[data.languages[query], data.languages[passage]] += int(count)
-        seen[batch.dataset][batch.rows] += 1
-        _, counts = np.unique(np.asarray(data.group)[batch.rows], return_counts=True)
-        masked += int((counts * (counts - 1)).sum())
-        return batch
-
-    digest = schedule_hash(counted(schedule.batch(step)) for step in range(batches))  # none is kept
-    queries: Counter[str] = Counter()
-    passages: Counter[str] = Counter()
-    for (query_language, passage_language), count in pairs.items():
-        queries[query_language] += count
-        passages[passage_language] += count
-    names = _unlike([data.name for data in schedule.datasets])
-    possible = batches * schedule.batch_size * (schedule.batch_size - 1)
-    return Summary(
-        batches,
-        dict(sorted(modes.items())),
-        dict(sorted(queries.items())),
-        dict(sorted(passages.items())),
-        dict(sorted(pairs.items())),
-        {
-            name: (len(count), int((count > 0).sum()), int(count.sum()))
-            for name, count in zip(names, seen, strict=True)
-        },
-        masked / max(possible, 1),
-        digest,
-    )

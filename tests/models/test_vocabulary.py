@@ -83,19 +83,19 @@ def test_a_trimmed_run_that_stopped_goes_on_to_the_same_bytes(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rows, step = rows_file(count=20), Trainer._step
+    rows, step = rows_file(count=20), Trainer.training_step
     words = [*FEW, "--encoder", "mbert-tiny", "--data", rows, "--set", "train.save_steps=5"]
     whole, broken = (beside(world, tmp_path / name) for name in ("whole", "broken"))
     assert hbr(*words, "--output-dir", whole).code == 0
 
-    def stops(fit: Trainer, number: int) -> dict[str, Any]:
+    def stops(trainer: Trainer, number: int) -> dict[str, Any]:
         if number == 7:
             raise RuntimeError("stopped")
-        return step(fit, number)
+        return step(trainer, number)
 
-    monkeypatch.setattr(Trainer, "_step", stops)
+    monkeypatch.setattr(Trainer, "training_step", stops)
     assert hbr(*words, "--output-dir", broken).code == 1
-    monkeypatch.setattr(Trainer, "_step", step)
+    monkeypatch.setattr(Trainer, "training_step", step)
     said = hbr(*words, "--output-dir", broken)
     assert "goes on from step 5" in said.err
     one, two = (only_run(place) / "model" / "model.safetensors" for place in (whole, broken))

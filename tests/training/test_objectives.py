@@ -2,34 +2,29 @@
 
 import copy
 import math
+import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
-from hbr.training.sampling import Batch
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
+from hbr.core import registry
 from hbr.core.errors import UserError
-from hbr.core.registry import NAMES, resolve
-from hbr.core.settings import OBJECTIVE_SETTINGS, Train
 from hbr.models.encoder import Encoder, Pooling
 from hbr.training import adversary
+from hbr.training.batch import TrainingBatch
 from hbr.training.gradient_cache import Gather
 from hbr.training.losses import info_nce, language_contrast, semantic_contrast
-from hbr.training.objectives import (
-    Adversarial,
-    LanguageAdversarial,
-    LanguageContrastive,
-    Plain,
-    Smoothing,
-    Step,
-    translated,
-)
+from hbr.training.objectives import Objective, Recipe
+from hbr.training.objectives.adversarial import Adversarial
+from hbr.training.schedule import Batch, translation_batch
 
 ROWS, WIDTH, VOCABULARY = 7, 16, 50
 LANGUAGES = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1, 1, 1, 0, 0, 2, 2])  # queries, passages
@@ -37,8 +32,8 @@ PAIRS = [0, 2, 3, 6]  # rows whose passage has a translation
 SIZES = {"query": ROWS, "passage": ROWS, "negatives": 4, "translation": len(PAIRS)}
 
 
-class Given(NamedTuple):
-    """Texts of one role, as a `hbr.training.objectives.Piece`."""
+class Texts(NamedTuple):
+    """Texts of one role, a `hbr.training.batch.TextChunk`."""
 
     encoder: nn.Module
     texts: Sequence[Tensor]
@@ -93,15 +88,15 @@ def text(role: int, number: int) -> Tensor:
 
 def chunks(
     encoder: nn.Module, size: int, roles: Sequence[str], part: Mapping[str, slice] | None = None
-) -> dict[str, list[Given]]:
+) -> dict[str, list[Texts]]:
     """All texts of some roles, or a part of each, cut into chunks."""
-    found: dict[str, list[Given]] = {}
+    found: dict[str, list[Texts]] = {}
     for number, role in enumerate(SIZES):
         if role not in roles:
             continue
         places = list(range(SIZES[role]))[part[role] if part else slice(None)]
         found[role] = [
-            Given(
+            Texts(
                 encoder,
                 [text(number, place) for place in places[at : at + size]],
                 [1000 * number + place for place in places[at : at + size]],
@@ -111,67 +106,70 @@ def chunks(
     return found
 
 
-def step_of(pieces: Mapping[str, list[Given]], **changes: object) -> Step:
+def step_of(pieces: Mapping[str, list[Texts]], **changes: object) -> TrainingBatch:
     mask = torch.zeros(ROWS, ROWS, dtype=torch.bool)
     mask[0, 4] = mask[4, 0] = True
 
-    def contrast(vectors: Mapping[str, Tensor]) -> Tensor:
-        return info_nce(
-            vectors["query"],
-            vectors["passage"],
-            vectors.get("negatives"),
-            mask=mask,
-            temperature=0.5,
-        )
-
-    step = Step(
+    step = TrainingBatch(
         chunks=pieces,
-        contrast=contrast,
+        loss=info_nce,
         gather=lambda own: (own, slice(0, len(own))),
-        share=1.0,
+        scale=1.0,
         progress=0.1,
-        words=1.0,
-        width=WIDTH,
+        embedding_norm=1.0,
+        embedding_width=WIDTH,
         device=torch.device("cpu"),
         temperature=0.5,
         mask=mask,
         languages=LANGUAGES,
-        translated=torch.tensor(PAIRS),
+        translated_rows=torch.tensor(PAIRS),
+        head=nn.Sequential(),
     )
     return replace(step, **changes)
 
 
+def recipe_of(name: str, **settings: object) -> Recipe:
+    objective: Objective = registry.get("objective", name)
+    return objective.recipe(objective.settings(name=name, **settings))
+
+
+def with_settings(recipe: Recipe, **changes: object) -> Recipe:
+    return replace(recipe, settings=recipe.settings.model_copy(update=changes))
+
+
 RECIPES = {
-    "plain": Plain(),
-    "fgm": Adversarial(epsilon=0.3),
-    "queries": Adversarial(epsilon=0.3, perturbed="queries", weight=0.5),
-    "pgd": Adversarial(epsilon=0.3, perturbed="passages", ascent_steps=3, start="random"),
-    "linf": Adversarial(epsilon=0.1, norm="linf", ascent_steps=2),
-    "freelb": Adversarial(epsilon=0.3, ascent_steps=3, start="random", average=True),
-    "smoothing": Smoothing(sigma=0.3),
-    "language-adversarial": LanguageAdversarial(weight=0.7),
-    "language-contrastive": LanguageContrastive(weight=0.5, language_weight=0.3),
+    "plain": recipe_of("infonce"),
+    "fgm": recipe_of("adversarial", epsilon=0.3),
+    "queries": recipe_of("adversarial", epsilon=0.3, perturbed="queries", weight=0.5),
+    "pgd": recipe_of(
+        "adversarial", epsilon=0.3, perturbed="passages", ascent_steps=3, start="random"
+    ),
+    "linf": recipe_of("adversarial", epsilon=0.1, norm="linf", ascent_steps=2),
+    "freelb": recipe_of("adversarial", epsilon=0.3, ascent_steps=3, start="random", average=True),
+    "smoothing": recipe_of("smoothing", sigma=0.3),
+    "language-adversarial": recipe_of("language-adversarial", weight=0.7),
+    "language-contrastive": recipe_of("language-contrastive", weight=0.5, language_weight=0.3),
 }
 NAMED = pytest.mark.parametrize("name", RECIPES)
 
 
-def roles_of(recipe: Plain) -> list[str]:
-    return [role for role in SIZES if role != "translation" or recipe.translates]
+def roles_of(recipe: Recipe) -> list[str]:
+    return [role for role in SIZES if role != "translation" or recipe.needs_translations]
 
 
-def head_of(recipe: Plain) -> nn.Module | None:
+def head_of(recipe: Recipe) -> nn.Module:
     torch.manual_seed(1)
     head = recipe.head(WIDTH, 3)
-    return head.module if head else None
+    return head.module if head else nn.Sequential()
 
 
-def gradients(encoder: nn.Module, head: nn.Module | None) -> dict[str, Tensor]:
+def gradients(encoder: nn.Module, head: nn.Module | None = None) -> dict[str, Tensor]:
     named = [*encoder.named_parameters(), *(head.named_parameters("head") if head else ())]
     return {name: p.grad.clone() for name, p in named if p.grad is not None}
 
 
 def made(
-    recipe: Plain, encoder: nn.Module, size: int, **changes: object
+    recipe: Recipe, encoder: nn.Module, size: int, **changes: object
 ) -> tuple[dict[str, float], dict[str, Tensor]]:
     """Let a recipe go over the whole batch; give what it says and the gradients it makes."""
     head = head_of(recipe)
@@ -196,9 +194,9 @@ def test_chunks_give_the_gradients_of_the_whole_batch(name, size):
 
 
 @NAMED
-def test_a_share_of_a_step_scales_the_gradients_and_not_what_is_said(name):
+def test_the_scale_of_a_batch_scales_the_gradients_and_not_what_is_said(name):
     encoder = bert()
-    whole, half = (made(RECIPES[name], encoder, 100, share=share) for share in (1.0, 0.5))
+    whole, half = (made(RECIPES[name], encoder, 100, scale=scale) for scale in (1.0, 0.5))
     assert_same((half[0], {k: 2 * g for k, g in half[1].items()}), whole)
 
 
@@ -269,7 +267,7 @@ def toy() -> Toy:
         torch.set_default_dtype(torch.float32)
 
 
-def vectors_of(pieces: Mapping[str, list[Given]], shifts: Mapping[str, list[Tensor]]):
+def vectors_of(pieces: Mapping[str, list[Texts]], shifts: Mapping[str, list[Tensor]]):
     return {
         role: torch.cat([p(s) for p, s in zip(of, shifts.get(role, [None] * len(of)), strict=True)])
         for role, of in pieces.items()
@@ -278,11 +276,13 @@ def vectors_of(pieces: Mapping[str, list[Given]], shifts: Mapping[str, list[Tens
 
 def test_the_gradient_of_a_shift_is_that_of_finite_differences(toy):
     step = step_of(chunks(toy, 3, ["query", "passage", "negatives"]))
-    shifts = step.shifts("both", lambda piece: 0.1 * step.drawn(piece, adversary.normal))
-    step.backward(step.contrast, shifts=shifts)
+    shifts = step.shifts("both", lambda piece: 0.1 * step.random_shift(piece, adversary.normal))
+    step.backward(step.contrastive_loss, shifts=shifts)
     leaves = [shift for of in shifts.values() for shift in of]
     with torch.no_grad():
-        pairs = differences(leaves, lambda: step.contrast(vectors_of(step.chunks, shifts)), 40)
+        pairs = differences(
+            leaves, lambda: step.contrastive_loss(vectors_of(step.chunks, shifts)), 40
+        )
     assert max(abs(found) for found, _ in pairs) > 1e-3
     for found, expected in pairs:
         assert found == pytest.approx(expected, abs=1e-8)
@@ -291,11 +291,11 @@ def test_the_gradient_of_a_shift_is_that_of_finite_differences(toy):
 def test_without_weights_a_pass_gives_the_shifts_the_same_gradients_and_the_weights_none(toy):
     for size in (2, 100):
         step = step_of(chunks(toy, size, ["query", "passage", "negatives"]))
-        made = [step.shifts("queries", step.zero) for _ in range(2)]
+        made = [step.shifts("queries", step.zero_shift) for _ in range(2)]
         toy.zero_grad(set_to_none=True)
-        values = [step.backward(step.contrast, shifts=made[0], weights=False)]
+        values = [step.backward(step.contrastive_loss, shifts=made[0], shifts_only=True)]
         assert all(p.grad is None for p in toy.parameters())
-        values.append(step.backward(step.contrast, shifts=made[1]))
+        values.append(step.backward(step.contrastive_loss, shifts=made[1]))
         assert all(p.grad is not None for p in toy.parameters())
         assert values[0] == values[1]
         for one, other in zip(made[0]["query"], made[1]["query"], strict=True):
@@ -308,35 +308,40 @@ def test_perturbed_training_has_the_gradient_of_the_loss_at_the_points_it_found(
 ):
     """Finite differences with the shifts held where the recipe put them."""
     recipe, visited = RECIPES[name], []
-    whole = Step.backward
+    whole = TrainingBatch.backward
 
-    def watched(self, loss, *, shifts=None, weight=1.0, weights=True):
-        if weights:
+    def watched(self, loss, *, shifts=None, weight=1.0, shifts_only=False):
+        if not shifts_only:
             visited.append((weight, {r: [s.detach() for s in of] for r, of in shifts.items()}))
-        return whole(self, loss, shifts=shifts, weight=weight, weights=weights)
+        return whole(self, loss, shifts=shifts, weight=weight, shifts_only=shifts_only)
 
-    monkeypatch.setattr(Step, "backward", watched)
-    step = step_of(chunks(toy, 3, ["query", "passage", "negatives"]), words=0.25 * WIDTH**0.5)
+    monkeypatch.setattr(TrainingBatch, "backward", watched)
+    step = step_of(
+        chunks(toy, 3, ["query", "passage", "negatives"]), embedding_norm=0.25 * WIDTH**0.5
+    )
     toy.zero_grad()
     parts = recipe.backward(step)
 
     def value() -> Tensor:
-        return sum(w * step.contrast(vectors_of(step.chunks, shifts)) for w, shifts in visited)
+        return sum(
+            w * step.contrastive_loss(vectors_of(step.chunks, shifts)) for w, shifts in visited
+        )
 
     with torch.no_grad():
         assert parts["loss"] == pytest.approx(float(value()))
         for found, expected in differences(list(toy.parameters()), value, 30):
             assert found == pytest.approx(expected, abs=1e-7)
     if isinstance(recipe, Adversarial):
-        steps = recipe.ascent_steps + (recipe.start == "random")
-        assert len(visited) == 1 + (steps if recipe.average else 1)
-        assert sum(weight for weight, _ in visited) == pytest.approx(1 + recipe.weight)
+        settings = recipe.settings
+        steps = settings.ascent_steps + (settings.start == "random")
+        assert len(visited) == 1 + (steps if settings.average else 1)
+        assert sum(weight for weight, _ in visited) == pytest.approx(1 + settings.weight)
         assert parts["adversarial"] > parts["clean"]
         radius, sides = recipe.radius(step), visited[-1][1]
         expected = {"queries": {"query"}, "passages": {"passage", "negatives"}}
-        assert set(sides) == expected.get(recipe.perturbed, {"query", "passage", "negatives"})
+        assert set(sides) == expected.get(settings.perturbed, {"query", "passage", "negatives"})
         for shift in (shift for _, shifts in visited for of in shifts.values() for shift in of):
-            inside = adversary.project(shift, radius, recipe.norm)
+            inside = adversary.project(shift, radius, settings.norm)
             torch.testing.assert_close(shift, inside, atol=1e-6, rtol=0)
 
 
@@ -345,8 +350,8 @@ def test_perturbed_training_has_the_gradient_of_the_loss_at_the_points_it_found(
 def test_ascent_raises_the_loss_more_than_any_random_shift_of_the_same_size(norm, epsilon, steps):
     encoder = bert()
     words = float(encoder.token_embeddings.detach().norm(dim=1).mean())
-    recipe = Adversarial(epsilon=epsilon, norm=norm, ascent_steps=steps)
-    step = step_of(chunks(encoder, 100, ["query", "passage"]), words=words)
+    recipe = recipe_of("adversarial", epsilon=epsilon, norm=norm, ascent_steps=steps)
+    step = step_of(chunks(encoder, 100, ["query", "passage"]), embedding_norm=words)
     raised = recipe.backward(step)
     radius, others = recipe.radius(step), []
     with torch.no_grad():
@@ -365,7 +370,7 @@ def test_ascent_raises_the_loss_more_than_any_random_shift_of_the_same_size(norm
                 ),
             )
             edge = {r: [adversary.project(s, radius, norm) for s in of] for r, of in far.items()}
-            others.append(float(step.contrast(vectors_of(step.chunks, edge))))
+            others.append(float(step.contrastive_loss(vectors_of(step.chunks, edge))))
     assert raised["adversarial"] > max(others)
     assert raised["adversarial"] - raised["clean"] > 3 * (max(others) - raised["clean"])
 
@@ -373,22 +378,22 @@ def test_ascent_raises_the_loss_more_than_any_random_shift_of_the_same_size(norm
 def test_more_steps_find_a_higher_point():
     found = []
     for steps in (1, 5):
-        recipe = Adversarial(epsilon=1.0, ascent_steps=steps)
-        step = step_of(chunks(bert(), 100, ["query", "passage"]), words=0.08)
+        recipe = recipe_of("adversarial", epsilon=1.0, ascent_steps=steps)
+        step = step_of(chunks(bert(), 100, ["query", "passage"]), embedding_norm=0.08)
         found.append(recipe.backward(step)["adversarial"])
     assert found[1] > found[0] + 1e-3
 
 
 def test_the_clean_pass_is_the_plain_loss():
     encoder = bert(dropout=0.2)
-    plain = made(Plain(), encoder, 100)[0]["loss"]
+    plain = made(RECIPES["plain"], encoder, 100)[0]["loss"]
     assert made(RECIPES["freelb"], encoder, 100)[0]["clean"] == pytest.approx(plain, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["fgm", "freelb"])
 def test_dropout_is_the_same_in_all_passes(name):
     """With a ball of no size all passes see the same."""
-    recipe = replace(RECIPES[name], epsilon=1e-12)
+    recipe = with_settings(RECIPES[name], epsilon=1e-12)
     parts, _ = made(recipe, bert(dropout=0.3), 3)
     assert parts["adversarial"] == pytest.approx(parts["clean"], abs=1e-6)
 
@@ -404,7 +409,7 @@ def test_language_adversarial_is_the_clean_loss_and_that_of_the_languages_turned
     vectors = vectors_of(pieces, {})
     both = torch.cat([vectors["query"], vectors["passage"]])
     language = nn.functional.cross_entropy(head(both), LANGUAGES)
-    clean = step_of(pieces).contrast(vectors)
+    clean = step_of(pieces).contrastive_loss(vectors)
     (clean - strength * language).backward()
     expected = gradients(encoder, None)
     for name, gradient in expected.items():
@@ -413,13 +418,13 @@ def test_language_adversarial_is_the_clean_loss_and_that_of_the_languages_turned
     nn.functional.cross_entropy(head(both.detach()), LANGUAGES).backward()
     for name, p in head.named_parameters("head"):
         torch.testing.assert_close(found[name], p.grad)
-    constant, _ = made(replace(recipe, ramp=False), encoder, 3)
+    constant, _ = made(with_settings(recipe, ramp=False), encoder, 3)
     assert constant["reversal"] == 0.7
 
 
 def test_a_classifier_needs_two_languages():
     with pytest.raises(UserError, match="two languages"):
-        LanguageAdversarial().head(WIDTH, 1)
+        recipe_of("language-adversarial").head(WIDTH, 1)
 
 
 def test_language_contrastive_is_the_sum_of_its_three_losses():
@@ -434,7 +439,7 @@ def test_language_contrastive_is_the_sum_of_its_three_losses():
     counted[0, 4] = False  # of the same group as row 0
     semantic = semantic_contrast(passages, others, temperature=0.5)
     language = language_contrast(passages, others, vectors["passage"], counted, temperature=0.5)
-    total = step.contrast(vectors) + 0.5 * semantic + 0.3 * language
+    total = step.contrastive_loss(vectors) + 0.5 * semantic + 0.3 * language
     assert parts["loss"] == pytest.approx(total.item(), abs=1e-6)
     assert parts["semantic"] == pytest.approx(semantic.item(), abs=1e-6)
     assert parts["language"] == pytest.approx(language.item(), abs=1e-6)
@@ -446,11 +451,15 @@ def test_language_contrastive_is_the_sum_of_its_three_losses():
 def test_rows_without_another_language_contribute_the_clean_loss_alone():
     encoder = bert()
     pieces = chunks(encoder, 3, ["query", "passage", "negatives"])
-    pieces["translation"] = [Given(encoder, [], [])]
-    step = step_of(pieces, translated=torch.zeros(0, dtype=torch.int64))
+    pieces["translation"] = [Texts(encoder, [], [])]
+    step = step_of(pieces, translated_rows=torch.zeros(0, dtype=torch.int64))
     parts = RECIPES["language-contrastive"].backward(step)
     assert parts["semantic"] == parts["language"] == 0
-    assert parts["loss"] == parts["clean"] == pytest.approx(made(Plain(), encoder, 3)[0]["loss"])
+    assert (
+        parts["loss"]
+        == parts["clean"]
+        == pytest.approx(made(RECIPES["plain"], encoder, 3)[0]["loss"])
+    )
 
 
 HAS = np.array([[1, 1, 1], [0, 1, 0], [1, 0, 1], [1, 1, 0]], dtype=bool)
@@ -461,11 +470,11 @@ def test_translations_are_in_another_language_that_the_row_has_and_fall_on_all_o
     seen = set()
     for step in range(50):
         batch = BATCH._replace(step=step)
-        rows, other = translated(batch, HAS, seed=3)
+        rows, other = translation_batch(batch, HAS, seed=3)
         assert rows.tolist() == [0, 2, 3]  # the second has one language
         assert HAS[rows, other.passage_language].all()
         assert (other.passage_language != batch.passage_language[rows]).all()
-        again = translated(batch, HAS, seed=3)
+        again = translation_batch(batch, HAS, seed=3)
         assert all(np.array_equal(one, two) for one, two in zip(other, again[1], strict=True))
         seen |= {tuple(other.passage_language)}
     assert seen == {(0, 2, 1), (2, 2, 1)}
@@ -473,11 +482,11 @@ def test_translations_are_in_another_language_that_the_row_has_and_fall_on_all_o
 
 @pytest.mark.parametrize("side", ["queries", "passages", "both"])
 def test_swaps_are_in_another_language_on_the_side_that_is_perturbed(side):
-    recipe = Smoothing(perturbed=side, swap=0.5)
+    recipe = recipe_of("smoothing", perturbed=side, swap=0.5)
     swaps = np.zeros(2)
     for step in range(400):
         batch = BATCH._replace(step=step)
-        found = recipe.alter(batch, HAS, seed=1)
+        found = recipe.augment(batch, HAS, seed=1)
         assert np.array_equal(found.rows, batch.rows)
         for number, key in enumerate(("query_language", "passage_language")):
             language = getattr(found, key)
@@ -487,16 +496,26 @@ def test_swaps_are_in_another_language_on_the_side_that_is_perturbed(side):
             swaps[number] += changed.sum() / 1200
     wanted = {"queries": (0.5, 0), "passages": (0, 0.5), "both": (0.5, 0.5)}[side]
     assert swaps == pytest.approx(wanted, abs=0.05)
-    assert Smoothing(swap=0.0).alter(BATCH, HAS, seed=1)._asdict().keys() == BATCH._asdict().keys()
-    kept = Smoothing(swap=0.0).alter(BATCH, HAS, seed=1)
+    assert (
+        recipe_of("smoothing", swap=0.0).augment(BATCH, HAS, seed=1)._asdict().keys()
+        == BATCH._asdict().keys()
+    )
+    kept = recipe_of("smoothing", swap=0.0).augment(BATCH, HAS, seed=1)
     assert all(np.array_equal(one, two) for one, two in zip(kept, BATCH, strict=True))
 
 
-def test_the_fields_of_every_recipe_are_settings_with_the_same_defaults():
-    named = {name: resolve("objective", name) for name in NAMES["objective"]}
-    recipes = {name: found for name, found in named.items() if isinstance(found, type)}
-    assert set(recipes) == set(OBJECTIVE_SETTINGS)
-    for name, recipe in recipes.items():
-        own = {field.name: field.default for field in fields(recipe)}
-        assert set(own) == OBJECTIVE_SETTINGS[name]
-        assert own == {key: getattr(Train(), key) for key in own}
+@pytest.mark.parametrize("name", registry.names("objective"))
+def test_every_objective_is_called_what_the_table_calls_it_and_its_defaults_are_valid(name):
+    objective = registry.get("objective", name)
+    assert objective.name == name
+    assert recipe_of(name).settings.name == name
+
+
+def test_settings_of_objectives_are_checked_without_torch():
+    code = (
+        "import sys\nfrom hbr.core import registry\nfrom hbr.core.config import resolve_config\n"
+        "for name in registry.names('objective'):\n"
+        "    resolve_config({'objective': {'name': name, 'temperature': 0.1}})\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

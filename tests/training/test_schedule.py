@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from hbr.core.errors import UserError
-from hbr.training import samplers, schedule
+from hbr.training import samplers, schedule, summary
 from hbr.training.samplers import Mode, Weight
 from hbr.training.schedule import Batch, BatchSchedule, schedule_hash
 
@@ -298,16 +298,16 @@ def test_equal_plans_have_equal_hashes_and_another_seed_another():
 
 def test_a_summary_counts_what_the_batches_hold():
     data = parallel(4, 2, group=np.array([7, 7, 8, 9]))
-    summary = schedule.summarise(make([data], SAMPLERS["cross-lingual"], 4), 3)
-    assert summary.batches == 3
-    assert summary.modes == {"cross-lingual": 3}
-    assert summary.seen == {"toy": (4, 4, 12)}  # three epochs
-    assert summary.false_negatives == pytest.approx(2 / 12)  # rows 0 and 1, both ways
-    assert set(summary.pairs) == {("en", "de"), ("de", "en")}
-    assert sum(summary.pairs.values()) == 12
-    assert summary.query_languages["de"] == summary.pairs["de", "en"]
-    assert summary.passage_languages["de"] == summary.pairs["en", "de"]
-    assert summary.hash == schedule_hash(draw(make([data], SAMPLERS["cross-lingual"], 4), 3))
+    counts = summary.summarise(make([data], SAMPLERS["cross-lingual"], 4), 3)
+    assert counts.batches == 3
+    assert counts.modes == {"cross-lingual": 3}
+    assert counts.seen == {"toy": (4, 4, 12)}  # three epochs
+    assert counts.false_negatives == pytest.approx(2 / 12)  # rows 0 and 1, both ways
+    assert set(counts.pairs) == {("en", "de"), ("de", "en")}
+    assert sum(counts.pairs.values()) == 12
+    assert counts.query_languages["de"] == counts.pairs["de", "en"]
+    assert counts.passage_languages["de"] == counts.pairs["en", "de"]
+    assert counts.hash == schedule_hash(draw(make([data], SAMPLERS["cross-lingual"], 4), 3))
 
 
 def test_rows_of_one_group_are_masked_and_a_row_is_not_masked_from_itself():

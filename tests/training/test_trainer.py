@@ -244,7 +244,7 @@ def test_given_negatives_are_used_and_make_the_task_harder(world: Path, tmp_path
             lines.write(json.dumps({**row, "negatives": negatives}, ensure_ascii=False) + "\n")
     first = {}
     for used in (0, 1):
-        words = ["--data", file, "--steps", "1", "--set", f"negatives={used}"]
+        words = ["--data", file, "--steps", "1", "--set", f"num_negatives={used}"]
         assert train(world, tmp_path / str(used), *words).code == 0
         first[used] = log_of(only_run(tmp_path / str(used)))[0]["loss"]
     assert first[1] > first[0]
@@ -301,21 +301,22 @@ def test_a_loss_of_ones_own_trains_as_it_is_and_symmetric(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "own_losses.py").write_text(
-        "import hbr.training.losses\n\n\n"
+        "import hbr.training.losses\nimport hbr.training.objectives\n\n\n"
         "def mine(queries, passages, negatives=None, *, mask=None, temperature=0.05):\n"
         "    known = {'mask': mask, 'temperature': temperature}\n"
-        "    return 2 * hbr.training.losses.info_nce(queries, passages, negatives, **known)\n"
+        "    return 2 * hbr.training.losses.info_nce(queries, passages, negatives, **known)\n\n\n"
+        "MINE = hbr.training.objectives.Objective('mine', loss=mine)\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     first = {}
-    for name in ("infonce", "own_losses:mine"):
+    for name in ("infonce", "own_losses:MINE"):
         for on in ("false", "true"):
             folder = tmp_path / f"{name.partition(':')[0]}-{on}"
             said = train(world, folder, "--steps", "2", *objective(name, symmetric=on))
             assert said.code == 0, said.err
             first[name, on] = log_of(only_run(folder))[0]["loss"]
     for on in ("false", "true"):
-        assert first["own_losses:mine", on] == pytest.approx(2 * first["infonce", on])
+        assert first["own_losses:MINE", on] == pytest.approx(2 * first["infonce", on])
     assert first["infonce", "true"] != pytest.approx(first["infonce", "false"], abs=1e-4)
 
 
@@ -349,7 +350,7 @@ def test_the_log_tells_loss_rate_mode_and_masked_share_and_tensorboard_too(
 def test_a_compiled_run_trains_close_to_a_plain_one(world: Path, tmp_path: Path) -> None:
     losses = []
     for on in ("false", "true"):
-        words = ["--steps", "3", "--set", f"compile={on}", "--set", "validation=null"]
+        words = ["--steps", "3", "--set", f"torch_compile={on}", "--set", "validation=null"]
         said = train(world, tmp_path / on, *words)
         assert said.code == 0, said.err
         losses.append([line["loss"] for line in log_of(only_run(tmp_path / on))])

@@ -1,133 +1,81 @@
-"""Training objectives: what each is called, the settings it reads, and where it is computed.
+"""Training objectives: the name, the settings and the gradients of each.
 
-Light on purpose: settings are checked without torch. How an objective makes the gradients of a
-batch is in `hbr.training.objectives.recipes`.
+An objective is a loss of vectors, or a *recipe* that makes the gradients of a batch from more than
+one loss or pass. Adding one takes a file that holds its settings, its recipe and its `Objective`,
+and a line in `hbr.core.registry`. One from outside is used as `package.module:ATTRIBUTE`.
+
+These modules import torch only when they train: settings are checked without it.
 """
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+import numpy as np
 
-from hbr.core.settings import NonNegativeFloat, Positive, PositiveFloat, Share
 from hbr.core.settings import Objective as Settings
+from hbr.training.schedule import Batch
 
 if TYPE_CHECKING:
-    from hbr.training.objectives.recipes import Plain
+    from hbr.training.batch import AuxiliaryHead, TrainingBatch
 
 Side = Literal["queries", "passages", "both"]
+LossTerms = dict[str, float]  # "loss", and the terms it consists of; the log has them all
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an objective makes the gradients of a batch; this one takes the contrastive loss as is.
+
+    Gradients that are added with `TrainingBatch.backward` go with the gradient cache, with
+    accumulation and with several ranks.
+    """
+
+    settings: Any
+
+    needs_translations = False  # encode each passage in another language of its row, too
+
+    def backward(self, batch: "TrainingBatch") -> LossTerms:
+        """Add the gradients of a batch to the weights; return its loss and the terms of it."""
+        return {"loss": batch.backward(batch.contrastive_loss)}
+
+    def augment(self, batch: Batch, has: np.ndarray, seed: int) -> Batch:
+        """Choose other languages for a batch; `has` (n, languages) says which its rows have."""
+        del has, seed
+        return batch
+
+    def head(self, width: int, languages: int) -> "AuxiliaryHead | None":
+        """Make weights for vectors of this width, from torch's random state, if it trains any."""
+        del width, languages
+        return None
 
 
 @dataclass(frozen=True)
 class Objective:
     """A training objective and all that is known of it.
 
-    `loss` is a contrastive loss such as `hbr.training.losses.info_nce`, `recipe` a class such as
-    those of `hbr.training.objectives.recipes`, made with the objective's settings. Both may be
-    given as `module:attribute`, imported when training starts.
+    `loss` is a contrastive loss such as `hbr.training.losses.info_nce`, which is the default.
+    `recipe` is made with the objective's settings. Without a recipe of its own, the settings that
+    `settings` adds to those of every objective are keyword arguments of the loss.
     """
 
     name: str
     settings: type[Settings] = Settings
-    recipe: "str | Callable[[Any], Plain]" = "hbr.training.objectives.recipes:Plain"
-    loss: str | Callable[..., Any] = "hbr.training.losses:info_nce"
+    loss: Callable[..., Any] | None = None
+    recipe: Callable[[Any], Recipe] = Recipe
     passes: str = "1"  # texts encoded, as a multiple of InfoNCE's
     source: str = ""  # the paper
 
-    def make_recipe(self, settings: Settings) -> "Plain":
-        """Return the recipe with its settings."""
-        return _imported(self.recipe)(settings)
+    def make_loss(self, settings: Settings) -> Callable[..., Any]:
+        """Return the contrastive loss, symmetric where the settings say so."""
+        from hbr.training.losses import info_nce, symmetric
 
-    def make_loss(self) -> Callable[..., Any]:
-        """Return the contrastive loss."""
-        return _imported(self.loss)
-
-
-def _imported(place: Any) -> Any:
-    if not isinstance(place, str):
-        return place
-    module, _, attribute = place.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+        loss = self.loss or info_nce
+        if self.recipe is Recipe:
+            added = self.settings.model_fields.keys() - Settings.model_fields.keys()
+            loss = partial(loss, **{name: getattr(settings, name) for name in sorted(added)})
+        return symmetric(loss) if settings.symmetric else loss
 
 
-class AdversarialSettings(Settings):
-    """Adversarial training: the loss also of word embeddings shifted where it is worst."""
-
-    perturbed: Side = Field(
-        "both", description="Texts whose word embeddings are shifted; negatives go with passages."
-    )
-    weight: PositiveFloat = Field(1.0, description="λ, of the loss of shifted texts.")
-    epsilon: PositiveFloat = Field(
-        0.1,
-        description="Radius, as a share of the mean norm of a word embedding: of a whole text (l2) "
-        "or of each number of the embeddings (linf).",
-    )
-    norm: Literal["l2", "linf"] = Field("l2", description="Norm of the ball round a text.")
-    ascent_steps: Positive = Field(1, description="K: 1 is FGM, more are PGD.")
-    ascent_size: PositiveFloat | None = Field(
-        None, description="Length of a step, as a share of epsilon; null: 2.5 / K, at most 1."
-    )
-    start: Literal["zero", "random"] = Field("zero", description="Where the ascent starts.")
-    average: bool = Field(
-        False, description="Every point of the ascent counts (FreeLB), not the last alone."
-    )
-
-
-class SmoothingSettings(Settings):
-    """Randomised smoothing: the loss under noise on word embeddings."""
-
-    perturbed: Side = Field("both", description="Texts with noise; negatives go with passages.")
-    sigma: NonNegativeFloat = Field(
-        0.1, description="Noise on a token, as a share of the mean norm of a word embedding."
-    )
-    swap: Share = Field(
-        0.0, description="Probability that a text is replaced by its row's in another language."
-    )
-
-
-class LanguageAdversarialSettings(Settings):
-    """A classifier of languages behind a gradient reversal."""
-
-    weight: PositiveFloat = Field(1.0, description="λ, the strength of the reversal.")
-    ramp: bool = Field(True, description="λ rises from 0 over training.")
-    classifier_learning_rate: PositiveFloat = Field(
-        1e-3, description="Peak learning rate of the classifier."
-    )
-
-
-class LanguageContrastiveSettings(Settings):
-    """Contrast of translations: parallel passages come close, and equally near to all others."""
-
-    weight: PositiveFloat = Field(1.0, description="w_s, of the semantic contrastive loss.")
-    language_weight: NonNegativeFloat = Field(
-        0.1, description="w_l, of the language contrastive loss."
-    )
-
-
-_RECIPES = "hbr.training.objectives.recipes"
 INFONCE = Objective("infonce", source="arXiv 1807.03748")
-ADVERSARIAL = Objective(
-    "adversarial",
-    AdversarialSettings,
-    f"{_RECIPES}:Adversarial",
-    passes="1 + K",
-    source="arXiv 1605.07725, 1706.06083, 1909.11764",
-)
-SMOOTHING = Objective(
-    "smoothing", SmoothingSettings, f"{_RECIPES}:Smoothing", source="arXiv 2104.08645"
-)
-LANGUAGE_ADVERSARIAL = Objective(
-    "language-adversarial",
-    LanguageAdversarialSettings,
-    f"{_RECIPES}:LanguageAdversarial",
-    source="arXiv 1505.07818",
-)
-LANGUAGE_CONTRASTIVE = Objective(
-    "language-contrastive",
-    LanguageContrastiveSettings,
-    f"{_RECIPES}:LanguageContrastive",
-    passes="1.5",
-    source="arXiv 2210.06633",
-)

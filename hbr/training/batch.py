@@ -1,0 +1,121 @@
+"""A training batch as an objective sees it: this rank's texts in chunks, and where gradients go.
+
+A batch's texts have one of four *roles*: `query`, `passage`, `negatives` (passages that the data
+give as negatives) and `translation` (passages in another language, where an objective wants them).
+An *embedding shift* is added to the token embeddings of some texts: (texts, tokens, width).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hbr.training import adversary
+from hbr.training.gradient_cache import Gather, backward
+from hbr.training.losses import Loss
+from hbr.training.schedule import same_group
+
+Vectors = Mapping[str, Tensor]  # by role
+EmbeddingShifts = Mapping[str, Sequence[Tensor]]  # by role, one for each chunk
+ROLES = {"queries": ("query",), "passages": ("passage", "negatives")}
+ROLES["both"] = ROLES["queries"] + ROLES["passages"]
+
+
+class TextChunk(Protocol):
+    """Some texts of one role. A call encodes them, the same way every time: (texts, width)."""
+
+    @property
+    def lengths(self) -> Sequence[int]: ...  # tokens of each text
+    @property
+    def seeds(self) -> Sequence[int]: ...  # of each text, whatever its chunk and rank
+    def __call__(self, shift: Tensor | None = None) -> Tensor: ...
+
+
+class AuxiliaryHead(NamedTuple):
+    """Weights that an objective trains beside the encoder and that are not saved with it."""
+
+    module: nn.Module
+    learning_rate: float  # peak; it follows the encoder's schedule
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """One global batch of n rows, with the texts of this rank."""
+
+    chunks: Mapping[str, Sequence[TextChunk]]  # by role
+    loss: Loss
+    gather: Gather
+    scale: float  # of its gradients: 1 / accumulation steps
+    progress: float  # of the training, from 0 to 1
+    embedding_norm: float  # mean L2 norm of a token embedding before training
+    embedding_width: int
+    device: torch.device
+    temperature: float
+    mask: Tensor | None  # (n, n), see `info_nce`
+    languages: Tensor  # (2n,) numbers of the languages of all queries, then of all passages
+    translated_rows: Tensor  # (m,) row of each text of the role "translation"
+    head: nn.Module
+
+    def contrastive_loss(self, vectors: Vectors) -> Tensor:
+        """Return the loss of the vectors of all ranks."""
+        return self.loss(
+            vectors["query"],
+            vectors["passage"],
+            vectors.get("negatives"),
+            mask=self.mask,
+            temperature=self.temperature,
+        )
+
+    def backward(
+        self,
+        loss: Callable[[Vectors], Tensor],
+        *,
+        shifts: EmbeddingShifts | None = None,
+        weight: float = 1.0,
+        shifts_only: bool = False,
+    ) -> float:
+        """Add the gradients of weight · loss to the weights and the shifts; return the loss.
+
+        With `shifts_only` the weights get no gradient.
+        """
+        shifts, factor = shifts or {}, self.scale * weight
+        chunks = {
+            role: [partial(c, shift) for c, shift in zip(of_role, shifts[role], strict=True)]
+            if role in shifts
+            else of_role
+            for role, of_role in self.chunks.items()
+        }
+        inputs = shifts if shifts_only else None
+        return backward(chunks, lambda v: factor * loss(v), self.gather, inputs) / factor
+
+    def shifts(
+        self,
+        side: Literal["queries", "passages", "both"],
+        make: Callable[[TextChunk], Tensor],
+    ) -> dict[str, list[Tensor]]:
+        """Make a shift that takes a gradient for each chunk of one side or of both."""
+        return {
+            role: [make(chunk).requires_grad_() for chunk in self.chunks[role]]
+            for role in ROLES[side]
+            if role in self.chunks
+        }
+
+    def zero_shift(self, chunk: TextChunk) -> Tensor:
+        """Return the shift that changes nothing."""
+        longest = max(chunk.lengths, default=0)
+        return torch.zeros(len(chunk.lengths), longest, self.embedding_width, device=self.device)
+
+    def random_shift(self, chunk: TextChunk, draw: adversary.Draw) -> Tensor:
+        """Return a random shift, the same for a text whatever its chunk and rank."""
+        return adversary.by_text(
+            draw, chunk.lengths, chunk.seeds, self.embedding_width, self.device
+        )
+
+
+def group_mask(group: np.ndarray, mask: str, device: torch.device) -> Tensor | None:
+    """Return which passages may not be negatives of which queries, or None with mask `none`."""
+    return None if mask == "none" else torch.from_numpy(same_group(group)).to(device)

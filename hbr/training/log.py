@@ -1,0 +1,57 @@
+"""The training log: `log.jsonl`, and the same as TensorBoard events."""
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+
+class Log:
+    """The log of a run in a folder. A resumed run first cuts off the steps it will do again.
+
+    `size` is the bytes and `step` the step of the checkpoint that the run resumes from. A log
+    that is not `enabled`, such as that of another rank than 0, writes nothing.
+    """
+
+    def __init__(
+        self, folder: Path, *, size: int, step: int, tensorboard: bool, enabled: bool
+    ) -> None:
+        self.file, self.events, self.stack = None, None, ExitStack()
+        if not enabled:
+            return
+        self.file = self.stack.enter_context((folder / "log.jsonl").open("ab"))
+        self.file.truncate(size)
+        self.file.seek(0, os.SEEK_END)
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            events = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+            self.events = self.stack.enter_context(events)
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stack.close()
+
+    def synced_size(self) -> int:
+        """Return the bytes written so far, which are safe on disk then."""
+        if not self.file:
+            return 0
+        os.fsync(self.file.fileno())  # before a checkpoint counts on them
+        return self.file.tell()
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Add a record; its floats also become TensorBoard scalars."""
+        if not self.file:
+            return
+        self.file.write(json.dumps(record).encode() + b"\n")
+        self.file.flush()
+        if self.events:
+            scalars = {name: value for name, value in record.items() if isinstance(value, float)}
+            if "mode" in record:
+                scalars["monolingual"] = float(record["mode"] == "monolingual")
+            for name, value in scalars.items():
+                self.events.add_scalar(name, value, record["step"])
