@@ -4,14 +4,10 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import numpy as np
-
-from hbr.compare.evidence import Evidence
+from hbr.compare.evidence import Difference, Evidence, p_values
 from hbr.compare.table import Table
 from hbr.compare.verdicts import LEVEL
 from hbr.core import statistics
-
-Pair = tuple[int, int, int]  # column, and two cells
 
 
 def with_daggers(evidence: Evidence, table: Table, baseline: str | None) -> tuple[Table, list[str]]:
@@ -27,7 +23,8 @@ def with_daggers(evidence: Evidence, table: Table, baseline: str | None) -> tupl
     ]
     if not pairs:
         return table, []
-    adjusted = statistics.holm(_p_values(evidence, table, pairs))
+    differences = [_difference(evidence, table.columns[column], a, b) for column, a, b in pairs]
+    adjusted = statistics.holm(p_values(differences))
     significant = {
         (lines[a], column) for (column, a, _), p in zip(pairs, adjusted, strict=True) if p < LEVEL
     }
@@ -73,16 +70,9 @@ def _agree(one: Sequence[str], other: Sequence[str]) -> bool:
     return all(a == b or "" in (a, b) for a, b in zip(one, other, strict=True))
 
 
-def _p_values(evidence: Evidence, table: Table, pairs: Sequence[Pair]) -> np.ndarray:
-    """Return the p of each pair of cells, those of one setting from the same draws."""
-    differences: dict[str, dict[int, np.ndarray]] = {}
-    for number, (column, a, b) in enumerate(pairs):
-        setting, metric = table.columns[column]
-        parts = evidence.contributions(setting, metric, {})
-        first, second = (parts[:, list(evidence.cells[i].members)].mean(1) for i in (a, b))
-        differences.setdefault(setting, {})[number] = first - second
-    p = np.full(len(pairs), np.nan)
-    for tested in differences.values():
-        stacked = np.stack(list(tested.values()), axis=1)
-        p[list(tested)] = statistics.randomisation_test(stacked, *evidence.resampling)
-    return p
+def _difference(evidence: Evidence, column: tuple[str, str], a: int, b: int) -> Difference:
+    """Return what each concept adds to the difference of two cells, means over their seeds."""
+    setting, metric = column
+    parts = evidence.contributions(setting, metric, {})
+    first, second = (parts[:, list(evidence.cells[i].members)].mean(1) for i in (a, b))
+    return Difference(evidence, setting, {}, first - second)

@@ -237,6 +237,31 @@ class Evidence:
         return {}
 
 
+class Difference(NamedTuple):
+    """What each concept adds to a difference that a test is about: `values` (concepts,)."""
+
+    evidence: Evidence
+    setting: str
+    among: Among
+    values: np.ndarray
+    side: statistics.Side = "both"
+
+
+def p_values(differences: Sequence[Difference]) -> np.ndarray:
+    """Return the p of each difference; those of one setting come from the same draws."""
+    batches: dict[tuple[Any, ...], list[int]] = {}
+    for i, one in enumerate(differences):
+        key = (id(one.evidence), one.setting, str(one.among), one.side)
+        batches.setdefault(key, []).append(i)
+    p = np.full(len(differences), np.nan)
+    for batch in batches.values():
+        first = differences[batch[0]]
+        values = np.stack([differences[i].values for i in batch], axis=1)
+        resampling = first.evidence.resampling
+        p[batch] = statistics.randomisation_test(values, *resampling, side=first.side)
+    return p
+
+
 def gather(
     results: Iterable[Result], expected: Iterable[Config] = (), resampling: Resampling = DEFAULT
 ) -> list[Evidence]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from hbr.compare.claims import Claim
 from hbr.compare.comparisons import Comparison, Condition, Weights, absent, comparisons
-from hbr.compare.evidence import Evidence, StudyCell
+from hbr.compare.evidence import Difference, Evidence, StudyCell, p_values
 from hbr.compare.fairness import contamination
 from hbr.compare.model import OPEN, REFUTED, SUPPORTED, Finding, Verdict
 from hbr.compare.results import Result
@@ -166,40 +166,40 @@ def _not_evaluated(
 
 
 def _p_values(cases: Sequence[_Case]) -> np.ndarray:
-    """Return the p of every comparison, (cases,); those of one setting come from the same draws.
+    """Return the p of every comparison: (cases,); NaN without values by query.
 
     Of one condition, the two-sided p. Of two one-sided ones, the larger p where the difference lies
-    between the bounds, else twice that of its lying beyond the one it exceeds. NaN without values
-    by query.
+    between the bounds, else twice that of its lying beyond the one it exceeds.
     """
-    batches: dict[tuple[int, str, str, statistics.Side], list[tuple[int, float, np.ndarray]]] = {}
+    tests: list[tuple[int, float, Difference]] = []  # case, what p is multiplied by
     for number, case in enumerate(cases):
-        if case.comparison.missing or not case.has_values:
-            continue
-        setting, _, among = case.column
-        contributions = case.evidence.contributions(*case.column)
-        unit = case.evidence.unit(setting, among)
-        differences = [
-            (c.side, case.sum(contributions, c.weights) - c.bound * unit)
-            for c in case.comparison.conditions
-        ]
-        exceeded = [(s, difference) for s, difference in differences if s * difference.sum() < 0]
-        for condition_side, difference in exceeded or differences:
-            side: statistics.Side = "both"
-            factor = 1.0
-            if len(differences) > 1:
-                side = "greater" if (condition_side > 0) != bool(exceeded) else "less"
-                factor = 2.0 if exceeded else 1.0
-            key = (id(case.evidence), setting, str(among), side)
-            batches.setdefault(key, []).append((number, factor, difference))
+        if not case.comparison.missing and case.has_values:
+            tests += [(number, *test) for test in _tests(case)]
     p = np.full(len(cases), np.nan)
-    for (*_, side), members in batches.items():
-        stacked = np.stack([difference for *_, difference in members], axis=1)
-        resampling = cases[members[0][0]].evidence.resampling
-        tested = statistics.randomisation_test(stacked, *resampling, side=side)
-        for (number, factor, _), value in zip(members, tested, strict=True):
-            p[number] = np.fmax(p[number], min(factor * value, 1))
+    values = p_values([difference for *_, difference in tests])
+    for (number, factor, _), value in zip(tests, values, strict=True):
+        p[number] = np.fmax(p[number], min(factor * value, 1))
     return p
+
+
+def _tests(case: _Case) -> Iterator[tuple[float, Difference]]:
+    """Yield the tests of a comparison, with what their p is multiplied by."""
+    setting, _, among = case.column
+    contributions = case.evidence.contributions(*case.column)
+    unit = case.evidence.unit(setting, among)
+    conditions = [
+        (c.side, case.sum(contributions, c.weights) - c.bound * unit)
+        for c in case.comparison.conditions
+    ]
+    exceeded = [(side, values) for side, values in conditions if side * values.sum() < 0]
+    for side, values in exceeded or conditions:
+        difference = Difference(case.evidence, setting, among, values)
+        if len(conditions) == 1:
+            yield 1.0, difference
+        elif exceeded:
+            yield 2.0, difference._replace(side="less" if side > 0 else "greater")
+        else:
+            yield 1.0, difference._replace(side="greater" if side > 0 else "less")
 
 
 def _finding(case: _Case, p: float, adjusted: float) -> Finding:
