@@ -27,7 +27,7 @@ from hbr.compare.results import read_result
 from hbr.core.config import resolve_config
 from hbr.core.store import Store
 from hbr.core.target import EvaluationTarget
-from hbr.experiments.pipeline import complete, slug
+from hbr.experiments.run_spec import complete, slug
 
 LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 CONCEPTS = 1190

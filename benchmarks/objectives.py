@@ -28,7 +28,8 @@ from hbr.core.settings import Config
 from hbr.data.row_writer import write_rows
 from hbr.data.rows import open_rows
 from hbr.data.tokens import Tokens
-from hbr.experiments.pipeline import complete, make_plan
+from hbr.experiments.run_data import batch_schedule
+from hbr.experiments.run_spec import complete
 from hbr.models import tiny
 from hbr.models.encoder import Encoder, Pooling
 from hbr.training.trainer import Source, Trainer
@@ -83,7 +84,7 @@ def trainer_of(folder: Path, name: str, settings: dict[str, object], batch_size:
         resolve_config({"train": {"batch_size": batch_size, "learning_rate": 1e-5, **settings}})
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    plan, encoder = make_plan(config, [opened]), encoder_of(name)
+    plan, encoder = batch_schedule(config, [opened]), encoder_of(name)
     return Trainer(folder, config, encoder, plan, [Source(opened, tokens)], None, device)
 
 

@@ -101,7 +101,8 @@ def train_step(folder: Path, size: int, chunk: int | None) -> Work:
     from hbr.data.row_writer import write_rows
     from hbr.data.rows import open_rows
     from hbr.data.tokens import Tokens
-    from hbr.experiments.pipeline import complete, make_plan
+    from hbr.experiments.run_data import batch_schedule
+    from hbr.experiments.run_spec import complete
     from hbr.training.trainer import Source, Trainer
 
     def trainer(name: str, size: int) -> Trainer:
@@ -120,7 +121,7 @@ def train_step(folder: Path, size: int, chunk: int | None) -> Work:
         config = complete(resolve_config({"train": train}))
         opened = open_rows(place)
         sources, device = [Source(opened, tokens)], torch.device("cpu")
-        plan = make_plan(config, [opened])
+        plan = batch_schedule(config, [opened])
         return Trainer(place, config, encoder(), plan, sources, None, device)
 
     trainer("first", 2).training_step(0)  # what is loaded and made once

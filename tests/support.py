@@ -20,7 +20,7 @@ from hbr.cli import main
 from hbr.core.config import resolve_config
 from hbr.core.settings import Config
 from hbr.core.store import Store
-from hbr.experiments.pipeline import complete, slug
+from hbr.experiments.run_spec import complete, slug
 
 
 class Said(NamedTuple):

@@ -116,7 +116,7 @@ def _material(
     from hbr.compare.reports import StudyResults
     from hbr.compare.results import read_result, targets_of
     from hbr.core.target import EvaluationTarget
-    from hbr.experiments.pipeline import open_run
+    from hbr.experiments.run_spec import open_run
 
     if study is None:
         opened = [open_run(run) for run in runs]
@@ -132,13 +132,15 @@ def _material(
             raise UserError(f"no data set was evaluated with all of the runs ({told})")
         return StudyResults("", [read_result(*run, name) for name in names for run in opened])
     from hbr.experiments import sweep as sweeping
+    from hbr.experiments.study import read_study
 
-    plan = sweeping.read_study(study)
-    evaluated = list(plan.tasks)
-    if dataset and dataset not in evaluated:
-        raise UserError(f"--dataset {dataset}: {study} evaluates {', '.join(evaluated)}")
-    every = sweeping.cells(plan, output_dir, overrides)
-    material, missing = sweeping.material(plan, every, dataset)
+    plan = read_study(study)
+    target = EvaluationTarget.parse(dataset) if dataset else None
+    if target and target not in plan.targets:
+        evaluated = ", ".join(map(str, plan.targets))
+        raise UserError(f"--dataset {dataset}: {study} evaluates {evaluated}")
+    cells = sweeping.cells(plan, output_dir, overrides)
+    material, missing = sweeping.material(plan, cells, target)
     show_missing(missing)
     return material
 

@@ -1,8 +1,10 @@
 """`hbr encode`."""
 
 from hbr.cli.options import DEFAULT_RUNS, Dataset, Device, Files, Force, RunDir, Runs, Sets, Source
-from hbr.cli.runs import open_pipeline
+from hbr.cli.runs import open_run_spec
 from hbr.cli.screen import show_state
+from hbr.core import distributed
+from hbr.core.target import EvaluationTarget
 
 EXAMPLES = (
     "hbr encode --dataset xquad-r --source DIR",
@@ -21,7 +23,13 @@ def encode(
     force: Force = False,
 ) -> None:
     """Encode the queries and passages of an evaluation set."""
-    pipeline = open_pipeline(run, output_dir, device, config, settings, {}, force and "encode")
-    built = pipeline.encode(dataset, source)
-    if pipeline.is_main:
-        show_state(built, pipeline.run.path / pipeline.encode_stage(dataset))
+    from hbr.experiments import stages
+    from hbr.experiments.building import update
+    from hbr.experiments.run_data import RunData
+
+    target = EvaluationTarget.parse(dataset).exact
+    spec = open_run_spec(run, output_dir, device, config, settings, {})
+    stage = stages.encode(RunData(spec, {target.dataset: source}), target)
+    built = update([stage], {"encode"} if force else ())
+    if distributed.rank() == 0:
+        show_state(stage.name in built, stage.folder)

@@ -20,9 +20,11 @@ from hbr.cli.options import (
     Source,
     perturbations,
 )
-from hbr.cli.runs import open_pipeline
+from hbr.cli.runs import open_run_spec
 from hbr.cli.screen import console
+from hbr.core import distributed
 from hbr.core.errors import UserError
+from hbr.core.target import EvaluationTarget
 
 logger = logging.getLogger(__name__)
 
@@ -69,23 +71,30 @@ def evaluate(
 ) -> None:
     """Evaluate a run in the mono, cross and multi settings, from exact ranks."""
     from hbr.evaluation.diagnostics import FILE
+    from hbr.experiments import stages
+    from hbr.experiments.building import update
+    from hbr.experiments.run_data import RunData
     from hbr.report.diagnostics import to_rich
 
-    named = {"index.kind": index_kind}
-    pipeline = open_pipeline(run, output_dir, device, config, settings, named, force and "evaluate")
+    run_spec = open_run_spec(run, output_dir, device, config, settings, {"index.kind": index_kind})
     specs = perturbations(perturb or [])
-    if index_kind and not any("index." in item for item in settings or ()):
-        pipeline.use_built_index(dataset)
     if specs and (trec or index_kind):
         raise UserError("--perturb measures by exact search; leave out --trec and --index")
-    folder = pipeline.evaluate(dataset, source, trec=trec, indexed=index_kind is not None)
-    folders = [pipeline.evaluate(f"{dataset}~{spec}", source) for spec in specs]
-    told = pipeline.diagnose(dataset, source) if diagnose else None
-    if not pipeline.is_main:
+    target = EvaluationTarget.parse(dataset)
+    if index_kind:
+        target = target.indexed(run_spec.config.index.kind)
+        if not any("index." in item for item in settings or ()):
+            run_spec = stages.as_built(run_spec, target)
+    data = RunData(run_spec, {target.dataset: source})
+    main = stages.evaluate(data, target, trec=trec)
+    others = [stages.evaluate(data, target.perturbed(spec)) for spec in specs]
+    diagnostics = [stages.diagnose(data, target.exact)] if diagnose else []
+    update([main, *others, *diagnostics], {"evaluate"} if force else ())
+    if distributed.rank() != 0:
         return
-    perturbed = [json.loads((other / "metrics.json").read_text()) for other in folders]
-    metrics = json.loads((folder / "metrics.json").read_text())
-    diagnosed = json.loads((told / FILE).read_text()) if told else None
+    perturbed = [json.loads((stage.folder / "metrics.json").read_text()) for stage in others]
+    metrics = json.loads((main.folder / "metrics.json").read_text())
+    diagnosed = json.loads((diagnostics[0].folder / FILE).read_text()) if diagnostics else None
     if as_json:
         more: dict[str, Any] = {"perturbed": perturbed} if perturbed else {}
         more |= {"diagnostics": diagnosed} if diagnosed else {}
@@ -97,8 +106,8 @@ def evaluate(
     if diagnosed:
         console().print(to_rich(diagnosed, dataset))
 
-    logger.info(f"results: {folder}")
-    logger.info(f"next:    hbr compare {pipeline.run.path} OTHER_RUN --dataset {dataset}")
+    logger.info(f"results: {main.folder}")
+    logger.info(f"next:    hbr compare {run_spec.path} OTHER_RUN --dataset {dataset}")
 
 
 def _show_metrics(metrics: Mapping[str, Any], by_language: bool) -> None:

@@ -17,8 +17,10 @@ from hbr.cli.options import (
     Sets,
     Source,
 )
-from hbr.cli.runs import open_pipeline
+from hbr.cli.runs import open_run_spec
 from hbr.cli.screen import show_state
+from hbr.core import distributed
+from hbr.core.target import EvaluationTarget
 
 EXAMPLES = (
     "hbr index --dataset xquad-r --kind hnsw",
@@ -39,16 +41,21 @@ def index(
     as_json: Json = False,
 ) -> None:
     """Build a faiss index and say how much of exact search it finds."""
+    from hbr.experiments import stages
+    from hbr.experiments.building import update
+    from hbr.experiments.run_data import RunData
+
     named = {"index.kind": kind}
-    pipeline = open_pipeline(run, output_dir, device, config, settings, named, force and "index")
-    built = pipeline.index(dataset, source)
-    if not pipeline.is_main:
+    spec = open_run_spec(run, output_dir, device, config, settings, named)
+    target = EvaluationTarget.parse(dataset).indexed(spec.config.index.kind)
+    stage = stages.index(RunData(spec, {target.dataset: source}), target)
+    built = update([stage], {"index"} if force else ())
+    if distributed.rank() != 0:
         return
-    stage = pipeline.index_stage(dataset)
-    entry, path = pipeline.run.entries()[stage], pipeline.run.path / stage
+    entry, path = spec.store.entries()[stage.name], stage.folder
     kind, recall = entry["settings"]["kind"], entry["recall@10_of_exact"]
     if as_json:
         print(json.dumps({"index": str(path), "kind": kind, "recall@10_of_exact": recall}))
         return
-    show_state(built, path)
+    show_state(stage.name in built, path)
     print(f"{kind} over {entry['passages']:,} passages finds {recall:.4f} of the exact ten nearest")

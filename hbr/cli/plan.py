@@ -48,7 +48,8 @@ def plan(
 ) -> None:
     """Show what the batches will hold, without a GPU and without loading torch."""
     from hbr.data import prepare as stage
-    from hbr.experiments.pipeline import complete, make_plan
+    from hbr.experiments.run_data import batch_schedule
+    from hbr.experiments.run_spec import complete
     from hbr.report.plan import show_batch, show_summary
     from hbr.training.summary import summarise
 
@@ -68,7 +69,7 @@ def plan(
         stage.rows(output_dir, name, languages=about.languages, limit=about.limit)[1]
         for name in about.train
     ]
-    made = make_plan(resolved, rows)
+    made = batch_schedule(resolved, rows)
     if step is not None:
         show_batch(made.batch(step), rows, as_json)
     else:

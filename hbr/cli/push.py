@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hbr.cli.options import DEFAULT_RUNS, Runs
-from hbr.cli.runs import open_pipeline
+from hbr.cli.runs import open_run_spec
 
 EXAMPLES = (
     "hbr push --repo ORG/NAME --private",
@@ -28,8 +28,9 @@ def push(
     output_dir: Runs = DEFAULT_RUNS,
 ) -> None:
     """Upload a run's encoder and its card to the Hugging Face hub."""
+    from hbr.experiments.model_card import write_card
     from hbr.experiments.push import push as upload
 
-    pipeline = open_pipeline(run, output_dir, "cpu", None, None, {}, False)
-    pipeline.write_card()
-    print(upload(pipeline.run, repo, private=private, revision=revision))
+    spec = open_run_spec(run, output_dir, "cpu", None, None, {})
+    write_card(spec)
+    print(upload(spec.store, repo, private=private, revision=revision))

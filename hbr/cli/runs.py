@@ -20,18 +20,17 @@ def config_of(files: list[Path] | None, sets: list[str] | None, named: Mapping[s
     return resolve_config(*layers, parse_set(sets or []), flags)
 
 
-def open_pipeline(
+def open_run_spec(
     run: Path | None,
     runs: Path,
     device: str,
     files: list[Path] | None,
     sets: list[str] | None,
     named: Mapping[str, Any],
-    forced: str | bool,
 ) -> Any:
     """Open a run, with settings for what comes after training laid over its own."""
     from hbr.core.config import merge, nested, parse_set, read_yaml, resolve_config
-    from hbr.experiments.pipeline import Pipeline, open_run
+    from hbr.experiments.run_spec import RunSpec, open_run
 
     path = run or _latest(runs)
     if run is None:
@@ -47,7 +46,7 @@ def open_pipeline(
             f"{', '.join(wrong)}: a trained run keeps these settings; change them with `hbr train`"
         )
     resolved = resolve_config(own.model_dump(mode="json"), above)
-    return Pipeline(resolved, runs, device, frozenset({str(forced)} if forced else ()), path=path)
+    return RunSpec(resolved, runs, device, path)
 
 
 def _latest(runs: Path) -> Path:

@@ -43,19 +43,19 @@ def sweep(
     """Do every run of a study, evaluate and compare them."""
     from hbr.core.config import parse_set
     from hbr.experiments import sweep as sweeping
-    from hbr.experiments.pipeline import slug
+    from hbr.experiments.study import read_study, trial
 
-    plan = sweeping.read_study(study)
+    plan = read_study(study)
     overrides = parse_set(settings or [])
     if limit:
-        plan, output_dir = sweeping.trial(plan, limit, output_dir)
+        plan, output_dir = trial(plan, limit, output_dir)
     forced = frozenset({"train", "encode", "evaluate"} if force else ())
     every = sweeping.cells(plan, output_dir, overrides, device, forced)
-    stale = [cell for cell in every if not sweeping.is_current(cell)]
+    stale = [cell for cell in every if sweeping.is_stale(cell)]
     logger.info(f"{plan.name}: {len(every)} cells, {len(every) - len(stale)} up to date")
     if dry_run:
         for cell in every:
-            print(f"{'to do     ' if cell in stale else 'up to date'}  {slug(cell.config)}")
+            print(f"{'to do     ' if cell in stale else 'up to date'}  {cell.run.name}")
         _show_cost(stale)
         return
     logs = output_dir / "studies" / plan.name / "logs"

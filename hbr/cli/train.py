@@ -25,6 +25,7 @@ from hbr.cli.options import (
     alpha_of,
 )
 from hbr.cli.runs import config_of, point_latest
+from hbr.core import distributed
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,10 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train an encoder; a run that was killed goes on where it stopped."""
-    from hbr.experiments.pipeline import Pipeline, complete
+    from hbr.experiments import stages
+    from hbr.experiments.building import update
+    from hbr.experiments.run_data import RunData
+    from hbr.experiments.run_spec import RunSpec, complete
 
     named = {
         "sampler.name": sampler,
@@ -73,12 +77,11 @@ def train(
     if print_config:
         print(resolved.to_yaml(), end="")
         return
-    forced = frozenset({"train"} if force else ())
-    pipeline = Pipeline(resolved, output_dir, device, forced, fresh=not resume)
-    built = pipeline.train()
-    if pipeline.is_main:
-        point_latest(output_dir, pipeline.run.path)
-        _report_training(pipeline.run, built, as_json)
+    run = RunSpec(resolved, output_dir, device)
+    built = update([stages.train(RunData(run))], {"train"} if force else (), fresh=not resume)
+    if distributed.rank() == 0:
+        point_latest(output_dir, run.path)
+        _report_training(run.store, "train" in built, as_json)
 
 
 def _report_training(run: Any, built: bool, as_json: bool) -> None:

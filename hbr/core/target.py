@@ -35,6 +35,11 @@ class EvaluationTarget:
         return EvaluationTarget(self.dataset)
 
     @property
+    def exact(self) -> "EvaluationTarget":
+        """The same queries, searched exactly."""
+        return replace(self, index="")
+
+    @property
     def folder(self) -> str:
         """The name of the target's folder: `beir/scifact~typo:0.1` is `beir-scifact~typo-0.1`."""
         return folder_name(str(self))
@@ -42,6 +47,10 @@ class EvaluationTarget:
     def perturbed(self, perturbation: str) -> "EvaluationTarget":
         """Return the same data set with perturbed queries."""
         return replace(self, perturbation=perturbation)
+
+    def indexed(self, index: str) -> "EvaluationTarget":
+        """Return the same data set searched through an index."""
+        return replace(self, index=index)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from hbr.core.errors import UserError
 from hbr.core.store import SUMS, file_digest, write_tar
 from hbr.core.target import EvaluationTarget, folder_name
 from hbr.evaluation.bias import spread
-from hbr.experiments.pipeline import base_model, open_run
+from hbr.experiments.run_spec import base_model, open_run
 from hbr.report import mteb
 from hbr.report.formats import plain
 

@@ -24,13 +24,13 @@ class Pace(NamedTuple):
     step: float
     token: float
     parameters: int
-    width: int
+    dimension: int  # of a vector
 
 
 def pace(folder: Path, config: Config, lengths: tuple[int, int], device: torch.device) -> Pace:
     """Measure an encoder on texts of some lengths: tokens of a query and of a passage.
 
-    A step is InfoNCE over made-up texts, a part of a batch where that is large, and the optimiser.
+    A step is InfoNCE over random tokens, a part of a batch where that is large, and the optimizer.
     """
     encoder = load(
         folder, pooling=config.encoder.pooling, fallback="mean", normalize=config.encoder.normalize
@@ -38,29 +38,28 @@ def pace(folder: Path, config: Config, lengths: tuple[int, int], device: torch.d
     settings, rng = config.train, np.random.default_rng(0)
     most = settings.mini_batch_size or settings.batch_size
     pairs = min(most, PAIRS) if device.type == "cpu" else most
-    asked, told = (
-        list(rng.integers(0, len(encoder.tokenizer), (pairs, length))) for length in lengths
-    )
+    vocabulary = len(encoder.tokenizer)
+    queries, passages = (list(rng.integers(0, vocabulary, (pairs, n))) for n in lengths)
     set_dropout(encoder.backbone, settings)
     unpadded = settings.unpadded and not settings.torch_compile
 
-    def learn() -> None:
+    def train() -> None:
         with autocast(device, settings.precision):
-            vectors = [encoder.encode(t, device, unpadded=unpadded) for t in (asked, told)]
+            vectors = [encoder.encode(t, device, unpadded=unpadded) for t in (queries, passages)]
         info_nce(*vectors).backward()
 
     @torch.inference_mode()
     def encode() -> None:
         with autocast(device, config.encode.precision):
-            encoder.encode(told, device, unpadded=config.encode.unpadded)
+            encoder.encode(passages, device, unpadded=config.encode.unpadded)
 
     token = _seconds(encode, device) / (pairs * lengths[1])
     encoder.train()
-    pair = _seconds(learn, device) / pairs
-    again = 4 / 3 if settings.mini_batch_size else 1  # a gradient cache encodes once more
+    pair = _seconds(train, device) / pairs
+    factor = 4 / 3 if settings.mini_batch_size else 1  # a gradient cache encodes once more
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=1e-9, fused=True)
     return Pace(
-        settings.batch_size * settings.gradient_accumulation_steps * pair * again
+        settings.batch_size * settings.gradient_accumulation_steps * pair * factor
         + _seconds(lambda: optimizer.step(), device),
         token,
         sum(p.numel() for p in encoder.parameters()),

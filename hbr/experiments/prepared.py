@@ -14,9 +14,9 @@ from hbr.core.errors import UserError
 from hbr.core.progress import track
 from hbr.core.settings import Config
 from hbr.core.store import SUMS, Store, write_tar
-from hbr.core.target import EvaluationTarget
 from hbr.data import prepare
-from hbr.experiments.sweep import Study, cells, read_study
+from hbr.experiments.study import Study, read_study
+from hbr.experiments.sweep import cells
 from hbr.models.presets import preset
 from hbr.models.sources import (
     bundled_encoder,
@@ -93,8 +93,7 @@ def _needed(plan: Study, runs: Path, overrides: Mapping[str, Any]) -> Iterator[H
     for cell in cells(plan, runs, overrides):
         yield from _data(cell.config, runs)
         chosen = cell.config.evaluate
-        for name, source in cell.tasks.items():
-            dataset = EvaluationTarget.parse(name).dataset
+        for dataset, source in cell.sources.items():
             store, _ = prepare.task(runs, dataset, source, chosen.passage, limit=chosen.limit)
             yield _stage(store, "task", runs)
         encoder = cell.config.encoder.name, cell.config.encoder.revision

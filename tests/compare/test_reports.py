@@ -28,7 +28,7 @@ from hbr.core.config import resolve_config
 from hbr.core.errors import UserError
 from hbr.core.store import Store
 from hbr.core.target import EvaluationTarget
-from hbr.experiments.pipeline import complete, open_run
+from hbr.experiments.run_spec import complete, open_run
 from hbr.report.table import to_csv, to_markdown
 from tests.support import finished
 

@@ -14,7 +14,7 @@ from hbr.core import registry, values
 from hbr.core.config import ALIASES, full_path, parse_set, read_yaml, resolve_config
 from hbr.core.errors import UserError
 from hbr.core.settings import LOG_ONLY, SAME_RESULT, Config, Objective, Train, leaves
-from hbr.experiments.pipeline import complete, slug
+from hbr.experiments.run_spec import complete, slug
 
 
 def mistakes(*layers: dict) -> list[str]:

@@ -11,8 +11,11 @@ import pytest
 import torch
 
 from hbr.core.config import resolve_config
+from hbr.core.target import EvaluationTarget
 from hbr.evaluation import attack as attacking
-from hbr.experiments.pipeline import Pipeline, open_run
+from hbr.experiments.run_data import RunData
+from hbr.experiments.run_spec import RunSpec, open_run
+from hbr.experiments.stages import load_vectors
 from hbr.models.loading import load
 from tests.support import beside, hbr
 
@@ -197,13 +200,15 @@ def test_an_attack_stays_in_its_ball_and_harms_more_than_chance(run: Path, runs:
     """Against random shifts of the same length, by what the attack makes high."""
     store, own = open_run(run)
     config = resolve_config(own.model_dump(mode="json"), {"evaluate.limit": 12})
-    pipeline = Pipeline(config, runs, path=store.path)
-    _, task = pipeline.task("embedded")
+    data = RunData(RunSpec(config, runs, folder=store.path))
+    task = data.task("embedded")
     encoder = load(run / "model")
     radius = 0.2 * float(encoder.token_embeddings.detach().norm(dim=1).mean())
     texts = [f"Query: {text}" for text in task.queries["text"][:8].to_pylist()]
     batch = encoder.pad(encoder.tokenize(texts, 64))
-    told = torch.from_numpy(np.asarray(pipeline._vectors("embedded")[1]).astype(np.float32))
+    told = torch.from_numpy(
+        np.asarray(load_vectors(data, EvaluationTarget("embedded"))[1]).astype(np.float32)
+    )
     corpus = np.arange(len(told))
     answers = attacking._relevant(task, np.arange(8), corpus)
     candidates = attacking._candidates(task, np.arange(8), corpus, answers)
@@ -239,7 +244,7 @@ def test_an_attack_aims_at_what_a_query_is_ranked_against(run: Path, runs: Path)
     """Not at excluded passages, and without a pool at those in the languages of its answers."""
     store, own = open_run(run)
     config = resolve_config(own.model_dump(mode="json"), {"evaluate.limit": 12})
-    _, task = Pipeline(config, runs, path=store.path).task("embedded")
+    task = RunData(RunSpec(config, runs, folder=store.path)).task("embedded")
     corpus, some = np.arange(len(task.passage_language)), np.arange(5)
     excluded = np.full(len(task.excluded), 7)
     task = dataclasses.replace(task, excluded=excluded)

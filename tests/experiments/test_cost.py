@@ -8,7 +8,8 @@ from hbr.experiments import cost as costs
 from hbr.experiments import pace as pacing
 from hbr.experiments.cost import COPIES, cost
 from hbr.experiments.pace import Pace
-from hbr.experiments.sweep import Cell, cells, read_study
+from hbr.experiments.study import read_study
+from hbr.experiments.sweep import Cell, cells
 from tests.support import beside, hbr
 
 STUDY = """
@@ -31,7 +32,7 @@ def test_hours_and_disk_follow_from_the_pace(
 
     def fixed(_folder, _config, lengths, _device):
         seen.append(lengths)
-        return Pace(step=36.0, token=1e-3, parameters=10**9, width=250)
+        return Pace(step=36.0, token=1e-3, parameters=10**9, dimension=250)
 
     monkeypatch.setattr(pacing, "pace", fixed)
     monkeypatch.setattr(costs, "_tokens", lambda column, *_: 10.0)

@@ -12,9 +12,10 @@ from typing import NamedTuple
 import pytest
 
 from hbr.core.errors import UserError
-from hbr.experiments.pipeline import Pipeline, slug
+from hbr.experiments.building import update
 from hbr.experiments.prepared import LISTED, SUMS, pack, unpack
-from hbr.experiments.sweep import cells, read_study
+from hbr.experiments.study import read_study
+from hbr.experiments.sweep import cells
 from hbr.models.sources import encoder_folder, encoder_id
 from tests.support import beside, hbr
 
@@ -98,14 +99,12 @@ def test_a_study_runs_from_its_bundle_without_network_and_without_its_files(
     every = cells(read_study(packed.study), tmp_path, {}, "cpu")
     assert len(every) == 4  # two encoders, each untrained too
     for cell in every:
-        pipeline = Pipeline(cell.config, cell.runs, "cpu")
-        pipeline.train()
-        for dataset, source in cell.tasks.items():
-            folder = pipeline.evaluate(dataset, source)
-            metrics = json.loads((folder / "metrics.json").read_text())
-            assert metrics["languages"] == ["de", "en"]
+        update(cell.stages())
+        for target in cell.targets:
+            path = cell.run.path / "evaluate" / target.folder / "metrics.json"
+            assert json.loads(path.read_text())["languages"] == ["de", "en"]
     assert {path.name for path in (tmp_path / "data").iterdir()} == prepared
-    trained = [tmp_path / slug(cell.config) / "manifest.json" for cell in every[:2]]
+    trained = [cell.run.path / "manifest.json" for cell in every[:2]]
     inputs = [json.loads(path.read_text())["stages"]["train"]["inputs"] for path in trained]
     assert inputs[0] == inputs[1]  # the encoder in the folder is the tiny one
     assert {"rows embedded", "rows pairs.jsonl", "validation", "encoder"} == inputs[0].keys()

@@ -15,14 +15,15 @@ import yaml
 from hbr.compare.comparisons import comparisons
 from hbr.compare.evidence import Evidence
 from hbr.core.config import merge, nested
-from hbr.core.registry import NAMES
+from hbr.core.registry import names
 from hbr.data.readers.lareqa import MLQA_R_FILES, XQUAD_R_FILES
 from hbr.data.readers.mmarco import TRIPLES
 from hbr.data.readers.mmarco_dev import LANGUAGES as MMARCO
 from hbr.data.readers.squad import SHIFTS
 from hbr.data.readers.tatoeba import XTREME
 from hbr.data.readers.wikiqa import HEADER
-from hbr.experiments.sweep import Cell, Study, _work, configs, read_study
+from hbr.experiments.study import Study, configs, read_study
+from hbr.experiments.sweep import Cell, _work
 from tests.support import beside, hbr
 
 STUDIES = sorted(Path("experiments").glob("*.yaml"))
@@ -61,7 +62,7 @@ def test_a_shipped_study_says_what_it_asks_and_what_it_needs(path: Path) -> None
 
 @every
 def test_the_data_of_a_shipped_study_are_known_by_name(path: Path) -> None:
-    assert trained_on(read_study(path)) <= set(NAMES["rows"])
+    assert trained_on(read_study(path)) <= set(names("training data"))
 
 
 @every
@@ -70,9 +71,9 @@ def test_the_claims_of_a_shipped_study_name_cells_that_it_has(path: Path) -> Non
     evidence = Evidence((), tuple(configs(study, {})))
     cells = [cell.settings for cell in evidence.cells]
     figures = [1 / (2 + i) for i in range(len(cells))]
-    names = set(study.tasks)
+    evaluated = set(map(str, study.targets))
     for claim in study.claims:
-        assert set(claim.dataset or ()) <= names, claim.id
+        assert set(claim.dataset or ()) <= evaluated, claim.id
         found = list(comparisons(claim, cells, figures, {"encoder", *evidence.varied}))
         assert found, claim.id
         assert not [one.missing for one in found if one.missing], claim.id

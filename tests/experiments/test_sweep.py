@@ -9,8 +9,8 @@ import pytest
 
 from hbr.compare.references import reference
 from hbr.experiments import sweep
-from hbr.experiments.pipeline import slug
-from hbr.experiments.sweep import configs, read_study, trial
+from hbr.experiments.run_spec import slug
+from hbr.experiments.study import configs, read_study, trial
 from tests.support import beside, hbr
 
 STUDY = """
@@ -41,13 +41,13 @@ def study(folder: Path, text: str = STUDY) -> Path:
 
 def test_a_grid_becomes_its_product_and_the_untrained_encoders(tmp_path: Path) -> None:
     found = configs(read_study(study(tmp_path)), {})
-    assert [config.sampler.name for config in found] == [
+    assert [config.method for config in found] == [
         *["monolingual"] * 2,
         *["hybrid"] * 2,
         "untrained",
     ]
     assert [config.seed for config in found] == [0, 1, 0, 1, 0]
-    assert {config.train.max_steps for config in found} == {2}
+    assert [config.train.max_steps for config in found] == [2, 2, 2, 2, 0]
 
 
 def test_cells_side_by_side_do_not_wait_for_one_encoder(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_trial_cuts_what_the_grid_sets_too(tmp_path: Path) -> None:
     plan, folder = trial(read_study(study(tmp_path, text)), 8, tmp_path / "runs")
     found = configs(plan, {"train.batch_size": 64})
     assert folder == tmp_path / "runs" / "limit-8"
-    assert {(c.train.max_steps, c.train.batch_size) for c in found} <= {(3, 2), (8, 2), (2, 2)}
+    assert {(c.train.max_steps, c.train.batch_size) for c in found} <= {(3, 2), (8, 2), (0, 2)}
     assert {(c.data.limit, c.evaluate.limit) for c in found} == {(8, 8)}
 
 

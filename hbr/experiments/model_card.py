@@ -1,0 +1,40 @@
+"""The model card of a run: how the encoder was made, and the results that still hold."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hbr.core.store import write_atomic
+from hbr.experiments.run_spec import RunSpec, base_model
+
+
+def write_card(run: RunSpec) -> None:
+    """Write `model/README.md`. Raises UserError where the run is not trained."""
+    from hbr.report.card import card, pooling_of
+
+    run.training_id()
+    train, model = run.store.entries()["train"], run.path / "model"
+    text = card(
+        run.config.model_dump(mode="json"),
+        train,
+        results(run),
+        base_model=base_model(run.config, train),
+        pooling=pooling_of(model),
+    )
+    write_atomic(model / "README.md", text)
+
+
+def results(run: RunSpec) -> list[dict[str, Any]]:
+    """Return the metrics of the run's evaluations of clean queries that are not stale."""
+    entries = run.store.entries()
+    current = {entry["id"]: entry for entry in entries.values()}
+    paths = [run.path / name / "metrics.json" for name, e in entries.items() if _holds(e, current)]
+    found = [json.loads(path.read_text()) for path in paths if path.exists()]
+    return [metrics for metrics in found if "perturbation" not in metrics]
+
+
+def _holds(entry: Mapping[str, Any], current: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return whether a stage was made from stages that stand now, back to the training."""
+    stages = {"train", "encode", "index"}
+    made_from = [id for name, id in entry["inputs"].items() if name in stages]
+    return all(id in current and _holds(current[id], current) for id in made_from)

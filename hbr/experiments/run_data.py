@@ -1,0 +1,168 @@
+"""What a run reads from outside its folder: rows, evaluation sets, dictionaries, the encoder."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from hbr.core import distributed
+from hbr.core.errors import UserError
+from hbr.core.registry import get, near
+from hbr.core.settings import Config
+from hbr.core.store import Store
+from hbr.data import prepare
+from hbr.data.contamination import overlap
+from hbr.data.perturb import Dictionary
+from hbr.data.perturb.dictionary import row_dictionary
+from hbr.data.rows import Rows
+from hbr.data.tasks import Task
+from hbr.experiments.run_spec import RunSpec
+from hbr.models.sources import encoder_folder
+from hbr.training.schedule import BatchSchedule
+
+T = TypeVar("T")
+
+
+class TrainingData(NamedTuple):
+    """Prepared training rows by data set, validation rows, and the folder of the encoder."""
+
+    rows: list[tuple[Store, Rows]]  # none where the run is not trained
+    validation: tuple[Store, Rows] | None
+    encoder: Path
+
+
+class RunData:
+    """The data of a run, prepared when they are first needed, on rank 0 before the others.
+
+    `sources` are folders with the files of evaluation sets. With `ready`, an evaluation set that
+    is not prepared raises UserError.
+    """
+
+    def __init__(
+        self,
+        run: RunSpec,
+        sources: Mapping[str, Path | None] | None = None,
+        *,
+        ready: bool = False,
+    ) -> None:
+        self.run, self.sources, self.ready = run, sources or {}, ready
+        self._tasks: dict[str, tuple[Store, Task]] = {}
+
+    @cached_property
+    def training(self) -> TrainingData:
+        """What the training reads."""
+        encoder = self.run.config.encoder
+        return self._main_first(
+            lambda: TrainingData(
+                self._rows(),
+                self._validation(),
+                encoder_folder(self.run.runs, encoder.name, encoder.revision),
+            )
+        )
+
+    def task(self, dataset: str) -> Task:
+        """Return an evaluation set."""
+        return self._task(dataset)[1]
+
+    def task_id(self, dataset: str) -> str:
+        """Return the completion id of a prepared evaluation set."""
+        return self._task(dataset)[0].completion("task")
+
+    def seen_in(self, dataset: str) -> dict[str, Any]:
+        """Return what the training rows, in the languages drawn from, share with a data set."""
+        config = self.run.config
+        english = get("sampler", config.sampler.name).pivot_only
+        languages = config.data.languages
+        seen = [
+            (store, rows.only([rows.pivot or ""] if english else languages or rows.languages))
+            for store, rows in self._rows()
+        ]
+        negatives = config.objective.num_negatives > 0
+        return overlap(seen, self._task(dataset), negatives=negatives)
+
+    def _task(self, dataset: str) -> tuple[Store, Task]:
+        if dataset not in self._tasks:
+            settings = self.run.config.evaluate
+            self._tasks[dataset] = self._main_first(
+                lambda: prepare.task(
+                    self.run.runs,
+                    dataset,
+                    self.sources.get(dataset),
+                    settings.passage,
+                    limit=settings.limit,
+                    ready=self.ready,
+                )
+            )
+        return self._tasks[dataset]
+
+    @cached_property
+    def dictionary(self) -> tuple[str, Dictionary]:
+        """The dictionary of the first training rows, in the training languages, and its id."""
+        data = self.run.config.data
+        store, rows = prepare.rows(
+            self.run.runs, data.train[0], languages=data.languages, limit=data.limit
+        )
+        completion, words = row_dictionary(store, rows)
+        languages = set(data.languages or rows.languages)
+        return completion, {code: entries for code, entries in words.items() if code in languages}
+
+    def _rows(self) -> list[tuple[Store, Rows]]:
+        if not self.run.config.is_trained:
+            return []
+        data = self.run.config.data
+        return [
+            prepare.rows(self.run.runs, name, languages=data.languages, limit=data.limit)
+            for name in data.train
+        ]
+
+    def _validation(self) -> tuple[Store, Rows] | None:
+        data = self.run.config.data
+        if not self.run.config.is_trained or data.validation is None:
+            return None
+        return prepare.rows(self.run.runs, data.validation, limit=data.limit)
+
+    def _main_first(self, read: Callable[[], T]) -> T:
+        """Read something on rank 0, which prepares it, and then on the other ranks."""
+        several = distributed.world_size() > 1
+        distributed.init_process_group(cuda=several and self.run.torch_device().type == "cuda")
+        if distributed.rank() != 0:
+            distributed.broadcast(None)
+        data = read()
+        if distributed.rank() == 0:
+            distributed.broadcast(None)
+        return data
+
+
+def batch_schedule(config: Config, rows: list[Rows]) -> BatchSchedule:
+    """Return the batches of a run over its prepared training rows."""
+    if config.data.languages:
+        available = {language for data in rows for language in data.languages}
+        _check_languages(
+            config.data.languages, available, "the training data have", "data.languages"
+        )
+        rows = [data.only(config.data.languages) for data in rows]
+    return BatchSchedule(
+        rows,
+        get("sampler", config.sampler.name).mix(config.sampler.alpha),
+        batch_size=config.train.batch_size,
+        seed=config.seed,
+        steps=config.train.max_steps * config.train.gradient_accumulation_steps,
+        size_exponent=config.data.size_exponent,
+    )
+
+
+def validation_languages(config: Config, rows: Rows) -> tuple[str, ...]:
+    """Return the languages of the validation loss: those in the settings, else the pivot."""
+    if languages := config.data.validation_languages:
+        _check_languages(languages, rows.languages, f"{rows.name} has", "data.validation_languages")
+        return languages
+    return (rows.pivot,) if rows.pivot else rows.languages
+
+
+def _check_languages(
+    languages: Iterable[str], available: Collection[str], owner: str, setting: str
+) -> None:
+    for language in languages:
+        if language not in available:
+            likely = near(language, available)
+            raise UserError(f"{setting}: {owner} no language {language!r}{likely}")

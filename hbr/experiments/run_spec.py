@@ -1,0 +1,118 @@
+"""Runs: their settings in full, their names, and the folders that these decide."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hbr.core.config import read_yaml, resolve_config
+from hbr.core.errors import UserError, first_line
+from hbr.core.registry import get
+from hbr.core.settings import Config, short_name
+from hbr.core.store import Store, fingerprint, write_atomic
+from hbr.data import prepare
+from hbr.models.presets import preset
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """A run, done or not: its complete settings, its folder and its device.
+
+    `folder` is that of an existing run; without it the settings decide the folder.
+    """
+
+    config: Config
+    runs: Path
+    device: str = "auto"
+    folder: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The readable name of the run, which its settings decide."""
+        return slug(self.config)
+
+    @property
+    def path(self) -> Path:
+        """The folder of the run."""
+        return self.folder or self.runs / self.name
+
+    @property
+    def store(self) -> Store:
+        """The finished stages of the run."""
+        return Store(self.path)
+
+    def training_id(self) -> str:
+        """Return the completion id of the training. Raises UserError for an untrained run."""
+        entry = self.store.entries().get("train")
+        if entry is None:
+            raise UserError(
+                f"{self.path} is not trained yet; go on with "
+                f"`hbr train -C {self.path / 'config.yaml'}`"
+            )
+        return entry["id"]
+
+    def write_config(self) -> None:
+        """Write `config.yaml`, from which the run can be repeated."""
+        write_atomic(self.path / "config.yaml", self.config.to_yaml())
+
+    def torch_device(self) -> "torch.device":
+        """Return the device: for `auto` the GPU of this rank, or the CPU where there is none."""
+        import torch
+
+        if self.device == "auto":
+            cuda = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+            return torch.device(cuda if torch.cuda.is_available() else "cpu")
+        try:
+            device = torch.device(self.device)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise UserError(f"--device {self.device}: {first_line(error)}") from error
+        return device
+
+
+def open_run(path: Path) -> tuple[Store, Config]:
+    """Open an existing run with its settings. Raises UserError where the folder holds none."""
+    if not (path / "config.yaml").exists():
+        raise UserError(f"{path} is no run: it holds no config.yaml; `hbr train` makes one")
+    return Store(path), resolve_config(read_yaml(path / "config.yaml"))
+
+
+def complete(config: Config) -> Config:
+    """Fill in what depends on other settings: the learning rate and the validation set."""
+    rate = config.train.learning_rate or preset(config.encoder.name).learning_rate
+    validation = config.data.validation
+    if validation == "auto":
+        validation = prepare.validation_name(config.data.train)
+    return config.model_copy(
+        update={
+            "train": config.train.model_copy(update={"learning_rate": rate}),
+            "data": config.data.model_copy(update={"validation": validation}),
+        }
+    )
+
+
+def slug(config: Config) -> str:
+    """Return the name of a run's folder; the fingerprint at its end tells similar runs apart."""
+    sampler = config.sampler
+    words = [config.method.replace(":", ".")]
+    uses_alpha = config.is_trained and get("sampler", sampler.name).uses_alpha
+    if uses_alpha and sampler.alpha != type(sampler)().alpha:
+        alpha = sampler.alpha if isinstance(sampler.alpha, tuple) else (sampler.alpha,)
+        words.append("a" + "to".join(f"{a:g}" for a in alpha))
+    words.append(short_name(config.encoder.name))
+    if config.is_trained:
+        words.append(f"s{config.seed}")
+    return "-".join([*words, fingerprint(config.identity(), 6)])
+
+
+def base_model(config: Config, train: Mapping[str, Any]) -> str | None:
+    """Return the hub id of the encoder that training started from, if it came from the hub.
+
+    `train` is the manifest's entry of the training.
+    """
+    from_hub = "/snapshots/" in train.get("started_from", "")
+    return preset(config.encoder.name).source if from_hub else None

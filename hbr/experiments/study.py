@@ -1,0 +1,191 @@
+"""Studies: a grid of runs, what to evaluate them on, and the claims to check; read from YAML."""
+
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+
+from hbr.compare.claims import Claim
+from hbr.compare.references import names as reference_names
+from hbr.compare.references import reference
+from hbr.core.config import full_path, read_yaml, resolve_config
+from hbr.core.errors import UserError
+from hbr.core.registry import known, near
+from hbr.core.settings import UNTRAINED, Config, Section, known_measure
+from hbr.core.target import EvaluationTarget, known_dataset
+from hbr.data.perturb import expand
+from hbr.experiments.run_spec import complete, slug
+
+
+def _perturbations(value: Any) -> tuple[str, ...]:
+    return tuple(map(str, expand([value] if isinstance(value, str) else value or ())))
+
+
+class Evaluation(Section):
+    """A data set to evaluate on, the folder with its files, perturbations, and diagnostics."""
+
+    dataset: Annotated[str, AfterValidator(known_dataset)]
+    source: Path | None = None
+    perturb: Annotated[tuple[str, ...], BeforeValidator(_perturbations)] = ()
+    diagnose: bool = False
+
+    @property
+    def targets(self) -> tuple[EvaluationTarget, ...]:
+        """The data set, and the same under each perturbation."""
+        clean = EvaluationTarget(self.dataset)
+        return clean, *map(clean.perturbed, self.perturb)
+
+
+class Study(Section):
+    """A grid of runs, what to evaluate them on, and claims about the results."""
+
+    name: str
+    title: str = ""
+    base: dict[str, Any] = Field(default_factory=dict)  # settings that all runs share
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]]  # setting -> its values
+    untrained: bool = True  # add every encoder of the grid as it is
+    evaluate: Annotated[list[Evaluation], Field(min_length=1)]
+    limit: Annotated[int, Field(ge=2)] | None = None  # of a trial: see `trial`
+    claims: list[Claim] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        names = [item.dataset for item in self.evaluate]
+        if len(set(names)) < len(names):
+            raise ValueError("evaluate names a data set twice")
+        ids = [claim.id for claim in self.claims]
+        if twice := {id for id in ids if ids.count(id) > 1}:
+            raise ValueError(f"two claims have the id {sorted(twice)[0]!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _claims_are_known(self) -> Self:
+        for claim in self.claims:
+            try:
+                known_measure(claim.metric)
+                for key in claim.keys:
+                    if full_path(key) == "seed":
+                        raise ValueError("claims are about means over seeds, not about one")
+                for side in claim.sides:
+                    for name in _as_list(side.get("sampler")):
+                        if name != UNTRAINED:
+                            known("sampler", name)
+            except (UserError, ValueError) as error:
+                raise ValueError(f"claim {claim.id!r}: {error}") from error
+        return self
+
+    @property
+    def targets(self) -> tuple[EvaluationTarget, ...]:
+        """What every run is evaluated on, in order."""
+        return tuple(target for item in self.evaluate for target in item.targets)
+
+    @property
+    def sources(self) -> dict[str, Path | None]:
+        """The folders with the files of the data sets, where the study names them."""
+        return {item.dataset: item.source for item in self.evaluate}
+
+    @property
+    def diagnosed(self) -> tuple[EvaluationTarget, ...]:
+        """The targets whose vectors are diagnosed."""
+        return tuple(item.targets[0] for item in self.evaluate if item.diagnose)
+
+    @property
+    def varied(self) -> set[str]:
+        """The settings that differ on purpose, by full name."""
+        return {full_path(key) for key in self.grid}
+
+
+def _as_list(value: Any) -> list[Any]:
+    return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
+
+
+def read_study(path: Path) -> Study:
+    """Read a study file. Raises one UserError that lists every mistake in it."""
+    content = read_yaml(path)
+    content.setdefault("name", path.stem)
+    items = content.get("evaluate")
+    if isinstance(items, list):
+        content["evaluate"] = [{"dataset": e} if isinstance(e, str) else e for e in items]
+    claims = content.get("claims") or []
+    content["claims"] = _claims_of(claims, path) if isinstance(claims, str) else claims
+    try:
+        return Study.model_validate(content)
+    except ValidationError as error:
+        raise UserError("\n".join(_mistake(path, item) for item in error.errors())) from error
+
+
+def _claims_of(name: str, study: Path) -> Any:
+    """Return the claims of a paper by its name, or those in a file beside the study."""
+    if name in reference_names():
+        return list(reference(name).claims)
+    beside = study.parent / name
+    if not beside.exists():
+        raise UserError(f"{beside}: there is no such file{near(name, reference_names())}")
+    return read_yaml(beside).get("claims") or []
+
+
+def _mistake(path: Path, item: Any) -> str:
+    where = ".".join(map(str, item["loc"]))
+    if item["type"] == "extra_forbidden" and item["loc"][0] == "claims":
+        where, key = ".".join(map(str, item["loc"][:-1])), str(item["loc"][-1])
+        return f"{path}: {where}: there is no {key!r} in a claim{near(key, Claim.model_fields)}"
+    if item["type"] == "extra_forbidden":
+        return f"{path}: there is no {where!r} in a study{near(where, Study.model_fields)}"
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{path}: {where}: {message[:1].lower()}{message[1:]}".replace(": : ", ": ")
+
+
+def configs(study: Study, overrides: Mapping[str, Any]) -> list[Config]:
+    """Return the complete settings of every run of a study, each run once."""
+    names = list(study.grid)
+    points = [
+        dict(zip(names, point, strict=True)) for point in itertools.product(*study.grid.values())
+    ]
+    if study.untrained:
+        encoders = study.grid.get("encoder") or study.grid.get("encoder.name") or [None]
+        points += [
+            {"sampler": UNTRAINED} | ({"encoder": encoder} if encoder else {})
+            for encoder in encoders
+        ]
+    by_name = {}
+    try:
+        for point in points:
+            config = complete(resolve_config(study.base, point, overrides))
+            config = _cut(config, study.limit) if study.limit else config
+            by_name[slug(config)] = config
+    except UserError as error:
+        raise UserError(f"study {study.name}: {error}") from error
+    return list(by_name.values())
+
+
+def trial(study: Study, limit: int, runs: Path) -> tuple[Study, Path]:
+    """Return a study cut down for a trial, and the folder for its runs, beside full results.
+
+    It has no more than `limit` steps, and as many rows and questions of each language.
+    """
+    folder = runs / f"limit-{limit}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for shared in ("encoders", "data", "downloads"):
+        (runs / shared).mkdir(exist_ok=True)
+        if not (folder / shared).is_symlink():
+            (folder / shared).symlink_to(f"../{shared}")
+    title = f"{study.title or study.name} (a trial, limited to {limit})"
+    return study.model_copy(update={"limit": limit, "title": title}), folder
+
+
+def _cut(config: Config, limit: int) -> Config:
+    train = config.train
+    small = {
+        "max_steps": min(train.max_steps, limit),
+        "batch_size": min(train.batch_size, max(2, limit // 4)),
+        "eval_steps": min(train.eval_steps, limit),
+    }
+    return config.model_copy(
+        update={
+            "data": config.data.model_copy(update={"limit": limit}),
+            "evaluate": config.evaluate.model_copy(update={"limit": limit}),
+            "train": train.model_copy(update=small),
+        }
+    )
