@@ -1,4 +1,4 @@
-"""Run directories: stages published whole or not at all, and known by what they were made from."""
+"""Run directories: stages published whole or not at all, keyed by what they were made from."""
 
 import contextlib
 import fcntl
@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from hbr.core.errors import UserError
 
@@ -44,9 +44,8 @@ def file_digest(path: Path) -> str:
 def tree_digest(folder: Path) -> str:
     """Return a digest of the names and bytes of all files below a folder, hidden ones left out."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    names = [path.relative_to(folder).as_posix() for path in files]
-    shown = [(n, p) for n, p in zip(names, files, strict=True) if "/." not in f"/{n}"]
-    return fingerprint([(name, file_digest(path)) for name, path in shown])
+    named = [(path.relative_to(folder).as_posix(), path) for path in files]
+    return fingerprint([(n, file_digest(p)) for n, p in named if "/." not in f"/{n}"])
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -65,46 +64,34 @@ def replace_synced(partial: Path, path: Path) -> None:
 
 
 def write_tar(path: Path, files: Iterable[tuple[str, bytes | Path]]) -> int:
-    """Write files into a tar, whole or not at all, their SHA-256 in a last one; give their number.
+    """Write files into a tar, whole or not at all, and return their number.
 
-    The same files in the same order give the same bytes; no more than a block is in memory.
+    A last file holds their SHA-256. The same files in the same order give the same bytes; no more
+    than a block is in memory.
     """
     sums: dict[str, str] = {}
     partial = path.with_name(f".{path.name}.partial")
     try:
         with tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as tar:
             for name, content in files:
-                opened = content.open("rb") if isinstance(content, Path) else io.BytesIO(content)
-                with opened as file:
-                    sums[name] = _add(tar, name, file)
+                sums[name] = _add(tar, name, content)
             text = "".join(f"{digest}  {name}\n" for name, digest in sums.items())
-            _add(tar, SUMS, io.BytesIO(text.encode()))
+            _add(tar, SUMS, text.encode())
         replace_synced(partial, path)
     finally:
         partial.unlink(missing_ok=True)
     return len(sums)
 
 
-def _add(tar: tarfile.TarFile, name: str, content: IO[bytes]) -> str:
-    """Write a file into a tar; give the SHA-256 of what was written."""
-    member, reader = tarfile.TarInfo(name), _Hashed(content)
-    member.size = content.seek(0, io.SEEK_END)
-    content.seek(0)
-    tar.addfile(member, reader)
-    return reader.digest.hexdigest()
-
-
-class _Hashed:
-    """A file that hashes what is read from it."""
-
-    def __init__(self, content: IO[bytes]) -> None:
-        self.content, self.digest = content, hashlib.sha256()
-
-    def read(self, size: int = -1) -> bytes:
-        """Read up to `size` bytes."""
-        block = self.content.read(size)
-        self.digest.update(block)
-        return block
+def _add(tar: tarfile.TarFile, name: str, content: bytes | Path) -> str:
+    """Write a file into a tar, and return its SHA-256."""
+    member = tarfile.TarInfo(name)
+    with content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        member.size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        tar.addfile(member, file)
+    return digest
 
 
 @contextlib.contextmanager
@@ -112,7 +99,7 @@ def lock(folder: Path, *, wait: bool) -> Iterator[None]:
     """Keep other processes out of a directory.
 
     The kernel drops the lock with its process, so a stale one never blocks; its owner's name is
-    left in the file and a takeover is said. Raises UserError where the directory is in use and
+    left in the file and a takeover is logged. Raises UserError where the directory is in use and
     `wait` is false.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -138,7 +125,7 @@ def lock(folder: Path, *, wait: bool) -> Iterator[None]:
         try:
             yield
         finally:
-            file.truncate(0)  # not reached after a kill: the word about it stays
+            file.truncate(0)  # not reached after a kill: the owner's name stays
 
 
 class Store:
@@ -199,11 +186,11 @@ class Store:
         fresh: bool = False,
         wait: bool = False,
     ) -> bool:
-        """Publish a stage unless it is up to date; say whether anything was done.
+        """Publish a stage unless it is up to date, and return whether anything was done.
 
         `make(folder)` fills `folder`, which still holds what a killed attempt with the same
-        settings and inputs left there, and returns what the manifest should say about it (an
-        `id` in it replaces the digest of the files as completion id). The folders in `products`
+        settings and inputs left there, and returns what the manifest is to hold about it (an `id`
+        in it replaces the digest of the files as completion id). The folders in `products`
         are moved from it to the top of the store. Files are synced, renamed, and the manifest is
         written last: what it calls done is whole. `force` does a finished stage again, and it and
         `fresh` start from nothing.
@@ -217,14 +204,14 @@ class Store:
                 return False
             partial = self._open_partial(stage, key, resume=not (force or fresh))
             started = time.time()
-            said = dict(make(partial) or {})
+            facts = dict(make(partial) or {})
             entry = {
                 "state": "done",
-                "id": said.pop("id", None) or tree_digest(partial),
+                "id": facts.pop("id", None) or tree_digest(partial),
                 "key": key,
                 "settings": dict(settings),
                 "inputs": inputs,
-                **said,
+                **facts,
                 **_provenance(started),
             }
             _sync_tree(partial)
@@ -327,11 +314,11 @@ def _provenance(started: float) -> dict[str, Any]:
 
 @functools.cache
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in VERSIONS:
         with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
+            versions[package] = metadata.version(package)
+    return versions
 
 
 @functools.cache

@@ -5,34 +5,38 @@ import collections
 import pytest
 
 from hbr.core.errors import UserError
-from hbr.core.registry import NAMES, canonical, near, resolve
+from hbr.core.registry import TABLE, canonical, get, near
 
 
-@pytest.mark.parametrize(("kind", "name"), [(k, n) for k, names in NAMES.items() for n in names])
-def test_every_name_resolves_also_with_the_other_dash(kind, name):
-    found = resolve(kind, name)
+@pytest.mark.parametrize(("kind", "name"), [(k, n) for k, names in TABLE.items() for n in names])
+def test_every_name_is_found_also_with_the_other_dash(kind, name):
+    found = get(kind, name)
     assert found is not None
-    assert resolve(kind, name.replace("-", "_")) is found
-    assert resolve(kind, name.replace("_", "-")) is found
+    assert get(kind, name.replace("-", "_")) is found
+    assert get(kind, name.replace("_", "-")) is found
 
 
 def test_names_are_spelled_as_in_the_table():
     assert canonical("sampler", "cross_lingual") == "cross-lingual"
-    assert canonical("bias", "rank-distance") == "rank_distance"
+    assert canonical("metric", "rank-distance") == "rank_distance"
     assert canonical("encoder", "my_folder/model") == "my_folder/model"
 
 
-def test_a_module_and_attribute_resolve_to_the_object():
-    assert resolve("sampler", "collections:Counter") is collections.Counter
+def test_a_module_and_attribute_are_the_object():
+    assert get("sampler", "collections:Counter") is collections.Counter
 
 
 @pytest.mark.parametrize(
     ("kind", "wrong", "right"),
-    [("sampler", "hybird", "hybrid"), ("encoder", "xml-r", "xlm-r"), ("task", "xquad", "xquad-r")],
+    [
+        ("sampler", "hybird", "hybrid"),
+        ("encoder", "xml-r", "xlm-r"),
+        ("dataset", "xquad", "xquad-r"),
+    ],
 )
 def test_a_typo_is_answered_with_the_near_name(kind, wrong, right):
     with pytest.raises(UserError, match=f"there is no {kind} '{wrong}'; did you mean .*{right}"):
-        resolve(kind, wrong)
+        get(kind, wrong)
 
 
 def test_where_nothing_is_near_all_names_are_listed():
@@ -44,4 +48,9 @@ def test_where_nothing_is_near_all_names_are_listed():
 )
 def test_what_cannot_be_imported_is_a_users_mistake(name):
     with pytest.raises(UserError, match="sampler"):
-        resolve("sampler", name)
+        get("sampler", name)
+
+
+@pytest.mark.parametrize(("kind", "name"), [(k, n) for k, names in TABLE.items() for n in names])
+def test_an_entry_says_its_own_name(kind, name):
+    assert get(kind, name).name == name

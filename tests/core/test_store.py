@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from hbr.core import store as store_module
 from hbr.core.errors import UserError
 from hbr.core.store import Store, fingerprint, lock, tree_digest, write_atomic
 
@@ -60,7 +59,6 @@ def serve() -> None:
     Runs in a process of its own: a small one forks quickly and has no threads.
     """
     os.fsync = lambda handle: None
-    store_module.say = lambda line: None
     with tempfile.TemporaryDirectory() as warm:
         build(Store(Path(warm)), "A")  # what is cached is not counted below
     for line in sys.stdin:
@@ -108,9 +106,8 @@ def die_at():
 
 @pytest.fixture
 def hurried(monkeypatch) -> None:
-    """No waiting for the disk, and no talk: a kill, unlike a power cut, loses nothing written."""
+    """No waiting for the disk: a kill, unlike a power cut, loses nothing written."""
     monkeypatch.setattr(os, "fsync", lambda handle: None)
-    monkeypatch.setattr("hbr.core.store.say", lambda line: None)
 
 
 @pytest.fixture
