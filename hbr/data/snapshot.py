@@ -1,18 +1,19 @@
-"""Downloads from the Hugging Face hub: it tells names and checksums, `fetch` brings the files."""
+"""Files of data sets on the Hugging Face hub: which there are; huggingface_hub downloads them."""
 
 import hashlib
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from hbr.core.errors import UserError, first_line
 from hbr.core.registry import near
-from hbr.data.fetch import Remote, fetch
+from hbr.data.fetch import checksum
 
 logger = logging.getLogger(__name__)
 
-REFUSED = {
+REFUSALS = {  # by HTTP status
     401: "accept its terms at {0}, if it has any, and log in with `hf auth login`",
     403: "accept its terms at {0}, or set an HF_TOKEN that may read it",
     404: "the hub knows no such data set",
@@ -25,6 +26,7 @@ class Snapshot(NamedTuple):
     repo: str
     patterns: tuple[str, ...]
     languages: Mapping[str, str] = {}
+    revision: str = "main"
 
     def wanted(self, chosen: Sequence[str] | None) -> list[str]:
         """Return the patterns for some languages, or for all."""
@@ -39,72 +41,71 @@ class Snapshot(NamedTuple):
 def fetch_snapshots(
     name: str, snapshots: Sequence[Snapshot], folder: Path, languages: Sequence[str] | None = None
 ) -> Path:
-    """Bring a data set's files to `folder/ORG/REPO`; give that, or of several repositories ORG.
+    """Download a data set's files to `folder/ORG/REPO`; return that, or of several ORG.
 
-    Raises UserError (exit code 1) where they cannot be had.
+    The commit that they are from is kept beside them. Raises UserError (exit code 1) where they
+    cannot be had.
     """
     for snapshot in snapshots:
         patterns = snapshot.wanted(languages)
         place = folder / snapshot.repo
         mark = place / f".whole-{hashlib.sha256(repr(patterns).encode()).hexdigest()[:8]}"
         if not mark.exists():
-            commit, files = _listed(name, snapshot.repo, patterns)
-            _bring(name, snapshot.repo, files, place)
+            try:
+                commit = _download(snapshot, patterns, place)
+            except Exception as error:  # the hub's many kinds of "no"
+                reason = _reason(error, snapshot.repo)
+                raise UserError(
+                    f"{name} cannot be downloaded from {snapshot.repo} ({reason}); "
+                    "or say --source FOLDER with its files",
+                    exit_code=1,
+                ) from error
             mark.write_text(f"{commit}\n")
     place = folder / snapshots[0].repo
     return place if len(snapshots) == 1 else place.parent
 
 
-def _listed(name: str, repo: str, patterns: list[str]) -> tuple[str, dict[str, Remote]]:
-    """Ask the hub for the newest commit of a data set, and its files that fit some patterns."""
-    from huggingface_hub import HfApi, get_token, hf_hub_url
-    from huggingface_hub.utils import filter_repo_objects
+def _download(snapshot: Snapshot, patterns: list[str], place: Path) -> str:
+    """Download the files that fit some patterns and check them; return their commit."""
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.utils import disable_progress_bars, filter_repo_objects
 
+    if not sys.stderr.isatty():
+        disable_progress_bars()
     api = HfApi(library_name="hbr")
-    try:
-        about = api.dataset_info(repo, files_metadata=True)
-    except Exception as error:  # the hub's many kinds of "no"
-        raise _refusal(name, repo, _reason(error, repo)) from error
-    known = {file.rfilename: file for file in about.siblings or ()}
-    found = list(filter_repo_objects(known, allow_patterns=patterns))
-    if not found or any(".." in PurePosixPath(file).parts for file in found):
-        raise _refusal(name, repo, "its files are not the ones that hbr knows")
-    files = {}
-    for file in found:
-        lfs, blob = known[file].lfs, known[file].blob_id
-        url = hf_hub_url(about.id, file, repo_type="dataset", revision=about.sha)
-        checksum = f"sha256:{lfs.sha256}" if lfs else f"git:{blob}"
-        files[file] = Remote(url, checksum, token=get_token() or "")
-    size = sum(known[file].size or 0 for file in found) / 1e9
-    logger.info(f"{repo} at {str(about.sha)[:12]}: {len(found)} files, {size:,.1f} GB")
-    return str(about.sha), files
-
-
-def _bring(name: str, repo: str, files: Mapping[str, Remote], place: Path) -> None:
-    try:
-        fetch(name, files, place)
-    except UserError as error:
-        code = getattr(error.__cause__, "code", 0)
-        if code in REFUSED:
-            raise _refusal(name, repo, _told(code, repo)) from error
-        raise
-
-
-def _refusal(name: str, repo: str, reason: str) -> UserError:
-    advice = "or say --source FOLDER with its files"
-    return UserError(f"{name} cannot be downloaded from {repo} ({reason}); {advice}", exit_code=1)
-
-
-def _told(code: int, repo: str) -> str:
-    from huggingface_hub import constants
-
-    return REFUSED[code].format(f"{constants.ENDPOINT}/datasets/{repo}")
+    about = api.dataset_info(snapshot.repo, revision=snapshot.revision, files_metadata=True)
+    siblings = {file.rfilename: file for file in about.siblings or ()}
+    files = [siblings[file] for file in filter_repo_objects(siblings, allow_patterns=patterns)]
+    if not files or any(".." in PurePosixPath(file.rfilename).parts for file in files):
+        raise ValueError("its files are not the ones that hbr knows")
+    size = sum(file.size or 0 for file in files) / 1e9
+    commit = str(about.sha)
+    logger.info(f"{snapshot.repo} at {commit[:12]}: {len(files)} files, {size:,.1f} GB")
+    snapshot_download(
+        snapshot.repo,
+        repo_type="dataset",
+        revision=commit,
+        local_dir=place,
+        allow_patterns=patterns,
+        library_name="hbr",
+    )
+    for file in files:  # the library compares sizes alone
+        path = place / file.rfilename
+        digest = f"sha256:{file.lfs.sha256}" if file.lfs else f"git:{file.blob_id}"
+        if checksum(path, digest.partition(":")[0]) != digest:
+            path.unlink()
+            raise ValueError(f"{file.rfilename} is not the file that hbr knows; do it again")
+    return commit
 
 
 def _reason(error: Exception, repo: str) -> str:
+    """Return why the hub gives no files, in one line."""
+    from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE forbids it: unset it where there is network"
-    code = error.response.status_code if isinstance(error, HfHubHTTPError) else 0
-    return _told(code, repo) if code in REFUSED else first_line(error)
+    causes = (error, error.__cause__)
+    status = next((e.response.status_code for e in causes if isinstance(e, HfHubHTTPError)), 0)
+    place = f"{constants.ENDPOINT}/datasets/{repo}"
+    return REFUSALS[status].format(place) if status in REFUSALS else first_line(error)

@@ -17,8 +17,8 @@ from pathlib import Path
 from hbr.core.errors import UserError
 from hbr.data.dataset import Dataset
 from hbr.data.fetch import listed
-from hbr.data.readers.files import LEFT_OUT, add_gain, present, records, required, table
-from hbr.data.readers.streams import titled
+from hbr.data.readers.files import LEFT_OUT, add_gain, present, required, table
+from hbr.data.readers.streams import json_lines, titled
 from hbr.data.tasks import Draft, Passage, Query
 
 SOURCE = "github.com/beir-cellar/beir"
@@ -41,7 +41,7 @@ def read(source: Path | None, _passage: str) -> Draft:
     queries: list[Query] = []
     notes: Counter[str] = Counter()
     for language, path in asked.items():
-        for _, record in records(path, "_id", "text"):
+        for _, record in json_lines(path, "_id", "text"):
             concept = str(record["_id"])
             if concept in judged:
                 queries.append(Query(concept, language, concept, str(record["text"]).strip()))
@@ -65,7 +65,7 @@ def read_named(source: Path | None, passage: str, name: str) -> Draft:
 
 
 def _passages(corpus: Path) -> Iterator[Passage]:
-    for _, record in records(corpus, "_id", "text"):
+    for _, record in json_lines(corpus, "_id", "text"):
         yield Passage(str(record["_id"]), LANGUAGE, titled(record.get("title"), record["text"]))
 
 

@@ -1,10 +1,8 @@
-"""What readers of tasks share: JSON lines, tables and judgements, their mistakes by line."""
+"""What readers of tasks share: tables and judgements; mistakes are told by line."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from hbr.core.errors import UserError
 from hbr.data.readers.streams import lines
@@ -25,20 +23,6 @@ def required(path: Path, layout: str) -> Path:
     if found is None:
         raise UserError(f"{path} (or {path.name}.gz) is missing: --source needs {layout}")
     return found
-
-
-def records(path: Path, *fields: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield `file:line` and the object of every line of JSON; all must have the fields."""
-    for number, line in lines(path):
-        where = f"{path}:{number}"
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{where}: not JSON: {error}; get the file again") from error
-        if not isinstance(record, dict) or not set(fields) <= record.keys():
-            needed = ", ".join(f'"{field}"' for field in fields)
-            raise UserError(f"{where}: not in the layout that is read here: it needs {needed}")
-        yield where, record
 
 
 def table(path: Path, *columns: str) -> Iterator[tuple[str, list[str]]]:

@@ -4,33 +4,23 @@
 texts by language.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hbr.core.errors import UserError
 from hbr.data.dataset import TrainingData
+from hbr.data.readers.streams import json_lines
 
 
 def read(source: Path | None) -> Iterator[dict[str, Any]]:
     """Yield the rows of a file; a bad line is a UserError that names file and line."""
     assert source is not None
-    with source.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            where = f"{source}:{number}"
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(f"{where}: not JSON: {error}") from error
-            except UnicodeDecodeError as error:
-                raise UserError(f"{where}: not UTF-8: {error}") from error
-            yield checked(row, where, number)
+    for where, row in json_lines(source):
+        yield checked(row, where, where.rpartition(":")[2])
 
 
-def checked(row: Any, where: str, number: int) -> dict[str, Any]:
+def checked(row: Any, where: str, number: int | str) -> dict[str, Any]:
     """Return a row as it is, with an id, or raise a UserError that says where and what is wrong."""
     if not isinstance(row, dict) or not {"query", "passage"} <= row.keys():
         raise UserError(f"{where}: a row needs `query` and `passage`, each as {{language: text}}")

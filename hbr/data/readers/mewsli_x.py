@@ -17,7 +17,8 @@ from typing import Any
 
 from hbr.core.errors import UserError
 from hbr.data.dataset import Dataset
-from hbr.data.readers.files import LEFT_OUT, records
+from hbr.data.readers.files import LEFT_OUT
+from hbr.data.readers.streams import json_lines
 from hbr.data.tasks import Draft, Passage, Query
 
 SOURCE = (
@@ -40,7 +41,7 @@ def read(source: Path | None, _passage: str, split: str) -> Draft:
             raise UserError(f"{path} is missing: --source needs what get-mewsli-x.sh makes")
     mentions = [
         mention
-        for where, record in records(asked, "context", "mentions")
+        for where, record in json_lines(asked, "context", "mentions")
         for mention in _mentions(record, where)
     ]
     places, languages = _candidates(candidates, {entity for _, entity in mentions})

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from hbr.core.errors import UserError
 from hbr.data.dataset import Dataset, language_list
-from hbr.data.readers.files import asked_in, first_of_each, records, required
-from hbr.data.readers.streams import titled
+from hbr.data.readers.files import asked_in, first_of_each, required
+from hbr.data.readers.streams import json_lines, titled
 from hbr.data.snapshot import Snapshot
 from hbr.data.tasks import Draft, Passage, Query
 
@@ -65,7 +65,7 @@ def _passages(corpora: Mapping[str, list[Path]], notes: Counter[str]) -> Iterato
 
 def _of_language(language: str, paths: list[Path]) -> Iterator[Passage]:
     for path in paths:
-        for _, record in records(path, "docid", "title", "text"):
+        for _, record in json_lines(path, "docid", "title", "text"):
             text = titled(record["title"], record["text"])
             yield Passage(str(record["docid"]), language, text)
 

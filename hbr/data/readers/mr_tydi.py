@@ -12,7 +12,8 @@ from pathlib import Path
 
 from hbr.core.errors import UserError
 from hbr.data.dataset import Dataset, language_list
-from hbr.data.readers.files import asked_in, first_of_each, records, required
+from hbr.data.readers.files import asked_in, first_of_each, required
+from hbr.data.readers.streams import json_lines
 from hbr.data.tasks import Draft, Passage, Query
 
 LANGUAGES = {
@@ -55,7 +56,7 @@ def _passages(collections: Mapping[str, Path], notes: Counter[str]) -> Iterator[
 
 
 def _of_language(language: str, path: Path) -> Iterator[Passage]:
-    for _, record in records(path, "id", "contents"):
+    for _, record in json_lines(path, "id", "contents"):
         text = str(record["contents"]).replace("\n\n", " ", 1)  # title, blank line, text
         yield Passage(str(record["id"]), language, text.strip())
 

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import ijson
+
 from hbr.core.errors import UserError
 
-CHUNK = 1 << 20  # characters
-NEGATIVES = 8  # given negatives kept of a row, the first ones: upstream lists up to a hundred
+NEGATIVES = 8  # kept of a row, the first ones: upstream lists up to a hundred
 
 
 def find(source: Path | None, names: Sequence[str], origin: str) -> Path:
@@ -57,108 +58,70 @@ def row(own: str, query: str, passage: str, negatives: Sequence[str] = ()) -> di
     return {"id": own, "group": None, **texts, "negatives": {"en": kept} if kept else {}}
 
 
-def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield where it stands (`FILE:LINE`) and what it holds, for every JSON line."""
+def json_lines(path: Path, *fields: str) -> Iterator[tuple[str, Any]]:
+    """Yield `FILE:LINE` and the value of every JSON line; with `fields`, objects that have them."""
     for number, line in lines(path):
+        where = f"{path}:{number}"
         try:
-            yield f"{path}:{number}", json.loads(line)
+            value = json.loads(line)
         except json.JSONDecodeError as error:
-            raise UserError(f"{path}:{number}: not JSON: {error.msg}") from error
+            raise UserError(f"{where}: not JSON: {error.msg}; get the file again") from error
+        if fields and not (isinstance(value, dict) and set(fields) <= value.keys()):
+            needed = ", ".join(f'"{field}"' for field in fields)
+            raise UserError(f"{where}: not in the layout that is read here: it needs {needed}")
+        yield where, value
 
 
 def json_items(path: Path, key: str | None = None) -> Iterator[tuple[str, Any]]:
-    """Yield where it stands and what it holds, for every item of a file that is a JSON array.
+    """Yield `FILE item N` and the value of every item of a JSON array, one in memory at a time.
 
-    With `key`, of the array that the object in the file has under that key. No more than an item
-    and a megabyte are in memory.
+    With `key`, the array is what the object in the file has under that key.
     """
     number = 0
     try:
         with _open(path) as file:
-            cursor = _Cursor(io.TextIOWrapper(file, encoding="utf-8-sig"))
-            if not _enter(cursor, key):
+            if not _holds_array(file, key):
                 what = f"object with an array {key!r}" if key else "array"
                 raise UserError(f"{path}: holds no JSON {what}: another layout")
-            while cursor.peek() != "]":
-                number += 1
-                yield f"{path} item {number}", cursor.value()
-                if cursor.peek() != "]":
-                    cursor.take(",")
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} item {max(number, 1)}: not JSON: {error.msg}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} item {number + 1}: not UTF-8: {error.reason}") from error
+        with _open(path) as file:
+            _skip_mark(file)
+            items = ijson.items(file, f"{key}.item" if key else "item", use_float=True)
+            for number, value in enumerate(items, start=1):
+                yield f"{path} item {number}", value
+    except ijson.JSONError as error:
+        raise UserError(f"{path} item {number + 1}: not JSON: {_message(error)}") from error
     except (OSError, EOFError, zlib.error) as error:
-        said = f"{path} item {number + 1}: not readable; get the file again: {error}"
-        raise UserError(said) from error
+        raise UserError(
+            f"{path} item {number + 1}: not readable; get the file again: {error}"
+        ) from error
+
+
+def _holds_array(file: io.BufferedReader, key: str | None) -> bool:
+    """Return whether a file is an array, or an object with an array under `key`."""
+    _skip_mark(file)
+    try:
+        events = ((prefix, event) for prefix, event, _ in ijson.parse(file))
+        if not key:
+            return next(events) == ("", "start_array")
+        return (key, "start_array") in events
+    except ijson.JSONError:  # broken before the array
+        return False
+
+
+def _skip_mark(file: io.BufferedReader) -> None:
+    if file.peek(3).startswith(codecs.BOM_UTF8):
+        file.read(3)
+
+
+def _message(error: Exception) -> str:
+    """Return the first line of what ijson says, which may be bytes."""
+    said = error.args[0] if error.args else ""
+    return (said.decode(errors="replace") if isinstance(said, bytes) else str(said)).partition(
+        "\n"
+    )[0]
 
 
 def _open(path: Path) -> io.BufferedReader:
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     return io.BufferedReader(gzip.open(path)) if packed else path.open("rb")
-
-
-def _enter(cursor: "_Cursor", key: str | None) -> bool:
-    """Go to the first item of the array; say whether there is one."""
-    if key is None:
-        return cursor.skip("[")
-    if not cursor.skip("{"):
-        return False
-    while cursor.peek() == '"':
-        name = cursor.value()
-        cursor.take(":")
-        if name == key:
-            return cursor.skip("[")
-        cursor.value()
-        cursor.skip(",")
-    return False
-
-
-class _Cursor:
-    """A place in a JSON text of which only a part is in memory."""
-
-    def __init__(self, file: io.TextIOWrapper) -> None:
-        self.file, self.text, self.at, self.decoder = file, "", 0, json.JSONDecoder()
-
-    def more(self) -> bool:
-        """Read on, as much again as there is: a long item is decoded a few times, not often."""
-        read = self.file.read(max(CHUNK, len(self.text) - self.at))
-        if read:
-            self.text, self.at = self.text[self.at :] + read, 0
-        return bool(read)
-
-    def peek(self) -> str:
-        """Return the next character that is no blank, or nothing at the end."""
-        while True:
-            while self.at < len(self.text) and self.text[self.at] in " \t\r\n":
-                self.at += 1
-            if self.at < len(self.text) or not self.more():
-                return self.text[self.at : self.at + 1]
-
-    def skip(self, character: str) -> bool:
-        """Go behind the next character if it is this one."""
-        found = self.peek() == character
-        self.at += found
-        return found
-
-    def take(self, character: str) -> None:
-        """Go behind the next character, which must be this one."""
-        if not self.skip(character):
-            raise json.JSONDecodeError(f"Expecting {character!r}", self.text, self.at)
-
-    def value(self) -> Any:
-        """Return the next value; read on only where its end may be missing."""
-        self.peek()
-        while True:
-            try:
-                value, end = self.decoder.raw_decode(self.text, self.at)
-                if end > len(self.text) - 4 and self.more():
-                    continue  # a number could go on, as in "3" + "e-5"
-            except json.JSONDecodeError as error:
-                cut = error.msg.startswith("Unterminated") or error.pos >= len(self.text) - 8
-                if cut and self.more():
-                    continue
-                raise
-            self.at = end
-            return value

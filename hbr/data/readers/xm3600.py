@@ -11,7 +11,8 @@ from typing import Any
 from hbr.core.errors import UserError
 from hbr.data.dataset import Dataset
 from hbr.data.fetch import Remote
-from hbr.data.readers.files import LEFT_OUT, records, required
+from hbr.data.readers.files import LEFT_OUT, required
+from hbr.data.readers.streams import json_lines
 from hbr.data.tasks import Draft, Passage, Query
 
 FILE = "captions.jsonl"
@@ -37,7 +38,7 @@ def read(source: Path | None, _passage: str) -> Draft:
     passages: list[Passage] = []
     relevant: dict[str, list[tuple[str, str]]] = {}
     notes: Counter[str] = Counter()
-    for where, record in records(path, "image/key"):
+    for where, record in json_lines(path, "image/key"):
         image = str(record["image/key"])
         for language, captions in _captions(record, where).items():
             queries.append(Query(image, language, image, captions[0]))

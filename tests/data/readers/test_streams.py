@@ -7,7 +7,6 @@ import tracemalloc
 import pytest
 
 from hbr.core.errors import UserError
-from hbr.data.readers import streams
 from hbr.data.readers.streams import find, json_items, json_lines, lines
 
 ITEMS = [{"a": "é\n}]", "b": [1, {"c": None}]}, {"a": "x" * 50}, 3.25, "text", [], True]
@@ -17,22 +16,16 @@ def values(path, key=None) -> list:
     return [item for _, item in json_items(path, key)]
 
 
-@pytest.mark.parametrize("chunk", [1, 2, 7, 1000])
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("ascii_only", [True, False])
-def test_the_items_are_those_that_json_reads_however_the_file_is_cut(
-    tmp_path, monkeypatch, chunk, indent, ascii_only
-):
-    monkeypatch.setattr(streams, "CHUNK", chunk)
+def test_the_items_are_those_that_json_reads(tmp_path, indent, ascii_only):
     path = tmp_path / "x.json"
     path.write_text(json.dumps(ITEMS, indent=indent, ensure_ascii=ascii_only), encoding="utf-8")
     assert values(path) == ITEMS
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 1000])
 @pytest.mark.parametrize("before", [True, False])
-def test_an_array_may_stand_under_a_key_between_others(tmp_path, monkeypatch, chunk, before):
-    monkeypatch.setattr(streams, "CHUNK", chunk)
+def test_an_array_may_stand_under_a_key_between_others(tmp_path, before):
     around = {"version": "1.1", "n": 12, "o": {"data": []}}
     holder = {**around, "data": ITEMS} if before else {"data": ITEMS, **around}
     path = tmp_path / "x.json"
@@ -56,10 +49,10 @@ def test_an_empty_array_has_no_items(tmp_path):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('[{"a": 1}, {"a": }]', "item 2: not JSON: Expecting value"),
-        ('[{"a": 1} {"a": 1}]', "item 1: not JSON: Expecting ','"),
-        ('[{"a": 1}, {"a": "x', "item 2: not JSON: Unterminated string"),
-        ('[{"a": 1}', "item 1: not JSON: Expecting ','"),
+        ('[{"a": 1}, {"a": }]', "item 2: not JSON: parse error: unallowed token"),
+        ('[{"a": 1} {"a": 1}]', "item 2: not JSON: parse error: after array element"),
+        ('[{"a": 1}, {"a": "x', "item 2: not JSON: parse error: premature EOF"),
+        ('[{"a": 1}', "item 2: not JSON: parse error: premature EOF"),
         ('{"a": 1}', "holds no JSON array: another layout"),
         ("", "holds no JSON array: another layout"),
     ],
@@ -91,7 +84,7 @@ def test_a_download_that_was_cut_off_is_named(tmp_path):
 def test_what_is_no_text_is_named(tmp_path):
     path = tmp_path / "x.json"
     path.write_bytes(b'["\xff"]')
-    with pytest.raises(UserError, match=r"x\.json item 1: not UTF-8"):
+    with pytest.raises(UserError, match=r"x\.json item 1: not JSON: .*invalid bytes in UTF8"):
         values(path)
     path.write_bytes(b"1\n\xff")
     with pytest.raises(UserError, match=r"x\.json:2: not UTF-8"):
