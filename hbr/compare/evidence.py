@@ -31,21 +31,17 @@ DEFAULT = Resampling()
 
 
 class StudyCell(NamedTuple):
-    """Runs that differ in their seed alone.
+    """Runs that differ in their seed alone, which have one `key`.
 
     `members` are their positions in the results, `expected` how many the study has. `settings` are
     what a claim may name, by full name or by its last word.
     """
 
+    key: str
     config: Config
     members: tuple[int, ...]
     expected: int
     settings: Mapping[str, Any]
-
-    @property
-    def is_trained(self) -> bool:
-        """Whether the encoder was trained, so that seeds mean something."""
-        return self.config.is_trained
 
 
 def _cached(method: Callable[..., T]) -> Callable[..., T]:
@@ -123,7 +119,7 @@ class Evidence:
             seeds.setdefault(key, set()).add(config.seed)
             members.setdefault(key, []).extend(places)
         return tuple(
-            StudyCell(config, tuple(members[key]), len(seeds[key]), self._settings(config))
+            StudyCell(key, config, tuple(members[key]), len(seeds[key]), self._settings(config))
             for key, config in sorted(configs.items(), key=lambda item: _order(item[1]))
         )
 
@@ -141,7 +137,7 @@ class Evidence:
     def varied(self) -> tuple[str, ...]:
         """The settings, besides sampler and encoder, in which cells of one encoder differ."""
         by_encoder: dict[str, list[dict[str, Any]]] = {}
-        for config in (cell.config for cell in self.cells if cell.is_trained):
+        for config in (cell.config for cell in self.cells if cell.config.is_trained):
             by_encoder.setdefault(config.encoder.name, []).append(settings_of(config))
         varied = {
             key
@@ -150,6 +146,11 @@ class Evidence:
             if len({str(cell[key]) for cell in cells if key in cell}) > 1
         }
         return tuple(sorted(varied))
+
+    @cached_property
+    def by_key(self) -> dict[str, StudyCell]:
+        """The cells by their keys, which are the same for every data set."""
+        return {cell.key: cell for cell in self.cells}
 
     def members(self, cell: StudyCell) -> list[Result]:
         """Return the results of a cell, one a seed."""

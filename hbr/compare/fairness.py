@@ -102,7 +102,7 @@ def contamination(metrics: Mapping[str, Any]) -> str:
 
 def few_seeds(evidence: Evidence) -> str:
     """Return a warning where there are too few seeds to speak of seeds."""
-    seeds = [len(c.members) for c in evidence.cells if c.is_trained and c.members]
+    seeds = [len(c.members) for c in evidence.cells if c.config.is_trained and c.members]
     if not evidence.has_queries or not seeds or min(seeds) >= ENOUGH_SEEDS:
         return ""
     return (

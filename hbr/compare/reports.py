@@ -96,14 +96,11 @@ def _tables(
     perturbed: Sequence[tuple[Evidence, Sequence[Evidence]]],
 ) -> list[Table]:
     """Return the tables of metrics, then those of diagnostics and of perturbed queries."""
-    how: dict[str, Any] = {
-        "by": options.by,
-        "baseline": canonical("sampler", options.baseline) if options.baseline else None,
-        "varied": study.varied,
-    }
+    baseline = canonical("sampler", options.baseline) if options.baseline else None
+    how: dict[str, Any] = {"by": options.by, "varied": study.varied}
     prefix = f"{study.title}: " if study.title else ""
     tables = [
-        compare(one, options.metrics, title=prefix + one.dataset, **how)
+        compare(one, options.metrics, baseline=baseline, title=prefix + one.dataset, **how)
         for one in evidence
         if columns_of(one, options.metrics)
     ]

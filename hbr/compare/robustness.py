@@ -1,13 +1,12 @@
 """Robustness: what a metric drops when queries are perturbed, beside the clean value."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any
 
 from hbr.compare.evidence import Evidence
+from hbr.compare.fairness import warnings
 from hbr.compare.table import Cell, Table, name
-from hbr.compare.tables import compare
+from hbr.compare.tables import Column, columns_of, tabulate
 from hbr.core.target import Measure
 from hbr.data.perturb import perturbation
 
@@ -33,30 +32,50 @@ def beside_clean(
 
 
 def robustness(
-    clean: Evidence, perturbed: Sequence[Evidence], metrics: Sequence[str] | None, **options: Any
+    clean: Evidence,
+    perturbed: Sequence[Evidence],
+    metrics: Sequence[str] | None,
+    *,
+    by: str | None = None,
+    varied: Collection[str] = (),
 ) -> list[Table]:
     """Return a table a setting: a metric of clean queries, and its drop under each perturbation.
 
-    The metric is the first of `metrics` that has drops, or mAP, or the first that has; `options`
-    are those of `compare`. Nothing is marked: a low drop is no merit of who finds little.
+    The metric is the first of `metrics` that has drops, or mAP, or the first that has. Nothing is
+    marked: a low drop is no merit of who finds little.
     """
     drop = _drop(perturbed[0], metrics or ())
     if drop is None:
         return []
     metric = str(replace(drop, drop=False))
-    columns = [(clean, metric), *((one, str(drop)) for one in perturbed)]
-    tables = [compare(evidence, (name,), **options) for evidence, name in columns]
-    notes = [note for table in tables for note in table.notes if not note.startswith("†")]
-    notes = list(dict.fromkeys([SHARES, _queries_changed(perturbed), *notes]))
-    return [
-        replace(
-            _joined(setting, columns, tables),
-            title=f"{clean.dataset}: {setting} {name(metric)}, and its drop when queries are "
-            "perturbed",
-            notes=tuple(notes),
+    notes = [SHARES, _queries_changed(perturbed)]
+    notes += [line for one in (clean, *perturbed) for line in warnings(one, varied)]
+    tables = []
+    for setting, _ in columns_of(clean, [metric]):
+        shown = [one for one in perturbed if (setting, str(drop)) in columns_of(one, [str(drop)])]
+        columns = [Column(clean, setting, metric), *(Column(e, setting, str(drop)) for e in shown)]
+        title = (
+            f"{clean.dataset}: {setting} {name(metric)}, and its drop when queries are perturbed"
         )
-        for setting, _ in tables[0].columns
-    ]
+        heads = [(c.evidence.target.perturbation or "clean", c.metric) for c in columns]
+        table = replace(
+            _with_shares(tabulate(columns, title, by)),
+            columns=tuple(heads),
+            notes=tuple(dict.fromkeys(notes)),
+            of=tuple((c.evidence.dataset, setting, c.metric) for c in columns),
+        )
+        tables.append(table)
+    return tables
+
+
+def _with_shares(table: Table) -> Table:
+    """Return the table with each drop's share of the clean value, which is the first column."""
+
+    def share(row: int, column: int, cell: Cell) -> Cell:
+        clean = table.rows[row].cells[0].mean
+        return replace(cell, share=cell.mean / clean) if column and clean else cell
+
+    return table.changed(share)
 
 
 def _drop(perturbed: Evidence, metrics: Sequence[str]) -> Measure | None:
@@ -65,32 +84,6 @@ def _drop(perturbed: Evidence, metrics: Sequence[str]) -> Measure | None:
     measures = [Measure.parse(metric) for values in settings for metric in values]
     drops = {str(replace(m, drop=False)): m for m in measures if m.drop}
     return next((drops[metric] for metric in (*metrics, "map", *drops) if metric in drops), None)
-
-
-def _joined(
-    setting: str, columns: Sequence[tuple[Evidence, str]], tables: Sequence[Table]
-) -> Table:
-    """Return one table of the columns that several have in a setting."""
-    heads, sources, cells = [], [], []
-    for (evidence, metric), table in zip(columns, tables, strict=True):
-        if (setting, metric) in table.columns:
-            place = table.columns.index((setting, metric))
-            heads.append((evidence.target.perturbation or "clean", metric))
-            sources.append((evidence.dataset, setting, metric))
-            cells.append({(row.label, row.group): row.cells[place] for row in table.rows})
-    rows = [
-        replace(row, cells=tuple(_beside(cells, (row.label, row.group)))) for row in tables[0].rows
-    ]
-    return replace(tables[0], columns=tuple(heads), rows=tuple(rows), of=tuple(sources))
-
-
-def _beside(columns: Sequence[Mapping[Any, Cell]], row: Any) -> Iterator[Cell]:
-    """Yield a row's cells of several tables, unmarked, drops with their share of the first."""
-    clean, *drops = (column.get(row, Cell(math.nan)) for column in columns)
-    yield replace(clean, place=None, dagger=False)
-    for cell in drops:
-        share = cell.mean / clean.mean if clean.mean else math.nan
-        yield replace(cell, place=None, dagger=False, share=share)
 
 
 def _queries_changed(perturbed: Sequence[Evidence]) -> str:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, NamedTuple
 
 from hbr.compare.daggers import with_daggers
 from hbr.compare.evidence import Evidence, StudyCell
@@ -16,7 +16,13 @@ from hbr.core import languages, registry, statistics
 from hbr.core.target import Measure
 from hbr.evaluation.diagnostics import summary
 
-Columns = tuple[tuple[str, str], ...]  # setting, metric
+
+class Column(NamedTuple):
+    """A column of a table: a metric of some evidence in one setting."""
+
+    evidence: Evidence
+    setting: str
+    metric: str
 
 
 def compare(
@@ -34,28 +40,34 @@ def compare(
     differs from the `baseline` sampler, or without one, a best that differs from the second. `by`
     adds groups of languages; `varied` are settings that differ on purpose.
     """
-    columns = columns_of(evidence, metrics)
+    columns = [Column(evidence, *column) for column in columns_of(evidence, metrics)]
+    table = tabulate(columns, title, by).with_places()
+    table, notes = with_daggers(evidence, table, baseline)
+    return replace(table, notes=(*notes, *warnings(evidence, varied)))
+
+
+def tabulate(columns: Sequence[Column], title: str, by: str | None) -> Table:
+    """Return a table of the cells of the first column's evidence, unmarked and without notes."""
+    evidence = columns[0].evidence
     rows = []
     for cell in evidence.cells:
-        rows.append(_row(evidence, cell, columns))
+        rows.append(_row(columns, cell))
         for group, keep in _groups(evidence, by):
-            row = _row(evidence, cell, columns, group, keep)
+            row = _row(columns, cell, group, keep)
             if any(not math.isnan(value.mean) for value in row.cells):
                 rows.append(row)
-    table = Table(
+    return Table(
         title,
         ("encoder", "sampler", *evidence.varied),
-        columns,
+        tuple((setting, metric) for _, setting, metric in columns),
         tuple(rows),
         evidence.protocol,
         group_head=by or "language",
         dataset=evidence.dataset,
     )
-    table, notes = with_daggers(evidence, table.with_places(), baseline)
-    return replace(table, notes=(*notes, *warnings(evidence, varied)))
 
 
-def columns_of(evidence: Evidence, metrics: Sequence[str] | None) -> Columns:
+def columns_of(evidence: Evidence, metrics: Sequence[str] | None) -> tuple[tuple[str, str], ...]:
     """Return the columns of a table: of named metrics, or those that metrics show by default.
 
     Results without any of these show everything that they have.
@@ -86,26 +98,29 @@ def _default_place(setting: str, metric: str) -> tuple[int, str, int] | None:
 
 
 def _row(
-    evidence: Evidence,
-    cell: StudyCell,
-    columns: Columns,
-    group: str | None = None,
-    keep: Keep | None = None,
+    columns: Sequence[Column], cell: StudyCell, group: str | None = None, keep: Keep | None = None
 ) -> Row:
+    evidence = columns[0].evidence
     results = evidence.members(cell)
-    cells = []
-    for setting, metric in columns:
-        low, high = math.nan, math.nan
-        if group is None and results and all(result.has_values(metric) for result in results):
-            draws = evidence.bootstrap(setting, metric, {})
-            low, high = statistics.interval(evidence.over_seeds(cell, draws))
-        mean, sd = _over_seeds([result.value(setting, metric, keep) for result in results])
-        cells.append(Cell(mean, sd, None, low, high))
     seeds, expected = len(results), cell.expected
-    if results and not (cell.is_trained and evidence.has_queries):
+    if results and not (cell.config.is_trained and evidence.has_queries):
         seeds = expected = 0  # nothing was drawn by seed, or the paper does not say
     contaminated = any(contamination(result.metrics) for result in results)
-    return Row(evidence.label(cell.config), group, seeds, tuple(cells), expected, contaminated)
+    cells = tuple(_cell(column, cell.key, keep) for column in columns)
+    return Row(evidence.label(cell.config), group, seeds, cells, expected, contaminated)
+
+
+def _cell(column: Column, key: str, keep: Keep | None) -> Cell:
+    """Return the mean over a study cell's seeds, with an interval where it is of all languages."""
+    evidence, setting, metric = column
+    cell = evidence.by_key.get(key)
+    results = evidence.members(cell) if cell else []
+    low, high = math.nan, math.nan
+    if cell and results and keep is None and all(r.has_values(metric) for r in results):
+        draws = evidence.bootstrap(setting, metric, {})
+        low, high = statistics.interval(evidence.over_seeds(cell, draws))
+    mean, sd = _over_seeds([result.value(setting, metric, keep) for result in results])
+    return Cell(mean, sd, None, low, high)
 
 
 def _over_seeds(values: Sequence[float]) -> tuple[float, float | None]:
@@ -152,7 +167,7 @@ def diagnostics(evidence: Evidence) -> list[Table]:
         for column in columns:
             values = [math.nan if (value := one[column]) is None else value for one in diagnosed]
             cells.append(Cell(*_over_seeds(values)))
-        seeds = len(diagnosed) if cell.is_trained else 0
+        seeds = len(diagnosed) if cell.config.is_trained else 0
         rows.append(Row(evidence.label(cell.config), None, seeds, tuple(cells)))
     return [
         Table(

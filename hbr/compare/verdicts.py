@@ -65,7 +65,7 @@ class _Case(NamedTuple):
     @property
     def seeds(self) -> int:
         """The fewest seeds of a trained cell; 0 for printed figures, which do not say."""
-        seeds = [len(cell.members) for cell in self.cells if cell.is_trained]
+        seeds = [len(cell.members) for cell in self.cells if cell.config.is_trained]
         return min(seeds, default=0) if self.evidence.has_queries else 0
 
     def sum(self, values: np.ndarray, weights: Weights) -> np.ndarray:
