@@ -202,5 +202,6 @@ def _mistake(item: Any) -> str:
         section = f"{item['loc'][0]}."
         likely = hint(path, (known for known in leaves() if known.startswith(section)))
         return f"there is no setting {path!r}{likely}"
-    message = item["msg"].removeprefix("Value error, ").lower()
+    message = item["msg"].removeprefix("Value error, ")  # names in it keep their case
+    message = message[:1].lower() + message[1:]
     return f"{path} = {item['input']!r}: {message}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hbr.core import registry
+from hbr.core.errors import UserError
 
 
 @dataclass(frozen=True, order=True)
@@ -62,7 +63,7 @@ class Measure:
 
     name: str
     cutoff: int | None = None
-    drop: bool = False  # the clean value minus the perturbed one
+    drop: bool = False  # clean minus perturbed; the reverse where the lower value is better
 
     @classmethod
     def parse(cls, text: str) -> "Measure":
@@ -82,8 +83,14 @@ class Measure:
 
     @property
     def metric(self) -> Any:
-        """The entry of the metric: see `hbr.evaluation.metrics.Metric`."""
-        return registry.get("metric", self.name)
+        """The entry of the metric, an `hbr.evaluation.metrics.Metric`.
+
+        Raises UserError where an entry from outside cannot be imported or is something else.
+        """
+        entry = registry.get("metric", self.name)
+        if not hasattr(entry, "higher_is_better"):
+            raise UserError(f"metric {self.name!r} is no hbr.evaluation.metrics.Metric")
+        return entry
 
     @property
     def lower_is_better(self) -> bool:

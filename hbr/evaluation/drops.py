@@ -1,4 +1,4 @@
-"""What metrics drop when queries are perturbed, against the clean queries of the same task."""
+"""What metrics lose when queries are perturbed, against the clean queries of the same task."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -58,7 +58,8 @@ def _dropped(
     Intervals are over concepts, paired: the same queries, clean and perturbed.
     """
     clean = np.stack([rows[str(measure)].to_numpy() for measure in measures], axis=1)
-    lost = clean - np.stack([scores.values[measure] for measure in measures], axis=1)
+    perturbed = np.stack([scores.values[measure] for measure in measures], axis=1)
+    lost = (clean - perturbed) * [-1 if measure.lower_is_better else 1 for measure in measures]
     columns = zip(measures, lost.T, strict=True)
     values = scores.values | {replace(measure, drop=True): column for measure, column in columns}
     design = _design(rows)
