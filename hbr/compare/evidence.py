@@ -90,7 +90,8 @@ class Evidence:
         """The languages that any of the runs was trained on; None for printed figures."""
         if not self.has_queries:
             return None
-        return frozenset(code for result in self.results for code in result.training_languages)
+        training = [result.metrics.get("training", {}) for result in self.results]
+        return frozenset(code for one in training for code in one.get("languages", ()))
 
     @cached_property
     def encoders(self) -> dict[str, str]:

@@ -17,7 +17,6 @@ from hbr.compare.series import series
 from hbr.compare.table import Table
 from hbr.compare.tables import columns_of, compare, diagnostics
 from hbr.compare.verdicts import verdicts
-from hbr.core.config import resolve_config
 from hbr.core.errors import UserError
 from hbr.core.languages import BY
 from hbr.core.registry import canonical, near
@@ -57,13 +56,15 @@ def assemble(study: StudyResults, options: Options) -> Report:
     """
     evidence = gather(study.results, study.expected, options.resampling)
     paper = reference(options.reference) if options.reference else None
-    printed = _printed(paper) if paper else []
+    printed = gather(paper.results) if paper else []
     datasets = {one.dataset for one in evidence}
     shared = [one for one in printed if one.dataset in datasets] or printed
     _check(options, (*evidence, *shared))
     protocols = _protocols(evidence)
-    if options.strict:
-        _refuse_unfair([*protocols, *(line for e in evidence for line in unfair(e, study.varied))])
+    unequal = [*protocols, *(line for one in evidence for line in unfair(one, study.varied))]
+    if options.strict and unequal:
+        lines = ["--strict: the comparison is not fair", *dict.fromkeys(unequal)]
+        raise UserError("\n".join(lines))
     alone, perturbed = beside_clean(evidence)
     tables = _tables(study, options, [*alone, *shared], perturbed)
     judged = verdicts(study.claims, evidence, study.datasets) if evidence else []
@@ -138,19 +139,6 @@ def _protocols(evidence: Sequence[Evidence]) -> list[str]:
         for dataset, several in protocols.items()
         if len(several) > 1
     ]
-
-
-def _refuse_unfair(lines: Sequence[str]) -> None:
-    if lines:
-        raise UserError("\n".join(["--strict: the comparison is not fair", *dict.fromkeys(lines)]))
-
-
-def _printed(paper: Reference) -> list[Evidence]:
-    """Return a paper's figures as evidence."""
-    return gather(
-        Result(resolve_config({"encoder": p.encoder, "sampler": p.sampler}), p.metrics)
-        for p in paper.results
-    )
 
 
 def _with_notes(table: Table, paper: Reference) -> Table:

@@ -52,11 +52,6 @@ class Result(NamedTuple):
         search = self.metrics.get("search", "exact")
         return self.metrics["protocol"] + ("" if search == "exact" else f"; search: {search}")
 
-    @property
-    def training_languages(self) -> Iterable[str]:
-        """The languages that the run was trained on."""
-        return self.metrics.get("training", {}).get("languages", ())
-
     def value(self, setting: str, metric: str, keep: Keep | None = None) -> float:
         """Return a value of all languages, or the mean over the pairs that are kept; or NaN."""
         if keep is None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hbr.experiments.pipeline import open_run
 
 from hbr.compare.claims import Claim
 from hbr.compare.evidence import Evidence, Resampling, gather
@@ -16,7 +17,6 @@ from hbr.compare.tables import compare
 from hbr.compare.verdicts import verdicts
 from hbr.core.target import EvaluationTarget
 from hbr.evaluation.metrics import Metric
-from hbr.experiments.pipeline import open_run
 from tests.support import finished
 
 EFFORT = "mine_effort:EFFORT"

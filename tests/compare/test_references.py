@@ -20,8 +20,8 @@ MISPRINT = ("xquad-r", "labse", "mono", "map", "hybrid", "mean")
 def ours() -> dict[Cell, float]:
     """Every figure of the package, means under `mean`."""
     found: dict[Cell, float] = {}
-    for encoder, sampler, metrics in reference("elmahdy2024").results:
-        dataset = metrics["dataset"]
+    for config, metrics, *_ in reference("elmahdy2024").results:
+        encoder, sampler, dataset = config.encoder.name, config.method, metrics["dataset"]
         for setting, values in metrics["settings"].items():
             for metric, value in values.items():
                 found[dataset, encoder, setting, metric, sampler, "mean"] = value

@@ -9,18 +9,12 @@ from typing import Any, NamedTuple
 import yaml
 
 from hbr.compare.claims import Claim
+from hbr.compare.results import Result
+from hbr.core.config import resolve_config
 from hbr.core.errors import UserError
 from hbr.core.registry import near
 
 ABOUT = ("dataset", "encoder", "setting", "metric")  # what a printed table is about
-
-
-class Printed(NamedTuple):
-    """What a paper prints of one encoder under one sampler: `metrics` as in `metrics.json`."""
-
-    encoder: str
-    sampler: str
-    metrics: Mapping[str, Any]
 
 
 class Reference(NamedTuple):
@@ -30,7 +24,7 @@ class Reference(NamedTuple):
     title: str
     source: str
     notes: tuple[tuple[str | None, str], ...]
-    results: tuple[Printed, ...]
+    results: tuple[Result, ...]
     claims: tuple[Claim, ...]
 
 
@@ -57,7 +51,7 @@ def reference(name: str) -> Reference:
     )
 
 
-def _results(tables: Sequence[Mapping[str, Any]], protocol: str) -> Iterator[Printed]:
+def _results(tables: Sequence[Mapping[str, Any]], protocol: str) -> Iterator[Result]:
     """Yield what tables, each of one setting and metric, hold of each encoder and sampler."""
     results: dict[tuple[str, str, str], dict[str, Any]] = {}
     for table in tables:
@@ -78,4 +72,4 @@ def _results(tables: Sequence[Mapping[str, Any]], protocol: str) -> Iterator[Pri
             for language, value in zip(table["languages"], table[sampler], strict=True):
                 by_language.setdefault(language, {})[metric] = value
     for (_, encoder, sampler), metrics in results.items():
-        yield Printed(encoder, sampler, metrics)
+        yield Result(resolve_config({"encoder": encoder, "sampler": sampler}), metrics)
