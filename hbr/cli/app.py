@@ -7,8 +7,10 @@ import sys
 from typing import Annotated
 
 import typer
+from typer.core import TyperCommand
 
 from hbr import __version__
+from hbr.cli.flags import SettingsCommand
 from hbr.core import distributed
 from hbr.core.errors import UserError
 
@@ -17,7 +19,6 @@ COMMANDS = ("prepare", "train", "encode", "index", "evaluate", "compare", "sweep
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={
@@ -55,9 +56,16 @@ def _examples(lines: tuple[str, ...]) -> str:
     return "[dim]Examples:[/dim]\n\n" + "\n\n".join(f"  [bold]{line}[/bold]" for line in lines)
 
 
-for name in COMMANDS:
+def _register(name: str) -> None:
+    """Add the command that a module of the same name holds."""
     module = importlib.import_module(f"hbr.cli.{name}")
-    app.command(epilog=_examples(module.EXAMPLES))(getattr(module, name))
+    function = getattr(module, name)
+    cls = SettingsCommand if "settings" in function.__annotations__ else TyperCommand
+    app.command(cls=cls, epilog=_examples(module.EXAMPLES))(function)
+
+
+for name in COMMANDS:
+    _register(name)
 
 
 def main() -> None:

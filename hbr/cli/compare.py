@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from hbr.cli.options import DEFAULT_RUNS, Format, OptionalDataset, Runs, Sets
+from hbr.cli.options import DEFAULT_RUNS, OptionalDataset, Runs, Sets
 from hbr.cli.screen import show_missing, show_report, show_written
 from hbr.core.errors import UserError
 
+Format = Literal["table", "markdown", "latex", "csv", "json", "html"]
 EXAMPLES = (
     "hbr compare runs/RUN runs/OTHER_RUN --dataset xquad-r --baseline monolingual",
     "hbr compare --study experiments/embedded.yaml --by resource",

@@ -1,6 +1,16 @@
 """`hbr encode`."""
 
-from hbr.cli.options import DEFAULT_RUNS, Dataset, Device, Files, Force, RunDir, Runs, Sets, Source
+from hbr.cli.options import (
+    DEFAULT_RUNS,
+    Dataset,
+    Device,
+    Files,
+    Force,
+    RunDir,
+    Runs,
+    Sets,
+    Source,
+)
 from hbr.cli.runs import open_run_spec
 from hbr.cli.screen import show_state
 from hbr.core import distributed
@@ -8,7 +18,8 @@ from hbr.core.target import EvaluationTarget
 
 EXAMPLES = (
     "hbr encode --dataset xquad-r --source DIR",
-    "torchrun --nproc-per-node 8 -m hbr encode --dataset miracl --set encode.dtype=float16",
+    "hbr encode --dataset xquad-r --precision bf16 --dtype float16",
+    "torchrun --nproc-per-node 8 -m hbr encode --dataset miracl",
 )
 
 
@@ -22,13 +33,13 @@ def encode(
     device: Device = "auto",
     force: Force = False,
 ) -> None:
-    """Encode the queries and passages of an evaluation set."""
+    """Encode the queries and passages of an evaluation data set."""
     from hbr.experiments import stages
     from hbr.experiments.building import update
     from hbr.experiments.run_data import RunData
 
     target = EvaluationTarget.parse(dataset).exact
-    spec = open_run_spec(run, output_dir, device, config, settings, {})
+    spec = open_run_spec(run, output_dir, device, config, settings)
     stage = stages.encode(RunData(spec, {target.dataset: source}), target)
     built = update([stage], {"encode"} if force else ())
     if distributed.rank() == 0:

@@ -76,7 +76,8 @@ def evaluate(
     from hbr.experiments.run_data import RunData
     from hbr.report.diagnostics import to_rich
 
-    run_spec = open_run_spec(run, output_dir, device, config, settings, {"index.kind": index_kind})
+    chosen = [*(settings or []), *([f"index.kind={index_kind}"] if index_kind else [])]
+    run_spec = open_run_spec(run, output_dir, device, config, chosen)
     specs = perturbations(perturb or [])
     if specs and (trec or index_kind):
         raise UserError("--perturb measures by exact search; leave out --trec and --index")

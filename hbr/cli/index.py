@@ -1,9 +1,6 @@
 """`hbr index`."""
 
 import json
-from typing import Annotated
-
-import typer
 
 from hbr.cli.options import (
     DEFAULT_RUNS,
@@ -24,14 +21,13 @@ from hbr.core.target import EvaluationTarget
 
 EXAMPLES = (
     "hbr index --dataset xquad-r --kind hnsw",
-    "hbr index --kind ivf --set index.nlist=256 --set index.nprobe=16",
+    "hbr index --kind ivf --nlist 256 --nprobe 16",
 )
 
 
 def index(
     dataset: Dataset = "embedded",
     source: Source = None,
-    kind: Annotated[str | None, typer.Option(help="flat, ivf, hnsw or pq.")] = None,
     run: RunDir = None,
     config: Files = None,
     settings: Sets = None,
@@ -40,13 +36,12 @@ def index(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Build a faiss index and say how much of exact search it finds."""
+    """Build a faiss index and measure its recall against exact search."""
     from hbr.experiments import stages
     from hbr.experiments.building import update
     from hbr.experiments.run_data import RunData
 
-    named = {"index.kind": kind}
-    spec = open_run_spec(run, output_dir, device, config, settings, named)
+    spec = open_run_spec(run, output_dir, device, config, settings)
     target = EvaluationTarget.parse(dataset).indexed(spec.config.index.kind)
     stage = stages.index(RunData(spec, {target.dataset: source}), target)
     built = update([stage], {"index"} if force else ())

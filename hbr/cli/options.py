@@ -1,27 +1,12 @@
 """Options that several commands share."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import typer
 
 from hbr.core.errors import UserError
-
-Files = Annotated[
-    list[Path] | None,
-    typer.Option("--config", "-C", help="YAML file of settings; repeatable, later ones win."),
-]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="One setting, e.g. train.warmup_ratio=0.2."),
-]
-Runs = Annotated[
-    Path,
-    typer.Option("--output-dir", "--runs", envvar="HBR_RUNS", help="Where runs are kept."),
-]
-RunDir = Annotated[
-    Path | None, typer.Option("--run", help="The run; without it, the last hbr train.")
-]
 
 
 def _dataset(name: str | None) -> str | None:
@@ -35,52 +20,71 @@ def _dataset(name: str | None) -> str | None:
     return str(target)
 
 
-Dataset = Annotated[str, typer.Option(help="The evaluation set.", callback=_dataset)]
-OptionalDataset = Annotated[str | None, typer.Option(help="An evaluation set.", callback=_dataset)]
+def _matching(kind: str) -> Callable[[str], list[str]]:
+    """Return what completes a name of a kind."""
+
+    def complete(incomplete: str) -> list[str]:
+        from hbr.core import registry
+
+        return [name for name in registry.names(kind) if name.startswith(incomplete)]
+
+    return complete
+
+
+Files = Annotated[
+    list[Path] | None,
+    typer.Option("--config", "-C", metavar="FILE", help="YAML file of settings. Repeatable."),
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any setting, such as train.weight_decay=0.1. Also as KEY=VALUE alone, or as "
+        "--weight-decay 0.1. All settings: hbr settings.",
+    ),
+]
+Runs = Annotated[
+    Path,
+    typer.Option("--output-dir", "--runs", metavar="DIR", envvar="HBR_RUNS", help="All runs."),
+]
+RunDir = Annotated[
+    Path | None, typer.Option("--run", metavar="DIR", help="The run. Default: the last hbr train.")
+]
+_dataset_option = typer.Option(
+    metavar="NAME",
+    help="Evaluation data set.",
+    callback=_dataset,
+    autocompletion=_matching("dataset"),
+)
+Dataset = Annotated[str, _dataset_option]
+OptionalDataset = Annotated[str | None, _dataset_option]
 Source = Annotated[
     Path | None,
-    typer.Option(help="Folder with the set's files in their upstream layout."),
+    typer.Option(metavar="DIR", help="Folder with the data set's files, as they are published."),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
-Force = Annotated[bool, typer.Option("--force", help="Do the stage again.")]
-Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON.")]
-Print = Annotated[bool, typer.Option("--print-config", help="Show the settings and stop.")]
-Samplers = Annotated[
-    str | None,
-    typer.Option(help="monolingual, cross-lingual, hybrid, mixed, english, untrained."),
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, …")]
+Force = Annotated[bool, typer.Option("--force", help="Repeat a stage that is up to date.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Print = Annotated[bool, typer.Option("--print-config", help="Print the settings and stop.")]
+Epochs = Annotated[
+    float | None,
+    typer.Option(
+        "--num-train-epochs",
+        "--epochs",
+        metavar="EPOCHS",
+        help="Length of training in epochs, converted to steps by the size of the data.",
+        rich_help_panel="Optimization",
+    ),
 ]
-Alpha = Annotated[
-    str | None, typer.Option(help="Probability of a monolingual batch, or START,END.")
-]
-Encoders = Annotated[
-    str | None,
-    typer.Option(help="Preset (xlm-r, labse, mbert, xlm-r-tiny, …), hub id or folder."),
-]
-Train = Annotated[
-    list[str] | None,
-    typer.Option("--data", help="Training data: embedded, FILE.jsonl, hf:HUB_ID; repeatable."),
-]
-Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
-Steps = Annotated[int | None, typer.Option(help="Optimiser steps.")]
-BatchSize = Annotated[int | None, typer.Option(help="Pairs in a batch.")]
 DEFAULT_RUNS = Path("runs")
-Format = Literal["table", "markdown", "latex", "csv", "json", "html"]
 
 
 def perturbations(specs: list[str]) -> list[str]:
+    """Return perturbations with their strengths, one each. Raises UserError for unknown ones."""
     from hbr.data.perturb import expand
 
     try:
         return [str(spec) for spec in expand(specs)]
     except ValueError as error:
         raise UserError(f"--perturb: {error}") from error
-
-
-def alpha_of(text: str | None) -> Any:
-    if text is None:
-        return None
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        raise UserError(f"--alpha {text!r}: give a number, or START,END") from None
-    return values[0] if len(values) == 1 else values

@@ -16,7 +16,6 @@ from hbr.cli.options import (
     Runs,
     Sets,
     Source,
-    Train,
 )
 from hbr.cli.runs import config_of
 from hbr.cli.screen import console
@@ -39,7 +38,10 @@ EXAMPLES = (
 def prepare(
     dataset: OptionalDataset = None,
     source: Source = None,
-    data: Train = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="Training data: a name, FILE.jsonl or hf:HUB_ID. Repeatable."),
+    ] = None,
     listed: Annotated[
         bool, typer.Option("--list", help="Show all data sets, and which are here.")
     ] = False,
@@ -65,7 +67,7 @@ def prepare(
     if bundle or study or from_bundle:
         _carry(bundle, study, from_bundle, settings, output_dir)
         return
-    resolved = config_of(config, settings, {"data.train": data})
+    resolved = config_of(config, settings, {"data.train": data} if data else None)
     done = {}
     if dataset is not None or data is None:
         chosen = resolved.evaluate

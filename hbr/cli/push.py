@@ -31,6 +31,6 @@ def push(
     from hbr.experiments.model_card import write_card
     from hbr.experiments.push import push as upload
 
-    spec = open_run_spec(run, output_dir, "cpu", None, None, {})
+    spec = open_run_spec(run, output_dir)
     write_card(spec)
     print(upload(spec.store, repo, private=private, revision=revision))

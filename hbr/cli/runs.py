@@ -1,6 +1,7 @@
 """Runs and their settings, as the command line names them."""
 
 import logging
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,42 +12,82 @@ from hbr.core.errors import UserError
 logger = logging.getLogger(__name__)
 
 
-def config_of(files: list[Path] | None, sets: list[str] | None, named: Mapping[str, Any]) -> Any:
-    """Layer defaults, files, --set and the flags that were given."""
+def config_of(
+    files: list[Path] | None, assignments: list[str] | None, above: Mapping[str, Any] | None = None
+) -> Any:
+    """Return the config of defaults, files, assignments and, above all, some settings."""
     from hbr.core.config import parse_set, read_yaml, resolve_config
 
-    flags = {key: value for key, value in named.items() if value is not None}
     layers = [read_yaml(path) for path in files or []]
-    return resolve_config(*layers, parse_set(sets or []), flags)
+    return resolve_config(*layers, parse_set(assignments or []), above or {})
+
+
+def training_config(
+    files: list[Path] | None,
+    assignments: list[str] | None,
+    runs: Path,
+    epochs: float | None = None,
+    untrained: bool = False,
+) -> Any:
+    """Return the complete config of a run, with epochs as steps."""
+    from hbr.experiments.run_spec import complete
+
+    config = complete(config_of(files, assignments, {"max_steps": 0} if untrained else None))
+    if epochs is None:
+        return config
+    keys = {item.partition("=")[0].replace("-", "_") for item in assignments or []}
+    if untrained or keys & {"max_steps", "train.max_steps"}:
+        raise UserError("--num-train-epochs sets the steps: leave out --max-steps and --untrained")
+    steps = _steps(epochs, config, training_rows(config, runs))
+    return complete(config_of(files, assignments, {"train.max_steps": steps}))
+
+
+def training_rows(config: Any, runs: Path) -> list[Any]:
+    """Return the prepared training data of a config."""
+    from hbr.data import prepare
+
+    data = config.data
+    return [
+        prepare.rows(runs, name, languages=data.languages, limit=data.limit)[1]
+        for name in data.train
+    ]
+
+
+def _steps(epochs: float, config: Any, rows: list[Any]) -> int:
+    """Return the optimizer steps after which every row was seen `epochs` times, rounded up."""
+    from hbr.experiments.run_data import batch_schedule
+
+    count = sum(int(data.has.any(1).sum()) for data in batch_schedule(config, rows).datasets)
+    size = config.train.batch_size * config.train.gradient_accumulation_steps
+    steps = math.ceil(epochs * count / size)
+    logger.info(f"{epochs:g} epochs of {count:,} rows, {size:,} a step: --max-steps {steps}")
+    return steps
 
 
 def open_run_spec(
     run: Path | None,
     runs: Path,
-    device: str,
-    files: list[Path] | None,
-    sets: list[str] | None,
-    named: Mapping[str, Any],
+    device: str = "cpu",
+    files: list[Path] | None = None,
+    assignments: list[str] | None = None,
 ) -> Any:
-    """Open a run, with settings for what comes after training laid over its own."""
+    """Open a run, with settings for what comes after training laid over those it has."""
     from hbr.core.config import merge, nested, parse_set, read_yaml, resolve_config
     from hbr.experiments.run_spec import RunSpec, open_run
 
     path = run or _latest(runs)
     if run is None:
         logger.info(f"run: {path}")
-    _, own = open_run(path)
-    flags = {key: value for key, value in named.items() if value is not None}
-    layers = [read_yaml(file) for file in files or []] + [parse_set(sets or []), flags]
+    _, trained = open_run(path)
     above: dict[str, Any] = {}
-    for layer in layers:
+    for layer in [*(read_yaml(file) for file in files or []), parse_set(assignments or [])]:
         above = merge(above, nested(layer))
-    if wrong := sorted(set(above) & {"seed", "sampler", "encoder", "data", "train"}):
+    if fixed := sorted(set(above) & {"seed", "sampler", "encoder", "data", "objective", "train"}):
         raise UserError(
-            f"{', '.join(wrong)}: a trained run keeps these settings; change them with `hbr train`"
+            f"{', '.join(fixed)}: a trained run keeps these settings; change them with `hbr train`"
         )
-    resolved = resolve_config(own.model_dump(mode="json"), above)
-    return RunSpec(resolved, runs, device, path)
+    config = resolve_config(trained.model_dump(mode="json"), above)
+    return RunSpec(config, runs, device, path)
 
 
 def _latest(runs: Path) -> Path:
@@ -57,6 +98,7 @@ def _latest(runs: Path) -> Path:
 
 
 def point_latest(runs: Path, run: Path) -> None:
+    """Make `runs/latest` name a run."""
     link = runs / f".latest.{os.getpid()}"
     link.symlink_to(run.name)
     link.replace(runs / "latest")

@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from hbr.cli.options import Format
 from hbr.core.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -40,7 +39,7 @@ def show_missing(missing: list[str]) -> None:
         logger.debug(line)
 
 
-def show_report(report: Any, format: Format, output: Path | None) -> None:
+def show_report(report: Any, format: str, output: Path | None) -> None:
     from hbr.core.store import write_atomic
     from hbr.report import formats
 

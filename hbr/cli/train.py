@@ -6,74 +6,52 @@ from typing import Annotated, Any
 
 import typer
 
-from hbr.cli.options import (
-    DEFAULT_RUNS,
-    Alpha,
-    BatchSize,
-    Device,
-    Encoders,
-    Files,
-    Force,
-    Json,
-    Print,
-    Runs,
-    Samplers,
-    Seed,
-    Sets,
-    Steps,
-    Train,
-    alpha_of,
-)
-from hbr.cli.runs import config_of, point_latest
+from hbr.cli.options import DEFAULT_RUNS, Device, Epochs, Files, Force, Json, Print, Runs, Sets
+from hbr.cli.runs import point_latest, training_config
 from hbr.core import distributed
 
 logger = logging.getLogger(__name__)
 
-
 EXAMPLES = (
     "hbr train --sampler hybrid",
-    "hbr train --sampler hybrid --alpha 0.8,0.2 --data pairs.jsonl --encoder xlm-r",
+    "hbr train --alpha 0.8,0.2 --data pairs.jsonl --encoder xlm-r",
+    "hbr train --learning-rate 2e-5 --num-train-epochs 3",
+    "hbr train --encoder labse --untrained",
     "torchrun --nproc-per-node 2 -m hbr train --sampler cross-lingual",
 )
 
 
 def train(
-    sampler: Samplers = None,
-    alpha: Alpha = None,
-    encoder: Encoders = None,
-    data: Train = None,
-    seed: Seed = None,
-    steps: Steps = None,
-    batch_size: BatchSize = None,
-    lr: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
+    epochs: Epochs = None,
+    untrained: Annotated[
+        bool,
+        typer.Option(
+            "--untrained",
+            help="Take the encoder as it is, without training.",
+            rich_help_panel="Optimization",
+        ),
+    ] = False,
     config: Files = None,
     settings: Sets = None,
+    print_config: Print = False,
     output_dir: Runs = DEFAULT_RUNS,
     device: Device = "auto",
     force: Force = False,
     resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Go on with what a kill left.")
+        bool,
+        typer.Option(
+            "--resume/--no-resume", help="Continue an interrupted training.", show_default=False
+        ),
     ] = True,
-    print_config: Print = False,
     as_json: Json = False,
 ) -> None:
-    """Train an encoder; a run that was killed goes on where it stopped."""
+    """Train an encoder. An interrupted training continues where it stopped."""
     from hbr.experiments import stages
     from hbr.experiments.building import update
     from hbr.experiments.run_data import RunData
-    from hbr.experiments.run_spec import RunSpec, complete
+    from hbr.experiments.run_spec import RunSpec
 
-    named = {
-        "sampler.name": sampler,
-        "sampler.alpha": alpha_of(alpha),
-        "encoder.name": encoder,
-        "data.train": data,
-        "seed": seed,
-        "train.max_steps": steps,
-        "train.batch_size": batch_size,
-        "train.learning_rate": lr,
-    }
-    resolved = complete(config_of(config, settings, named))
+    resolved = training_config(config, settings, output_dir, epochs, untrained)
     if print_config:
         print(resolved.to_yaml(), end="")
         return
@@ -81,11 +59,10 @@ def train(
     built = update([stages.train(RunData(run))], {"train"} if force else (), fresh=not resume)
     if distributed.rank() == 0:
         point_latest(output_dir, run.path)
-        _report_training(run.store, "train" in built, as_json)
+        _show(run.store, "train" in built, as_json)
 
 
-def _report_training(run: Any, built: bool, as_json: bool) -> None:
-
+def _show(run: Any, built: bool, as_json: bool) -> None:
     entry = run.entries()["train"]
     if as_json:
         print(json.dumps({"run": str(run.path), "built": built, **entry}))

@@ -103,3 +103,8 @@ def default(field: FieldInfo) -> str:
     value = list(value) if isinstance(value, tuple) else value
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)
     return text.removesuffix("...\n").strip()
+
+
+def is_a(field: FieldInfo, kind: type) -> bool:
+    """Return whether a setting's value may be of a type, such as `bool` or `tuple`."""
+    return any(kind in (part, get_origin(part)) for part, _ in alternatives(field))

@@ -209,7 +209,7 @@ def test_layers_win_in_order_and_print_config_shows_the_result(tmp_path: Path) -
     words = [*files, "--set", "batch_size=50", "--seed", "9", "--print-config"]
     shown = hbr("train", *words).out
     assert "steps: 2\n" in shown
-    assert "lr: 1.0e-05\n" in shown
+    assert "learning_rate: 1.0e-05\n" in shown
     assert "batch_size: 50\n" in shown
     assert shown.startswith("seed: 9\n")
 
@@ -219,12 +219,18 @@ def test_layers_win_in_order_and_print_config_shows_the_result(tmp_path: Path) -
     [
         (["train", "--sampler", "hybird"], "there is no sampler 'hybird'; did you mean hybrid?"),
         (["train", "--encoder", "xlmr"], "there is no encoder 'xlmr'; did you mean xlm-r"),
-        (["train", "--data", "embeded"], "there is no rows 'embeded'; did you mean embedded"),
+        (
+            ["train", "--data", "embeded"],
+            "there is no training data 'embeded'; did you mean embedded",
+        ),
         (["train", "--data", "missing.jsonl"], "--data missing.jsonl: there is no such file"),
         (["train", "--alpha", "2"], "sampler.alpha"),
-        (["train", "--alpha", "x"], "--alpha 'x': give a number, or START,END"),
+        (["train", "--alpha", "x"], "sampler.alpha = 'x': input should be a valid number"),
         (["train", "-C", "missing.yaml"], "missing.yaml: there is no such file"),
-        (["train", "--set", "stepz=1"], "there is no setting 'stepz'; did you mean steps"),
+        (
+            ["train", "--set", "stepz=1"],
+            "there is no setting 'stepz'; did you mean train.max_steps?",
+        ),
         (["train", "--set", "objective.name=infonec"], "did you mean infonce"),
         (["train", "--batch-size", "400"], "325 rows can serve monolingual batches (qae)"),
         (["train", "--set", "data.languages=[qaa, xx]"], "the training data have no language 'xx'"),
@@ -234,7 +240,7 @@ def test_layers_win_in_order_and_print_config_shows_the_result(tmp_path: Path) -
         (["compare"], "name runs to compare, or a study with --study FILE"),
         (["sweep", "missing.yaml"], "missing.yaml: there is no such file"),
         (["plan", "--sampler", "untrained"], "an untrained encoder sees no batches"),
-        (["prepare", "--dataset", "xquadr"], "there is no task 'xquadr'; did you mean xquad-r?"),
+        (["prepare", "--dataset", "xquadr"], "there is no dataset 'xquadr'; did you mean xquad-r?"),
         (["prepare", "--dataset", "lareqa"], "--dataset lareqa needs --source DIR"),
         (["prepare", "--dataset", "lareqa", "--source", "gone"], "--source gone: there is no such"),
     ],
@@ -257,7 +263,7 @@ def test_every_mistake_in_a_config_is_told_at_once(tmp_path: Path) -> None:
     assert "'samplr'" in said.err
     (tmp_path / "c.yaml").write_text("train: {stepz: 1, learning_rate: fast}\n")
     said = hbr("train", "-C", tmp_path / "c.yaml")
-    assert "'train.stepz'; did you mean steps" in said.err
+    assert "'train.stepz'; did you mean train.max_steps?" in said.err
     assert "train.learning_rate = 'fast'" in said.err
 
 
@@ -340,7 +346,7 @@ def test_a_trec_run_is_kept_and_index_settings_too(trained: Path) -> None:
     words = ("--kind", "ivf", "--set", "index.nlist=4", "--output-dir", trained)
     assert hbr("index", *words).code == 0
     assert hbr("evaluate", "--index", "ivf", "--output-dir", trained).code == 0
-    assert stages(only_run(trained))["index/embedded@ivf"]["settings"]["lists"] == 4
+    assert stages(only_run(trained))["index/embedded@ivf"]["settings"]["nlist"] == 4
     shallow = ("--index", "flat", "--set", "index.top_k=1", "--output-dir", trained, "--json")
     metrics = json.loads(hbr("evaluate", *shallow).out)
     assert metrics["depth"] == 1
