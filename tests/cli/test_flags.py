@@ -110,7 +110,7 @@ def test_epochs_are_converted_to_steps_and_said(rows_file, tmp_path: Path) -> No
         assert "1.5 epochs of 40 rows, 8 a step: --max-steps 8" in said.err
     said = hbr(*words, "--epochs", "1", "--gradient-accumulation-steps", "2")
     assert "1 epochs of 40 rows, 16 a step: --max-steps 3" in said.err
-    few = hbr(*words[:-1], "--epochs", "1", "--languages", "de")
+    few = hbr(*words[:-1], "--epochs", "1", "--languages", "de,th")
     assert "40 rows" in few.err
 
 
