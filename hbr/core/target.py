@@ -88,7 +88,7 @@ class Measure:
         Raises UserError where an entry from outside cannot be imported or is something else.
         """
         entry = registry.get("metric", self.name)
-        if not hasattr(entry, "higher_is_better"):
+        if not hasattr(entry, "reads"):
             raise UserError(f"metric {self.name!r} is no hbr.evaluation.metrics.Metric")
         return entry
 

@@ -1,7 +1,7 @@
-"""Attack: the worst that a small shift of their word embeddings is found to do to queries.
+"""Attack: a small shift of the word embeddings of queries that harms their ranks most.
 
-It knows encoder and passages, which no typist does; but it is found by a few steps, and aims at the
-ranks that the task has (in the pool, where there is one).
+It knows encoder and passages, which no typist does. A few steps of ascent look for it; it aims at
+the ranks that the task has (in the pool, where there is one).
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Language bias: does a retriever favour passages in some languages over their equals in others?
 
-Every measure is a function of the pool of all languages and a cut-off or None; it gives one value
-a query.
+Every measure is a function of the pool of all languages and a cut-off or None, to one value a
+query: (queries,).
 """
 
 from typing import NamedTuple
@@ -32,15 +32,15 @@ class Pool(NamedTuple):
 def rank_distance(pool: Pool, cutoff: int | None = None) -> np.ndarray:  # noqa: ARG001
     """Highest minus lowest rank among a query's relevant passages; lower is less biased.
 
-    NaN where a relevant passage was not found. Source: arXiv 2408.10536, section 4.3.
+    NaN where a relevant passage was not retrieved. Source: arXiv 2408.10536, section 4.3.
     """
     last = pool.ranks[np.arange(len(pool.ranks)), pool.relevant - 1]
-    found = np.isfinite(last)
-    return np.where(found, last - np.where(found, pool.ranks[:, 0], 0), np.nan)
+    retrieved = np.isfinite(last)
+    return np.where(retrieved, last - np.where(retrieved, pool.ranks[:, 0], 0), np.nan)
 
 
 def same_language(pool: Pool, cutoff: int | None = None) -> np.ndarray:
-    """Share of the first `cutoff` passages that are in the query's own language.
+    """Share of the first `cutoff` passages that are in the language of the query.
 
     Without bias it is the share of that language in the pool: see `expected_share`.
     """
@@ -71,12 +71,12 @@ def peer(pool: Pool, cutoff: int | None = None) -> np.ndarray:
     relevant = np.arange(pool.ranks.shape[1]) < pool.relevant[:, None]
     behind = relevant & (pool.ranks > cutoff)
     shared = cutoff + (behind.sum(1, keepdims=True) + 1) / 2
-    own = _equal_ranks(np.where(behind, shared, pool.ranks), pool.languages)
+    fairness = _equal_ranks(np.where(behind, shared, pool.ranks), pool.languages)
     top = pool.top[:, :cutoff].copy()
     line, place = np.nonzero(pool.ranks <= min(cutoff, top.shape[1]))
     top[line, pool.ranks[line, place].astype(int) - 1] = NOWHERE
     ranks = np.broadcast_to(np.arange(1.0, top.shape[1] + 1), top.shape)
-    return (own + _equal_ranks(ranks, top)) / 2
+    return (fairness + _equal_ranks(ranks, top)) / 2
 
 
 def _equal_ranks(ranks: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -95,8 +95,8 @@ def _equal_ranks(ranks: np.ndarray, groups: np.ndarray) -> np.ndarray:
     for group in np.unique(groups[used]):
         of = groups == group
         size = of.sum(1)
-        own = (values * of).sum(1) / np.maximum(size, 1)
-        between += size * (own - mean) ** 2
+        group_mean = (values * of).sum(1) / np.maximum(size, 1)
+        between += size * (group_mean - mean) ** 2
         number += size > 0
     tested = (number > 1) & (spread > 0)
     h = (total - 1) * between / np.where(tested, spread, 1)
@@ -108,9 +108,9 @@ def mean_ranks(
 ) -> np.ndarray:
     """Mean rank in the pool by query language and language of the relevant passages.
 
-    Arrays (n,), a value for each query and language that answers it, to (languages, languages);
-    NaN where there is none. A column that is lower
-    than the others is a language that the retriever favours; a low diagonal, its own.
+    Arrays (n,), a value for each query and language with a relevant passage, to (languages,
+    languages); NaN where there is none. The retriever favours a language whose column is lower
+    than the others; where the diagonal is low, it favours the language of the query.
     """
     cell = query_language.astype(np.int64) * languages + passage_language
     counts = np.bincount(cell, minlength=languages**2)

@@ -40,8 +40,8 @@ def mine_bitext(
     """Fill a folder with F1, precision and recall of mined translations, pair by pair.
 
     Equal sentences are mined as one, and as in XTREME's and LASER's evaluation no pair with one of
-    them counts. A threshold is tuned on a part of its own. By query there is recall alone: whether
-    a true pair was mined.
+    them counts. The threshold is tuned on a part that is not evaluated. The only value by query
+    is recall: whether a true pair was mined.
     """
     settings = config.evaluate
     quality: dict[str, dict[str, float]] = {}
@@ -83,28 +83,27 @@ def _mine(
 ) -> _Part:
     queries = task.query_blocks[task.languages.index(source)]
     passages = task.blocks[task.languages.index(target)]
-    sources = bitext.UniqueTexts(
-        vectors[0].view(queries), task.queries["text"][queries].to_pylist()
-    )
-    targets = bitext.UniqueTexts(
-        vectors[1].view(passages), task.passages["text"][passages].to_pylist()
-    )
+    sources = _unique_texts(vectors[0], task.queries, queries)
+    targets = _unique_texts(vectors[1], task.passages, passages)
     k = 1 if settings.margin == "absolute" else settings.n_neighbors
     with Progress(f"mining {source}", len(sources), "sentences") as progress:
-        nearest = bitext.nearest_neighbors(
-            sources, targets, k, device=device, advance=progress.advance
-        )
-    found = bitext.mine_pairs(*nearest, settings.margin)
-    once = ~(sources.repeated[found.source] | targets.repeated[found.target])
+        advance = progress.advance
+        nearest = bitext.nearest_neighbors(sources, targets, k, device=device, advance=advance)
+    mined = bitext.mine_pairs(*nearest, settings.margin)
+    once = ~(sources.repeated[mined.source] | targets.repeated[mined.target])
     pairs = bitext.MinedPairs(
-        sources.positions[found.source[once]] + queries.start,
-        targets.positions[found.target[once]] + passages.start,
-        found.score[once],
+        sources.positions[mined.source[once]] + queries.start,
+        targets.positions[mined.target[once]] + passages.start,
+        mined.score[once],
     )
     query, passage = relevant_pairs(task.concept[queries], task.indptr, task.relevant)
     gold = query + queries.start, passage
     correct = np.isin(task.pair(pairs.source, pairs.target), task.pair(*gold))
     return _Part(pairs, correct, gold)
+
+
+def _unique_texts(vectors: ShardedVectors, texts: pa.Table, block: slice) -> bitext.UniqueTexts:
+    return bitext.UniqueTexts(vectors.view(block), texts["text"][block].to_pylist())
 
 
 def _recall_by_query(task: Task, language: str, part: _Part, chosen: np.ndarray) -> pa.Table:

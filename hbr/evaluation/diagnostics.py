@@ -247,7 +247,7 @@ def _alignment(task: Task, vectors: tuple[Vectors, Vectors], collapsed: bool) ->
 
 
 def _hubness(task: Task, queries: Sample, passages: Sample) -> dict[str, Any]:
-    """Count hubs in the pool, and among the passages of each language for its own queries."""
+    """Count hubs in the pool, and among the passages of each language for queries in it."""
 
     def count(x: np.ndarray, y: np.ndarray) -> dict[str, Any] | None:
         if not len(x) or len(y) <= K:

@@ -39,9 +39,9 @@ def with_drops(
     rows = pq.read_table(perturbed.clean / "per_query.parquet")
     setting_of = np.asarray(rows["setting"].to_pylist())
     scores, drops = {}, {}
-    for setting, own in settings.items():
+    for setting, perturbed_scores in settings.items():
         clean = rows.filter(pa.array(setting_of == setting))
-        scores[setting], drops[setting] = _dropped(own, clean, measures)
+        scores[setting], drops[setting] = _dropped(perturbed_scores, clean, measures)
     return scores, {
         "dataset": str(EvaluationTarget(task.name, str(spec))),
         "protocol": f"{task.protocol}; queries perturbed by {spec}",

@@ -20,7 +20,7 @@ class Hubs(NamedTuple):
     """How often passages are among the first k of the queries, N_k.
 
     `skewness` is that of N_k over passages: 0 where it is symmetric, high where few passages are
-    found by many queries. `never` is the share of passages that no query finds (anti-hubs), `most`
+    near many queries. `never` is the share of passages near no query (anti-hubs), `most`
     the highest N_k.
     """
 
@@ -45,19 +45,19 @@ class Isotropy(NamedTuple):
 
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Put vectors on the unit sphere, in float32; NaN for one that has no length or no number."""
-    lines = np.asarray(vectors, dtype=np.float32)
+    rows = np.asarray(vectors, dtype=np.float32)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        lines = lines / np.abs(lines).max(1, keepdims=True, initial=0)
-        return lines / np.linalg.norm(lines, axis=1, keepdims=True)
+        rows = rows / np.abs(rows).max(1, keepdims=True, initial=0)
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def varies(vectors: np.ndarray) -> bool:
     """Whether vectors are finite and differ by more than rounding."""
     if len(vectors) < 2 or not np.isfinite(vectors).all():
         return False
-    lines = vectors.astype(np.float64)
-    mean = lines.mean(0)
-    return bool(((lines - mean) ** 2).sum() > SAME**2 * (lines**2).sum())
+    rows = vectors.astype(np.float64)
+    mean = rows.mean(0)
+    return bool(((rows - mean) ** 2).sum() > SAME**2 * (rows**2).sum())
 
 
 def distances(x: np.ndarray, y: np.ndarray, alpha: float = 2) -> np.ndarray:
@@ -82,14 +82,13 @@ def uniformity(vectors: np.ndarray, t: float = 2) -> float:
     0 where all vectors are one; uniform vectors in d dimensions have -2t + log 0F1(d / 2, t²),
     close to -2t. NaN below two vectors. Wang, Isola, arXiv 2005.10242, section 4.1.
     """
-    lines, total = unit(vectors), 0.0
-    for at in range(0, len(lines), BLOCK):
-        cosines = lines[at : at + BLOCK] @ lines[at:].T
+    rows, total = unit(vectors), 0.0
+    for at in range(0, len(rows), BLOCK):
+        cosines = rows[at : at + BLOCK] @ rows[at:].T
         near = np.exp(2 * t * (np.minimum(cosines, 1) - 1))
-        own = near[:, : len(near)]
-        total += np.triu(own, 1).sum(dtype=np.float64)
+        total += np.triu(near[:, : len(near)], 1).sum(dtype=np.float64)
         total += near[:, len(near) :].sum(dtype=np.float64)
-    number = len(lines) * (len(lines) - 1) / 2
+    number = len(rows) * (len(rows) - 1) / 2
     return float(np.log(total / number)) if number else float("nan")
 
 
@@ -121,10 +120,10 @@ def isotropy(vectors: np.ndarray) -> Isotropy:
     Viswanath, arXiv 1702.01417, equation 2), each with both signs, since a sign is arbitrary; it
     alone sees a direction that all vectors share. All NaN where vectors do not vary.
     """
-    lines = unit(vectors)
-    if not varies(lines):
+    rows = unit(vectors)
+    if not varies(rows):
         return Isotropy(*[float("nan")] * 4)
-    wide, width = lines.astype(np.float64), lines.shape[1]
+    wide, width = rows.astype(np.float64), rows.shape[1]
     centred = wide - wide.mean(0)
     spectrum = np.maximum(np.linalg.eigvalsh(centred.T @ centred), 0)
     share = spectrum / spectrum.sum()
@@ -146,17 +145,17 @@ def cka(x: np.ndarray, y: np.ndarray, *, debiased: bool = True) -> float:
     1 where one is a rotation, shift and scaling of the other; blind to what all of a language
     shares. Not debiased, it is at least 0 and far above 0 for unrelated vectors when n is not
     much larger than the width d: about d / (n + d). Debiased, unrelated vectors have 0 in the
-    mean. NaN where an encoding does not vary, or below four lines. Kornblith et al., arXiv
+    mean. NaN where an encoding does not vary, or below four rows. Kornblith et al., arXiv
     1905.00414, equations 3 and 4; debiased, with the HSIC₁ of Song et al., JMLR 13, 2012,
     equation 5, as in Nguyen et al., arXiv 2010.15327.
     """
     if len(x) < 4 or not (varies(x) and varies(y)):
         return float("nan")
-    a, b = (lines.astype(np.float64) - lines.mean(0, dtype=np.float64) for lines in (x, y))
-    own = _similarity(a, a, debiased), _similarity(b, b, debiased)
-    if min(own) <= 0:
+    a, b = (rows.astype(np.float64) - rows.mean(0, dtype=np.float64) for rows in (x, y))
+    norms = _similarity(a, a, debiased), _similarity(b, b, debiased)
+    if min(norms) <= 0:
         return float("nan")
-    return float(_similarity(a, b, debiased) / np.sqrt(own[0] * own[1]))
+    return float(_similarity(a, b, debiased) / np.sqrt(norms[0] * norms[1]))
 
 
 def _similarity(x: np.ndarray, y: np.ndarray, debiased: bool) -> float:
@@ -176,7 +175,7 @@ def cosines(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Mean cosine between translations (a line of x, that line of y), and between all other pairs.
 
     Their difference is what tells a translation from another text; 0 where all vectors are one.
-    The second is NaN below two lines.
+    The second is NaN below two rows.
     """
     left, right = unit(x).astype(np.float64), unit(y).astype(np.float64)
     n, same = len(x), float((left * right).sum())
@@ -192,11 +191,11 @@ def language_share(vectors: np.ndarray, language: np.ndarray) -> float:
     summed over dimensions; biased by topic where languages do not say the same. NaN where vectors
     do not vary.
     """
-    lines = unit(vectors).astype(np.float64)
-    if not varies(lines):
+    rows = unit(vectors).astype(np.float64)
+    if not varies(rows):
         return float("nan")
-    mean, between = lines.mean(0), 0.0
+    mean, between = rows.mean(0), 0.0
     for code in np.unique(language):
-        own = lines[language == code]
-        between += len(own) * ((own.mean(0) - mean) ** 2).sum()
-    return float(between / ((lines - mean) ** 2).sum())
+        group = rows[language == code]
+        between += len(group) * ((group.mean(0) - mean) ** 2).sum()
+    return float(between / ((rows - mean) ** 2).sum())

@@ -1,7 +1,7 @@
 """Retrieval metrics from the ranks of the relevant passages alone.
 
 Every metric is a function of `ranks` (queries, most), ascending and infinite behind the last one
-found, `relevant` (queries,), how many there are, and a cut-off or None; it gives (queries,). The
+retrieved, `relevant` (queries,), how many there are, and a cut-off or None, to (queries,). The
 meaning is ir-measures' (AP, nDCG, R, RR). A graded metric takes `gains` too, (queries, most): how
 much each of these passages is worth. To the others relevance is binary.
 """
@@ -15,10 +15,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric and all that is known of it.
+    """A metric and its facts.
 
     `compute` takes what `reads` says: `ranks` as above, `pool` an `hbr.evaluation.bias.Pool` and a
-    cut-off; a `derived` one follows from others and is not asked for by name.
+    cut-off; a `derived` one follows from others and is no setting.
     """
 
     name: str
@@ -36,8 +36,8 @@ def average_precision(
     ranks: np.ndarray, relevant: np.ndarray, cutoff: int | None = None
 ) -> np.ndarray:
     """Mean over the relevant passages of the precision at their ranks; 0 for those cut off."""
-    found = np.arange(1, ranks.shape[1] + 1)
-    return (found / ranks * _within(ranks, cutoff)).sum(1) / relevant
+    retrieved = np.arange(1, ranks.shape[1] + 1)
+    return (retrieved / ranks * _within(ranks, cutoff)).sum(1) / relevant
 
 
 def ndcg(
@@ -60,7 +60,7 @@ def ndcg(
 
 
 def recall(ranks: np.ndarray, relevant: np.ndarray, cutoff: int | None = None) -> np.ndarray:
-    """Share of the relevant passages that were found."""
+    """Share of the relevant passages that were retrieved."""
     return _within(ranks, cutoff).sum(1) / relevant
 
 

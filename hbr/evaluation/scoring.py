@@ -31,7 +31,7 @@ class Scores(NamedTuple):
 
 
 class _Lists:
-    """Lays values of pairs out in a line for each group of equal keys, by ascending rank."""
+    """Lays the values of pairs out in a row for each group of equal keys, by ascending rank."""
 
     def __init__(self, key: np.ndarray, ranks: np.ndarray) -> None:
         self.order = np.lexsort((ranks, key))
