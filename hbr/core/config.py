@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from hbr.core import values
 from hbr.core.errors import UserError
-from hbr.core.settings import SECTIONS, UNTRAINED, Config, leaves
+from hbr.core.settings import SECTIONS, UNTRAINED, Config, leaves, objective_section
 
 SHORT = {  # sections that may be given one value
     **{name: f"{name}.name" for name in ("sampler", "encoder", "objective")},
@@ -190,17 +190,20 @@ def resolve_config(*layers: Mapping[str, Any]) -> Config:
         config = Config.model_validate(tree)
     except ValidationError as error:
         places = {item["loc"][:2]: item for item in reversed(error.errors())}  # one a setting
-        mistakes += [_mistake(item) for item in reversed(places.values())]
+        mistakes += [_mistake(item, tree) for item in reversed(places.values())]
     if mistakes:
         raise UserError("\n".join(mistakes))
     return config
 
 
-def _mistake(item: Any) -> str:
+def _mistake(item: Any, tree: Mapping[str, Any]) -> str:
     path = ".".join(str(part) for part in item["loc"][:2])
     if item["type"] == "extra_forbidden":
-        section = f"{item['loc'][0]}."
-        likely = hint(path, (known for known in leaves() if known.startswith(section)))
+        name = item["loc"][0]
+        section = SECTIONS[name]
+        if name == "objective":  # each objective has its own
+            section = objective_section(tree[name].get("name", section().name))
+        likely = hint(path, [f"{name}.{leaf}" for leaf in section.model_fields])
         return f"there is no setting {path!r}{likely}"
     message = item["msg"].removeprefix("Value error, ")  # names in it keep their case
     message = message[:1].lower() + message[1:]

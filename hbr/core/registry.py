@@ -29,7 +29,7 @@ def names(kind: str) -> tuple[str, ...]:
 def get(kind: str, name: str) -> Any:
     """Return the entry of a name, or of `package.module:attribute`.
 
-    Raises UserError where there is none, or where it cannot be imported.
+    Raises UserError where there is none, where it cannot be imported or is no such thing.
     """
     name = canonical(kind, name)
     is_ours = name in TABLE[kind]
@@ -40,11 +40,17 @@ def get(kind: str, name: str) -> Any:
         sys.path.append(str(Path.cwd()))  # a console script does not look there
     module, _, attribute = reference.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        entry = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         if is_ours:
             raise
         raise UserError(f"{kind} {name!r} cannot be imported: {error}") from error
+    if name not in TABLE[kind]:
+        expected = type(get(kind, next(iter(TABLE[kind]))))
+        if not isinstance(entry, expected):
+            what, wanted = type(entry).__name__, f"{expected.__module__}.{expected.__name__}"
+            raise UserError(f"{kind} {name!r} is a {what}; it must be a {wanted}")
+    return entry
 
 
 def known(kind: str, name: str) -> str:

@@ -160,8 +160,12 @@ def _objective(value: Any) -> Any:
     name = value.get("name", "infonce")
     if not isinstance(name, str):
         return value
-    section = registry.get("objective", registry.known("objective", name)).settings
-    return section.model_validate(value)
+    return objective_section(name).model_validate(value)
+
+
+def objective_section(name: str) -> type[Objective]:
+    """Return the section of an objective's settings. Raises ValueError where there is none."""
+    return registry.get("objective", registry.known("objective", name)).settings
 
 
 class Train(Section):

@@ -1,7 +1,5 @@
 """Every name in the table stands for something, and others for what they say."""
 
-import collections
-
 import pytest
 
 from hbr.core.errors import UserError
@@ -23,7 +21,12 @@ def test_names_are_spelled_as_in_the_table():
 
 
 def test_a_module_and_attribute_are_the_object():
-    assert get("sampler", "collections:Counter") is collections.Counter
+    assert get("sampler", "hbr.training.samplers:HYBRID") is get("sampler", "hybrid")
+
+
+def test_an_object_of_another_kind_is_refused():
+    with pytest.raises(UserError, match=r"sampler 'json:dumps' is a function; .*samplers\.Sampler"):
+        get("sampler", "json:dumps")
 
 
 @pytest.mark.parametrize(

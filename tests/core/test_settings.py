@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import pytest
 import yaml
@@ -14,7 +14,10 @@ from hbr.core import registry, values
 from hbr.core.config import ALIASES, full_path, parse_set, read_yaml, resolve_config
 from hbr.core.errors import UserError
 from hbr.core.settings import LOG_ONLY, SAME_RESULT, Config, Objective, Train, leaves
+from hbr.evaluation.metrics import Metric
 from hbr.experiments.run_spec import complete, slug
+from hbr.training.objectives import Objective as TrainingObjective
+from hbr.training.samplers import Sampler
 
 
 def mistakes(*layers: dict) -> list[str]:
@@ -291,14 +294,14 @@ class Shifted(Objective):
 
 def test_an_objective_from_outside_has_settings_of_its_own(monkeypatch):
     module = ModuleType("mine_losses")
-    module.LOSS = SimpleNamespace(settings=Shifted)
+    module.LOSS = TrainingObjective("mine", Shifted)
     monkeypatch.setitem(sys.modules, "mine_losses", module)
     layer = {"objective": "mine_losses:LOSS"} | parse_set(["objective.shift=1e-1"])
     config = resolve_config(layer)
     assert config.objective.shift == 0.1
     assert config.identity() != resolve_config({"objective": "mine_losses:LOSS"}).identity()
     (message,) = mistakes(layer | {"objective.shfit": 1})
-    assert message.startswith("there is no setting 'objective.shfit'")
+    assert message == "there is no setting 'objective.shfit'; did you mean objective.shift?"
 
 
 @pytest.mark.parametrize("objective", OBJECTIVE_SETTINGS)
@@ -361,7 +364,7 @@ def test_a_set_that_cannot_be_read_is_shown(text):
 
 def test_metrics_may_have_cutoffs_or_be_ones_own(monkeypatch):
     module = ModuleType("mine_metrics")
-    module.METRIC = SimpleNamespace(reads="ranks", needs_cutoff=True)
+    module.METRIC = Metric("mine", "mine", reads="ranks", needs_cutoff=True)
     monkeypatch.setitem(sys.modules, "mine_metrics", module)
     wanted = ["map", "ndcg@3", "recall@1000", "mine_metrics:METRIC@5"]
     assert resolve_config({"metrics": wanted}).evaluate.metrics == tuple(wanted)
@@ -378,7 +381,7 @@ def test_a_metric_that_does_not_exist_is_refused_with_a_near_one(name):
 
 def test_alpha_matters_for_a_sampler_of_ones_own(monkeypatch):
     module = ModuleType("mine_samplers")
-    module.SAMPLER = SimpleNamespace(uses_alpha=True)
+    module.SAMPLER = Sampler("mine", lambda _: {}, uses_alpha=True)
     monkeypatch.setitem(sys.modules, "mine_samplers", module)
     own = {"sampler": {"name": "mine_samplers:SAMPLER"}}
     one, other = (resolve_config(own, {"alpha": alpha}) for alpha in (0.2, 0.8))
