@@ -70,9 +70,9 @@ def make(folder: Path, texts: Path | None) -> None:
 
 def made_up() -> Any:
     """Return a task of the shape of XQuAD-R."""
-    from hbr.data.tasks import Draft, Passage, Query
+    from hbr.data.tasks import EvaluationData, Passage, Query
 
-    return Draft(
+    return EvaluationData(
         [Query(f"{c}", lang, f"{c}", "?") for lang in SIZES for c in range(CONCEPTS)],
         [Passage(f"{i}", lang, "!") for lang, count in SIZES.items() for i in range(count)],
         {f"{c}": [(lang, f"{c % SENTENCES}") for lang in SIZES] for c in range(CONCEPTS)},

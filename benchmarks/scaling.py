@@ -187,11 +187,11 @@ def stream(folder: Path, queries: int, passages: int) -> Work:
 
 def made_up(folder: Path, queries: int, passages: int, texts: Iterator[str] | None = None) -> Any:
     """Write and open a task: a concept is asked and answered in every language."""
-    from hbr.data.tasks import Draft, Passage, Query, open_task, write_task
+    from hbr.data.tasks import EvaluationData, Passage, Query, open_task, write_task
 
     texts = texts or itertools.repeat("made up")
     concepts, each = queries // len(LANGUAGES), passages // len(LANGUAGES)
-    draft = Draft(
+    draft = EvaluationData(
         [Query(str(i), code, str(i), "made up") for code in LANGUAGES for i in range(concepts)],
         (Passage(str(i), code, next(texts)) for code in LANGUAGES for i in range(each)),
         {str(i): [(code, str(i)) for code in LANGUAGES] for i in range(concepts)},

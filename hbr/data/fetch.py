@@ -27,18 +27,16 @@ FAILURES = (urllib.error.URLError, http.client.HTTPException, OSError)
 class Remote(NamedTuple):
     """A file on the web and its checksum: `sha256:HEX`, `md5:HEX`, or `git:HEX`, a blob's id.
 
-    With `unpack` it is a zip or a tar, wanted for the file or folder that it holds. A `token` is
-    sent to the host of the address, and to none that it redirects to.
+    With `unpack` it is a zip or a tar, wanted for the file or folder that it holds.
     """
 
     url: str
     checksum: str
     unpack: bool = False
-    token: str = ""
 
 
 def listed(table: str, root: str) -> dict[str, Remote]:
-    """Return the files below an address that a table of checksums names; its ending is their kind."""
+    """Return the files below an address by a table of checksums; its suffix is their kind."""
     text = (resources.files("hbr.data") / "checksums" / table).read_text("utf-8")
     pairs = (line.split() for line in text.splitlines())
     kind = table.rpartition(".")[2]
@@ -63,8 +61,8 @@ def fetch(name: str, files: Mapping[str, Remote], folder: Path) -> Path:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 partial.unlink(missing_ok=True)
                 raise
-            told = getattr(error, "reason", error)
-            reason = first_line(told) if isinstance(told, BaseException) else told
+            cause = getattr(error, "reason", error)
+            reason = first_line(cause) if isinstance(cause, BaseException) else cause
             again = "do it again to go on from there, or " if partial.exists() else ""
             raise UserError(
                 f"{name} cannot be downloaded ({remote.url}: {reason}): {again}put "
@@ -98,24 +96,22 @@ def _download(remote: Remote, partial: Path) -> None:
             logger.info(f"{remote.url}: {first_line(error)}; trying again in {pause} s")
             time.sleep(pause)
             continue
-        found = checksum(partial, kind)
-        if found == remote.checksum:
+        digest = checksum(partial, kind)
+        if digest == remote.checksum:
             return
         partial.unlink()
         if not resumed:
             raise UserError(
-                f"{remote.url} is not the file that hbr knows ({found}, expected "
+                f"{remote.url} is not the file that hbr knows ({digest}, expected "
                 f"{remote.checksum}); hand over a good copy with --source FOLDER",
                 exit_code=1,
             )
 
 
 def _receive(remote: Remote, partial: Path) -> bool:
-    """Append what is missing of a file, or write it anew; say whether it was appended."""
+    """Append what is missing of a file, or write it anew; return whether it was appended."""
     done = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(remote.url)
-    if remote.token:
-        request.add_unredirected_header("Authorization", f"Bearer {remote.token}")
     if done:
         request.add_header("Range", f"bytes={done}-")
     with urllib.request.urlopen(request, timeout=TIMEOUT) as response, partial.open("ab") as file:
@@ -141,7 +137,7 @@ def _passing(error: Exception) -> bool:
 
 
 def checksum(path: Path, kind: str) -> str:
-    """Return the checksum of a file as a Remote has it: `sha256`, `md5` or `git`, a colon and hex."""
+    """Return the checksum of a file as `Remote` has it; `kind` is `sha256`, `md5` or `git`."""
     digest = hashlib.new("sha1" if kind == "git" else kind, usedforsecurity=False)
     if kind == "git":
         digest.update(b"blob %d\0" % path.stat().st_size)

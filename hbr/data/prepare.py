@@ -14,7 +14,7 @@ from hbr.data.location import from_environment, kept, new_store, row_settings, t
 from hbr.data.row_writer import write_linked, write_rows
 from hbr.data.rows import Rows, first_rows, open_rows
 from hbr.data.snapshot import fetch_snapshots
-from hbr.data.tasks import Task, draft_of, limited, open_task, write_task
+from hbr.data.tasks import Task, data_of, limited, open_task, write_task
 
 logger = logging.getLogger(__name__)
 
@@ -154,8 +154,8 @@ def task(
         raise UserError(f"{name} is not prepared")
 
     def make(folder: Path) -> dict[str, Any]:
-        draft = entry.read(place, passage)
-        counts = write_task(folder, name, limited(draft, limit) if limit else draft)
+        data = entry.read(place, passage)
+        counts = write_task(folder, name, limited(data, limit) if limit else data)
         return {**counts, "source": str(place) if place else None}
 
     if store.build("task", make, settings=settings, force=force, wait=True):
@@ -187,7 +187,7 @@ def _cut_task(
 ) -> tuple[Store, Task]:
     """Prepare a small task from the whole one that is prepared."""
     store = new_store(runs, name, version, f"{name} {whole.id} {limit}")
-    part = limited(draft_of(whole), limit)
+    part = limited(data_of(whole), limit)
     store.build("task", lambda f: write_task(f, name, part), settings=settings, wait=True)
     return _opened(store)
 

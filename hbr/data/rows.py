@@ -120,7 +120,7 @@ class Rows:
         return np.concatenate(found)
 
     def only(self, languages: Sequence[str]) -> "Rows":
-        """Return the same rows with these languages alone to draw from; others need not be there."""
+        """Return the same rows with only these languages to draw; they need not all be there."""
         wanted = np.isin(self.languages, list(languages))
         return replace(self, has=self.stored & wanted)
 

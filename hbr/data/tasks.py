@@ -21,6 +21,9 @@ LAYOUT = 3  # raise it when the files below change
 CHUNK = 65_536  # texts written at a time
 
 
+Key = tuple[str, str]  # language and id of a passage
+
+
 class Query(NamedTuple):
     id: str
     language: str
@@ -43,23 +46,23 @@ class Mining(NamedTuple):
     tuning_target: str
 
 
-class Draft(NamedTuple):
-    """What a reader makes of its files.
+class EvaluationData(NamedTuple):
+    """Queries, passages and relevance judgements, as a reader returns them.
 
-    `relevant` gives the ids of the passages that answer a concept, in all languages, with a gain
-    where judgements are graded; `notes` are counts worth telling (questions left out, say), read
-    last. Ids are unique within a language. Passages may be yielded one by one, language by
-    language in the order of their codes; they are not held in memory.
+    `relevant` has the language and id of the passages that answer a concept, with a gain where
+    judgements are graded. `notes` are counts for the log, such as questions left out; they are read
+    last. Ids are unique within a language. Passages may be yielded one by one, language by language
+    in the order of their codes; they are not held in memory.
     """
 
     queries: Sequence[Query]
     passages: Iterable[Passage]
-    relevant: Mapping[str, Sequence[tuple[str, str] | tuple[str, str, int]]]
+    relevant: Mapping[str, Sequence[Key | tuple[str, str, int]]]
     protocol: str
     settings: tuple[str, ...] = SETTINGS
     notes: Mapping[str, int] = {}
     mining: tuple[Mining, ...] = ()  # a task of which translations are mined, not ranked
-    excluded: Mapping[str, tuple[str, str]] = {}  # a passage that a concept must not find: itself
+    excluded: Mapping[str, Key] = {}  # a passage that a concept must not find: itself
 
 
 @dataclass(frozen=True)
@@ -115,30 +118,28 @@ class Task:
         return [slice(int(a), int(b)) for a, b in pairwise(ends)]
 
 
-def limited(draft: Draft, limit: int) -> Draft:
+def limited(data: EvaluationData, limit: int) -> EvaluationData:
     """Return a small task for a trial: the first `limit` concepts with an answer of each language.
 
     Their passages are kept, and ten times as many others as concepts, of each language.
     """
     first: dict[str, dict[str, None]] = {}
-    for query in draft.queries:
-        own = first.setdefault(query.language, {})
-        if len(own) < limit and draft.relevant.get(query.concept):
-            own[query.concept] = None
-    kept = {concept for own in first.values() for concept in own}
-    relevant = {concept: draft.relevant[concept] for concept in sorted(kept)}
+    for query in data.queries:
+        concepts = first.setdefault(query.language, {})
+        if len(concepts) < limit and data.relevant.get(query.concept):
+            concepts[query.concept] = None
+    kept = {concept for concepts in first.values() for concept in concepts}
+    relevant = {concept: data.relevant[concept] for concept in sorted(kept)}
     wanted = {(language, id) for answers in relevant.values() for language, id, *_ in answers}
-    return draft._replace(
-        queries=[query for query in draft.queries if query.concept in kept],
-        passages=_some(draft.passages, wanted, 10 * limit),
+    return data._replace(
+        queries=[query for query in data.queries if query.concept in kept],
+        passages=_some(data.passages, wanted, 10 * limit),
         relevant=relevant,
-        protocol=f"{draft.protocol}; LIMITED to {limit} concepts a language",
+        protocol=f"{data.protocol}; LIMITED to {limit} concepts a language",
     )
 
 
-def _some(
-    passages: Iterable[Passage], wanted: Collection[tuple[str, str]], others: int
-) -> Iterator[Passage]:
+def _some(passages: Iterable[Passage], wanted: Collection[Key], others: int) -> Iterator[Passage]:
     if isinstance(passages, Sequence):
         passages = sorted(passages, key=lambda p: p.language)  # stable: order kept within
     counts: dict[str, int] = {}
@@ -150,53 +151,48 @@ def _some(
             yield passage
 
 
-def write_task(folder: Path, name: str, draft: Draft) -> dict[str, Any]:
-    """Write a task to a folder and give its counts; passages are written as they come.
+def write_task(folder: Path, name: str, data: EvaluationData) -> dict[str, Any]:
+    """Write a task to a folder and return its counts; passages are written as they come.
 
     Raises UserError for doubled or unknown ids, and for passages that do not lie together by
     language, in order.
     """
-    if len({(q.language, q.id) for q in draft.queries}) != len(draft.queries):
+    if len({(q.language, q.id) for q in data.queries}) != len(data.queries):
         raise UserError(f"{name}: two queries of one language have the same id")
-    concepts = {concept: i for i, concept in enumerate(sorted({q.concept for q in draft.queries}))}
-    judged = [_judged(draft.relevant.get(concept, ())) for concept in concepts]
-    if not any(judged):
+    concepts = sorted({q.concept for q in data.queries})
+    gains = [_gains(data.relevant.get(concept, ())) for concept in concepts]
+    if not any(gains):
         raise UserError(f"{name}: holds no query with a relevant passage")
-    wanted = {key for own in judged for key in own}
-    looked_for = wanted | set(draft.excluded.values())
-    places, counts = _write_passages(folder / "passages.arrow", name, draft.passages, looked_for)
-    if unknown := sorted(wanted - places.keys()):
+    relevant = {key for of_concept in gains for key in of_concept}
+    wanted = relevant | set(data.excluded.values())
+    places, counts = _write_passages(folder / "passages.arrow", name, data.passages, wanted)
+    if unknown := sorted(relevant - places.keys()):
         language, passage = unknown[0]
         raise UserError(
             f"{name}: {len(unknown)} relevant passages are not in the corpus, the first being "
             f"{passage} in {language}"
         )
-    languages = sorted({*counts, *(q.language for q in draft.queries)})
+    languages = sorted({*counts, *(q.language for q in data.queries)})
     code = {language: i for i, language in enumerate(languages)}
-    queries = sorted(draft.queries, key=lambda q: code[q.language])  # stable: order kept within
-    texts = ((q.id, q.text) for q in queries)
-    _write_texts(folder / "queries.arrow", texts)
-    answers = [sorted((places[key], gain) for key, gain in own.items()) for own in judged]
-    np.savez(
-        folder / "task.npz",
-        query_language=np.array([code[q.language] for q in queries], dtype=np.int16),
-        passage_language=np.repeat(
-            np.array([code[language] for language in counts], dtype=np.int16), [*counts.values()]
-        ),
-        concept=np.array([concepts[q.concept] for q in queries], dtype=np.int64),
-        indptr=np.cumsum([0, *map(len, answers)], dtype=np.int64),
-        relevant=np.array([place for own in answers for place, _ in own], dtype=np.int64),
-        gain=np.array([gain for own in answers for _, gain in own], dtype=np.int16),
-        excluded=np.array(
-            [places.get(draft.excluded.get(c, ("", "")), -1) for c in concepts], dtype=np.int64
-        ),
-    )
-    about = {
+    queries = sorted(data.queries, key=lambda q: code[q.language])  # stable: order kept within
+    _write_texts(folder / "queries.arrow", ((q.id, q.text) for q in queries))
+    place_of = {concept: i for i, concept in enumerate(concepts)}
+    passage_codes = np.array([code[language] for language in counts], dtype=np.int16)
+    excluded = [places.get(data.excluded.get(concept, ("", "")), -1) for concept in concepts]
+    arrays: dict[str, Any] = {
+        "query_language": np.array([code[q.language] for q in queries], dtype=np.int16),
+        "passage_language": np.repeat(passage_codes, [*counts.values()]),
+        "concept": np.array([place_of[q.concept] for q in queries], dtype=np.int64),
+        **_answers(gains, places),
+        "excluded": np.array(excluded, dtype=np.int64),
+    }
+    np.savez(folder / "task.npz", **arrays)
+    about: dict[str, Any] = {
         "name": name,
-        "protocol": draft.protocol,
-        "settings": draft.settings,
+        "protocol": data.protocol,
+        "settings": data.settings,
         "languages": languages,
-        "mining": draft.mining,
+        "mining": data.mining,
     }
     (folder / "task.json").write_text(json.dumps(about))
     return {
@@ -204,27 +200,36 @@ def write_task(folder: Path, name: str, draft: Draft) -> dict[str, Any]:
         "queries": len(queries),
         "passages": sum(counts.values()),
         "passages_by_language": {language: counts.get(language, 0) for language in languages},
-        "notes": dict(draft.notes),
+        "notes": dict(data.notes),
     }
 
 
-def _judged(
-    relevant: Sequence[tuple[str, str] | tuple[str, str, int]],
-) -> dict[tuple[str, str], int]:
+def _answers(gains: list[dict[Key, int]], places: dict[Key, int]) -> dict[str, np.ndarray]:
+    """Return the relevant passages of each concept by their places, and their gains."""
+    answers = [sorted((places[key], gain) for key, gain in one.items()) for one in gains]
+    pairs = [pair for one in answers for pair in one]
+    return {
+        "indptr": np.cumsum([0, *map(len, answers)], dtype=np.int64),
+        "relevant": np.array([place for place, _ in pairs], dtype=np.int64),
+        "gain": np.array([gain for _, gain in pairs], dtype=np.int16),
+    }
+
+
+def _gains(relevant: Sequence[Key | tuple[str, str, int]]) -> dict[Key, int]:
     """Return the gain of each relevant passage by language and id."""
     return {(language, passage): (gain or [1])[0] for language, passage, *gain in relevant}
 
 
 def _write_passages(
-    path: Path, name: str, passages: Iterable[Passage], wanted: Collection[tuple[str, str]]
-) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
-    """Write passages one by one; give the places of those wanted, and how many each language has.
+    path: Path, name: str, passages: Iterable[Passage], wanted: Collection[Key]
+) -> tuple[dict[Key, int], dict[str, int]]:
+    """Write passages one by one; return the places of those wanted, and the count by language.
 
     Memory is 8 bytes a passage.
     """
     if isinstance(passages, Sequence):
         passages = sorted(passages, key=lambda p: p.language)  # stable: order kept within
-    places: dict[tuple[str, str], int] = {}
+    places: dict[Key, int] = {}
     counts: dict[str, int] = {}
     hashes = array("q")
 
@@ -267,8 +272,8 @@ def open_task(folder: Path, id: str) -> Task:
     )
 
 
-def draft_of(task: Task) -> Draft:
-    """Return a prepared task as a reader would; concepts are numbers."""
+def data_of(task: Task) -> EvaluationData:
+    """Return the data of a prepared task; its concepts are numbers."""
 
     def texts(table: pa.Table, codes: np.ndarray) -> Iterator[tuple[str, str, int, str]]:
         for at in range(0, len(table), CHUNK):
@@ -282,7 +287,7 @@ def draft_of(task: Task) -> Draft:
         return task.languages[task.passage_language[place]], ids[int(place)].as_py()
 
     bounds = list(pairwise(task.indptr))
-    return Draft(
+    return EvaluationData(
         [
             Query(id, language, str(task.concept[i]), text)
             for id, language, i, text in texts(task.queries, task.query_language)
@@ -308,6 +313,5 @@ def _write_texts(path: Path, texts: Iterable[tuple[str, str]]) -> None:
     rest = iter(texts)
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
         while chunk := list(islice(rest, CHUNK)):
-            ids, told = zip(*chunk, strict=True)
-            columns = [pa.array(column, pa.large_string()) for column in (ids, told)]
+            columns = [pa.array(column, pa.large_string()) for column in zip(*chunk, strict=True)]
             writer.write(pa.record_batch(columns, schema))

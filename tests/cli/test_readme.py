@@ -13,7 +13,7 @@ import yaml
 from hbr.compare.claims import Claim
 from hbr.data import synthetic
 from hbr.data.dataset import Dataset
-from hbr.data.tasks import Draft, Passage, Query
+from hbr.data.tasks import EvaluationData, Passage, Query
 from hbr.models.presets import Preset
 from hbr.training.samplers import Choice
 from tests.support import beside, hbr
@@ -64,7 +64,7 @@ def test_every_make_target_of_the_readme_exists() -> None:
 def examples(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The README's Python, as a module that a config can name."""
     module = ModuleType("readme_examples")
-    module.__dict__.update(np=np, Choice=Choice, Dataset=Dataset, Draft=Draft)
+    module.__dict__.update(np=np, Choice=Choice, Dataset=Dataset, EvaluationData=EvaluationData)
     module.__dict__.update(
         queries=[Query("q", "en", "c", "Who?")],
         passages=[Passage("p", "en", "She."), Passage("n", "en", "He.")],

@@ -122,15 +122,15 @@ def test_every_fact_is_told_once():
 def test_every_relation_has_three_questions_and_tellings_that_name_what_they_are_about():
     assert len(synthetic.RELATIONS) >= 12
     for relation in synthetic.RELATIONS:
-        asked, told = relation.asked.split("|"), relation.told.split("|")
+        asked, told = relation.questions, relation.statements
         assert min(len(asked), len(told)) >= 3
         assert all("{x}" in clause and "{y}" not in clause for clause in asked)
         assert all("{x}" in clause and "{y}" in clause for clause in told)
 
 
 def test_every_language_has_a_place_for_every_slot():
-    used = {part[0] for r in synthetic.RELATIONS for part in f"{r.asked} {r.told} A:".split()}
-    used |= {clause[0] for r in synthetic.RELATIONS for clause in f"{r.asked}|{r.told}".split("|")}
+    clauses = [c for r in synthetic.RELATIONS for c in (*r.questions, *r.statements)]
+    used = {part[0] for clause in clauses for part in clause.split()} | {"A"}
     for language in synthetic.LANGUAGES.values():
         assert sorted(language.order) == sorted("SVOPLTWA")
     assert {c for c in used if c.isupper()} <= set("SVOPLTWA")

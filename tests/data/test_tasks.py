@@ -5,17 +5,17 @@ import pytest
 
 from hbr.core.errors import UserError
 from hbr.data.tasks import (
-    Draft,
+    EvaluationData,
     Passage,
     Query,
     Task,
-    draft_of,
+    data_of,
     limited,
     open_task,
     write_task,
 )
 
-DRAFT = Draft(
+DRAFT = EvaluationData(
     queries=[
         Query("q2", "en", "k2", "two?"),
         Query("q1", "en", "k1", "one?"),
@@ -100,7 +100,7 @@ def refused(tmp_path, **changed) -> str:
 
 
 def test_a_prepared_task_can_be_told_again(task, tmp_path):
-    told = draft_of(task)
+    told = data_of(task)
     (tmp_path / "again").mkdir()
     write_task(tmp_path / "again", "again", told)
     again = open_task(tmp_path / "again", "x")
@@ -115,7 +115,7 @@ def test_a_limited_task_has_the_first_concepts_of_each_language_and_their_passag
     queries = [Query(f"q{i}", lang, f"{lang}{i}", "?") for lang in ("de", "en") for i in range(5)]
     passages = [Passage(f"p{i}", lang, "!") for lang in ("de", "en") for i in range(99)]
     relevant = {f"{lang}{i}": [(lang, f"p{98 - i}")] for lang in ("de", "en") for i in range(1, 5)}
-    small = limited(Draft(queries, passages, relevant, "p"), 2)
+    small = limited(EvaluationData(queries, passages, relevant, "p"), 2)
     assert [q.concept for q in small.queries] == ["de1", "de2", "en1", "en2"]
     kept = [(p.language, p.id) for p in small.passages]
     assert kept == [
@@ -126,7 +126,7 @@ def test_a_limited_task_has_the_first_concepts_of_each_language_and_their_passag
 
 def test_an_excluded_passage_is_kept_by_its_concept(tmp_path):
     passages = [Passage("q1", "en", "itself"), Passage("p", "en", "answer")]
-    draft = Draft(
+    draft = EvaluationData(
         [Query("q1", "en", "q1", "?"), Query("q2", "en", "q2", "?")],
         passages,
         {"q1": [("en", "p")], "q2": [("en", "p")]},
@@ -175,7 +175,9 @@ def test_passages_may_come_one_by_one_language_by_language(tmp_path):
         yield Passage("a", "en", "z")
         notes["dropped"] = 3  # known at the end alone
 
-    counts = write_task(tmp_path, "lazy", Draft(queries, passages(), relevant, "p", notes=notes))
+    counts = write_task(
+        tmp_path, "lazy", EvaluationData(queries, passages(), relevant, "p", notes=notes)
+    )
     task = open_task(tmp_path, "of the test")
     assert counts["passages_by_language"] == {"de": 2, "en": 1}
     assert counts["notes"] == {"dropped": 3}
@@ -185,6 +187,6 @@ def test_passages_may_come_one_by_one_language_by_language(tmp_path):
 
 def test_passages_that_come_out_of_order_are_refused(tmp_path):
     passages = iter([Passage("a", "en", "x"), Passage("a", "de", "y")])
-    draft = Draft([Query("q", "en", "c", "?")], passages, {"c": [("en", "a")]}, "p")
+    draft = EvaluationData([Query("q", "en", "c", "?")], passages, {"c": [("en", "a")]}, "p")
     with pytest.raises(UserError, match="passages in de come out of order"):
         write_task(tmp_path, "lazy", draft)

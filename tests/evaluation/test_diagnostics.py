@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hbr.data.tasks import Draft, Passage, Query, open_task, write_task
+from hbr.data.tasks import EvaluationData, Passage, Query, open_task, write_task
 from hbr.evaluation.diagnostics import diagnose
 from hbr.evaluation.geometry import alignment, cka, cosines, hubness, isotropy, uniformity
 from hbr.retrieval.vectors import ShardedVectors
@@ -15,7 +15,7 @@ LANGUAGES, CONCEPTS, WIDTH = ("de", "en", "th"), 24, 6
 
 
 def written(folder, queries, passages, relevant):
-    write_task(folder, "t", Draft(queries, passages, relevant, "a test"))
+    write_task(folder, "t", EvaluationData(queries, passages, relevant, "a test"))
     return open_task(folder, "t")
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hbr.core.config import resolve_config
-from hbr.data.tasks import Draft, Passage, Query, Task, open_task, write_task
+from hbr.data.tasks import EvaluationData, Passage, Query, Task, open_task, write_task
 from hbr.evaluation import encode as stage
 from hbr.models import tiny
 from hbr.models.loading import save
@@ -28,7 +28,7 @@ def task(tmp_path: Path) -> Task:
     queries = [Query(f"q{i}", "aa", f"q{i}", f"luli {i}") for i in range(10)]
     relevant = {f"q{i}": [("aa", f"p{i}")] for i in range(10)}
     (tmp_path / "task").mkdir()
-    write_task(tmp_path / "task", "small", Draft(queries, passages, relevant, "test"))
+    write_task(tmp_path / "task", "small", EvaluationData(queries, passages, relevant, "test"))
     return open_task(tmp_path / "task", "of the test")
 
 

@@ -16,7 +16,7 @@ from hbr.core.config import resolve_config
 from hbr.core.errors import UserError
 from hbr.core.target import Measure
 from hbr.data import contamination, prepare
-from hbr.data.tasks import Draft, Passage, Query, Task, open_task, write_task
+from hbr.data.tasks import EvaluationData, Passage, Query, Task, open_task, write_task
 from hbr.evaluation.evaluate import evaluate, evaluate_index
 from hbr.evaluation.results import write_results
 from hbr.retrieval.exact import Ranks, relevant_pairs
@@ -25,7 +25,7 @@ from hbr.retrieval.faiss_index import build_index
 METRICS = ("map", "rank_distance", "same_language@2", "peer@4")
 BOTH = ("de", "en")
 # queries: 0 de c0, 1 en c0, 2 en c1; passages: 0 1 de, 2 3 en, 4 fr
-SMALL = Draft(
+SMALL = EvaluationData(
     queries=[
         Query("q0", "de", "c0", "?"),
         Query("q0", "en", "c0", "?"),
@@ -44,7 +44,7 @@ SMALL = Draft(
 ORDERS = ([0, 2, 1, 4, 3], [2, 3, 0, 1, 4], [3, 1, 0, 2, 4])  # passages, best first
 
 
-def task_of(folder: Path, draft: Draft = SMALL) -> Task:
+def task_of(folder: Path, draft: EvaluationData = SMALL) -> Task:
     folder.mkdir(parents=True, exist_ok=True)
     write_task(folder, "small", draft)
     return open_task(folder, "id-of-small")
@@ -76,7 +76,9 @@ def read(folder: Path) -> Any:
     return json.loads((folder / "metrics.json").read_text(), parse_constant=refuse)
 
 
-def written(folder: Path, draft: Draft = SMALL, names: tuple[str, ...] = METRICS, **changed) -> Any:
+def written(
+    folder: Path, draft: EvaluationData = SMALL, names: tuple[str, ...] = METRICS, **changed
+) -> Any:
     task = task_of(folder / "task", draft)
     ranks = ranks_of(task, ORDERS)._replace(**changed)
     write_results(folder, task, ranks, measures(*names), {"search": "exact"})
@@ -187,7 +189,7 @@ def test_without_map_there_is_no_spread(tmp_path):
 def random_task(folder: Path) -> tuple[Task, tuple[np.ndarray, np.ndarray]]:
     """Three languages of nine passages, and vectors that have nothing to do with them."""
     languages = ("de", "en", "fr")
-    draft = Draft(
+    draft = EvaluationData(
         queries=[Query(f"q{c}", lang, f"c{c}", "?") for lang in languages for c in range(5)],
         passages=[Passage(f"p{c}", lang, "!") for lang in languages for c in range(9)],
         relevant={

@@ -16,7 +16,7 @@ from ir_measures import AP, RR, R, nDCG
 
 from hbr.core.settings import Config
 from hbr.core.target import Measure
-from hbr.data.tasks import Draft, Passage, Query, Task, open_task, write_task
+from hbr.data.tasks import EvaluationData, Passage, Query, Task, open_task, write_task
 from hbr.evaluation.evaluate import evaluate, evaluate_index
 from hbr.evaluation.metrics import average_precision, ndcg, recall, reciprocal_rank
 from hbr.retrieval.faiss_index import build_index
@@ -104,7 +104,7 @@ def test_metrics_equal_those_of_ir_measures():
 def regular(folder: Path) -> Task:
     """Three languages of five passages each; passage c answers concept c, in every language."""
     languages = ("de", "en", "fr")
-    draft = Draft(
+    draft = EvaluationData(
         queries=[Query(f"q{c}", lang, f"c{c}", "?") for lang in languages for c in range(4)],
         passages=[Passage(f"p{c}", lang, "!") for lang in languages for c in range(5)],
         relevant={f"c{c}": [(lang, f"p{c}") for lang in languages] for c in range(4)},
@@ -123,7 +123,7 @@ def ragged(folder: Path) -> Task:
         for lang, (_, passages) in sizes.items():
             some = rng.choice(passages, rng.integers(0, 4) if concept % 2 else 1, replace=False)
             relevant[f"c{concept}"] += [(lang, f"p{i}") for i in some]
-    draft = Draft(
+    draft = EvaluationData(
         queries=[
             Query(f"q{c}", lang, f"c{c}", "?") for lang, (n, _) in sizes.items() for c in range(n)
         ],
@@ -341,7 +341,7 @@ def test_what_an_index_does_not_find_adds_nothing_and_leaves_rank_distance_undef
 def test_a_language_with_queries_but_no_passages_is_asked_across_languages_only(tmp_path, how):
     passages = [Passage("a", "en", "!"), Passage("b", "en", "!")]
     queries = [Query("q", "en", "c", "?"), Query("q", "xx", "c", "?")]
-    write_task(tmp_path, "toy", Draft(queries, passages, {"c": [("en", "b")]}, "toy"))
+    write_task(tmp_path, "toy", EvaluationData(queries, passages, {"c": [("en", "b")]}, "toy"))
     task = open_task(tmp_path, "of the test")
     vectors = np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32)
     run = metrics_of if how == "exact" else partial(indexed, depth=10)
@@ -358,7 +358,9 @@ def test_graded_judgements_weigh_ndcg_as_trec_eval_does(tmp_path):
         f"c{i}": [("en", f"p{p}", int(rng.integers(1, 4))) for p in rng.permutation(60)[:20]]
         for i in range(5)
     }
-    write_task(tmp_path, "graded", Draft(queries, passages, relevant, "graded", ("mono", "multi")))
+    write_task(
+        tmp_path, "graded", EvaluationData(queries, passages, relevant, "graded", ("mono", "multi"))
+    )
     task = open_task(tmp_path, "of the test")
     assert sorted(set(task.gain.tolist())) == [1, 2, 3]
     found = metrics_of(tmp_path, task, random_vectors(task), trec=True)["settings"]["multi"]

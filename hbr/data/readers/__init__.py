@@ -1,1 +1,1 @@
-"""One small file per upstream layout: it turns files into rows or a task, and declares its data sets."""
+"""One small file per upstream layout: it reads the files, and declares the data sets."""

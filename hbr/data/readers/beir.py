@@ -19,7 +19,7 @@ from hbr.data.dataset import Dataset
 from hbr.data.fetch import listed
 from hbr.data.readers.files import LEFT_OUT, add_gain, present, required, table
 from hbr.data.readers.streams import json_lines, titled
-from hbr.data.tasks import Draft, Passage, Query
+from hbr.data.tasks import EvaluationData, Passage, Query
 
 SOURCE = "github.com/beir-cellar/beir"
 LANGUAGE = "en"
@@ -28,7 +28,7 @@ ARCHIVES = listed("beir.md5", "https://public.ukp.informatik.tu-darmstadt.de/tha
 TRANSLATED = re.compile(r"queries\.([A-Za-z]{2,3}(?:[-_]\w+)?)\.jsonl(?:\.gz)?")
 
 
-def read(source: Path | None, _passage: str) -> Draft:
+def read(source: Path | None, _passage: str) -> EvaluationData:
     """Read a folder; of its qrels test.tsv counts, without it dev.tsv, without that train.tsv.
 
     Gains are kept as they are; a passage is its title, a space and its text, and one with the id of
@@ -55,10 +55,10 @@ def read(source: Path | None, _passage: str) -> Draft:
     protocol = f"BEIR, qrels/{split}.tsv, title + text"
     itself = {query: (LANGUAGE, query) for query in judged}
     passages = _passages(corpus)
-    return Draft(queries, passages, relevant, protocol, settings, notes, excluded=itself)
+    return EvaluationData(queries, passages, relevant, protocol, settings, notes, excluded=itself)
 
 
-def read_named(source: Path | None, passage: str, name: str) -> Draft:
+def read_named(source: Path | None, passage: str, name: str) -> EvaluationData:
     """Read a collection from its folder, or from the folder above, as its archive unpacks."""
     assert source is not None
     return read(source / name if (source / name).is_dir() else source, passage)
@@ -75,7 +75,7 @@ def _translations(source: Path) -> dict[str, Path]:
 
 
 def _judged(source: Path) -> tuple[str, dict[str, dict[str, int]]]:
-    """Return the split that is used and its gains above 0; a first line without gain is a header."""
+    """Return the split that is used and its gains above 0; the first line may be a header."""
     for split in ("test", "dev", "train"):
         if path := present(source / "qrels" / f"{split}.tsv"):
             break

@@ -11,14 +11,14 @@ from pathlib import Path
 from hbr.core.errors import UserError
 from hbr.data.dataset import Dataset, language_list
 from hbr.data.readers.files import required, table
-from hbr.data.tasks import Draft, Mining, Passage, Query
+from hbr.data.tasks import EvaluationData, Mining, Passage, Query
 
 LANGUAGES = ("de", "fr", "ru", "zh")
 MINED, TUNED = "training", "sample"
 LAYOUT = "BUCC 2018's folders de-en, fr-en, ru-en, zh-en with their sample and training files"
 
 
-def read(source: Path | None, _passage: str) -> Draft:
+def read(source: Path | None, _passage: str) -> EvaluationData:
     """Read the pairs whose folders are there.
 
     The sentences of a part are a language of their own: `de`, and `de-sample`; English ones by
@@ -47,7 +47,9 @@ def read(source: Path | None, _passage: str) -> Draft:
             relevant |= {f"{asked}:{i}": [(told, other) for other in gold[i]] for i in gold}
         mining.append(Mining(*names))
     protocol = "BUCC 2018, F1 on the training part, threshold from the sample part"
-    return Draft(queries, _passages(english), relevant, protocol, ("cross",), mining=tuple(mining))
+    return EvaluationData(
+        queries, _passages(english), relevant, protocol, ("cross",), mining=tuple(mining)
+    )
 
 
 def _sentences(path: Path) -> Iterator[tuple[str, str]]:

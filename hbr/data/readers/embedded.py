@@ -5,12 +5,12 @@ from pathlib import Path
 from hbr.data import synthetic
 from hbr.data.dataset import Dataset, TrainingData
 from hbr.data.readers.lareqa import parse
-from hbr.data.tasks import Draft
+from hbr.data.tasks import EvaluationData
 
 
-def _task(_source: Path | None, passage: str) -> Draft:
-    draft = parse(synthetic.documents(), passage, "embedded ")
-    return draft._replace(protocol=f"synthetic in-vitro languages; {draft.protocol}")
+def _task(_source: Path | None, passage: str) -> EvaluationData:
+    data = parse(synthetic.documents(), passage, "embedded ")
+    return data._replace(protocol=f"synthetic in-vitro languages; {data.protocol}")
 
 
 TITLE, LICENCE, SOURCE = "synthetic in-vitro languages", "none needed", "made on the spot"

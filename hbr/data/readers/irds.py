@@ -15,7 +15,7 @@ from hbr.core.errors import UserError, first_line
 from hbr.core.registry import near
 from hbr.data.dataset import Dataset
 from hbr.data.readers.files import LEFT_OUT
-from hbr.data.tasks import Draft, Passage, Query
+from hbr.data.tasks import EvaluationData, Passage, Query
 
 PREFIX = "irds:"
 UNKNOWN = "und"  # ISO 639 for a language that the library does not name
@@ -26,7 +26,7 @@ def reader(name: str) -> Dataset:
     return Dataset(name, partial(read, name=name.removeprefix(PREFIX)), needs_source=False)
 
 
-def read(_source: Path | None, _passage: str, name: str) -> Draft:
+def read(_source: Path | None, _passage: str, name: str) -> EvaluationData:
     """Read a collection; a text is what the library calls its default, gains are kept.
 
     In those of BEIR a query does not find the passage of its own id.
@@ -62,7 +62,7 @@ def read(_source: Path | None, _passage: str, name: str) -> Draft:
     passages = _passages(collection, told)
     itself = {query.id: (told, query.id) for query in queries} if name.startswith("beir/") else {}
     protocol = f"ir_datasets {name}"
-    return Draft(queries, passages, judged, protocol, settings, notes, excluded=itself)
+    return EvaluationData(queries, passages, judged, protocol, settings, notes, excluded=itself)
 
 
 def _load(name: str) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 from hbr.core.errors import UserError
 from hbr.data.dataset import YOUR_FILES, Dataset, language_list
 from hbr.data.fetch import Remote, listed
-from hbr.data.tasks import Draft, Passage, Query
+from hbr.data.tasks import EvaluationData, Passage, Query
 
 SOURCE = "github.com/google-research-datasets/lareqa"
 RAW = "https://raw.githubusercontent.com/google-research-datasets/lareqa"
@@ -23,7 +23,7 @@ XQUAD_R_FILES = listed("xquad-r.sha256", f"{RAW}/{REVISION}/xquad-r")
 MLQA_R_FILES = listed("mlqa-r.sha256", f"{RAW}/{MLQA_REVISION}/mlqa-r")
 
 
-def read(source: Path | None, passage: str) -> Draft:
+def read(source: Path | None, passage: str) -> EvaluationData:
     """Read every `<language>.json` in a folder."""
     assert source is not None
     files = sorted(source.glob("*.json"))
@@ -34,7 +34,7 @@ def read(source: Path | None, passage: str) -> Draft:
 
 def read_whole(
     source: Path | None, passage: str, *, name: str, files: Mapping[str, Remote]
-) -> Draft:
+) -> EvaluationData:
     """Read a data set of which all languages must be there."""
     assert source is not None
     missing = sorted(file for file in files if not (source / file).exists())
@@ -46,7 +46,7 @@ def read_whole(
     return parse({Path(file).stem: _load(source / file) for file in files}, passage)
 
 
-def parse(documents: Mapping[str, Any], passage: str, origin: str = "") -> Draft:
+def parse(documents: Mapping[str, Any], passage: str, origin: str = "") -> EvaluationData:
     """Make a task of one SQuAD-style document per language.
 
     A candidate is each sentence of each paragraph (`sentence_breaks` over `context`), and with
@@ -73,7 +73,7 @@ def parse(documents: Mapping[str, Any], passage: str, origin: str = "") -> Draft
                 relevant.setdefault(concept, []).append((language, f"{place}.{hit[0]}"))
     notes = {"questions whose answer starts in no sentence, left out": left_out} if left_out else {}
     protocol = f"LAReQA, passage = {passage}"
-    return Draft(queries, passages, relevant, protocol, notes=notes)
+    return EvaluationData(queries, passages, relevant, protocol, notes=notes)
 
 
 def _paragraphs(document: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -19,7 +19,7 @@ from hbr.core.errors import UserError
 from hbr.data.dataset import Dataset
 from hbr.data.readers.files import LEFT_OUT
 from hbr.data.readers.streams import json_lines
-from hbr.data.tasks import Draft, Passage, Query
+from hbr.data.tasks import EvaluationData, Passage, Query
 
 SOURCE = (
     "github.com/google-research/google-research, dense_representations_for_entity_retrieval/mel"
@@ -28,7 +28,7 @@ ENTITIES = "candidate_set_entities.jsonl"
 BRACED = re.compile(r"\{(.*?)\}")  # braces of the text itself become parentheses
 
 
-def read(source: Path | None, _passage: str, split: str) -> Draft:
+def read(source: Path | None, _passage: str, split: str) -> EvaluationData:
     """Read the mentions of a split and all candidates.
 
     A query is the mention, a colon and the sentence around it, with the mention in `{ }`; a
@@ -53,7 +53,7 @@ def read(source: Path | None, _passage: str, split: str) -> Draft:
     }
     notes = +Counter({LEFT_OUT: len(mentions) - len(queries)})
     passages = _passages(candidates, places)
-    return Draft(queries, passages, relevant, f"Mewsli-X {split}", ("multi",), notes)
+    return EvaluationData(queries, passages, relevant, f"Mewsli-X {split}", ("multi",), notes)
 
 
 def _mentions(record: dict[str, Any], where: str) -> Iterator[tuple[Query, str]]:

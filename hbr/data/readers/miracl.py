@@ -15,7 +15,7 @@ from hbr.data.dataset import Dataset, language_list
 from hbr.data.readers.files import asked_in, first_of_each, required
 from hbr.data.readers.streams import json_lines, titled
 from hbr.data.snapshot import Snapshot
-from hbr.data.tasks import Draft, Passage, Query
+from hbr.data.tasks import EvaluationData, Passage, Query
 
 LANGUAGES = (
     *("ar", "bn", "de", "en", "es", "fa", "fi", "fr", "hi"),
@@ -26,7 +26,7 @@ LAYOUT = "MIRACL's miracl-v1.0-<language> and miracl-corpus-v1.0-<language>"
 NO_CORPUS = "languages without a corpus in the folder, left out"
 
 
-def read(source: Path | None, _passage: str) -> Draft:
+def read(source: Path | None, _passage: str) -> EvaluationData:
     """Read the dev set of every language whose topics and corpus are both there.
 
     A passage is its title, a space and its text (as in ir_datasets). Ids are doubled in the
@@ -54,7 +54,7 @@ def read(source: Path | None, _passage: str) -> Draft:
     if not corpora:
         raise UserError(f"{source}: no language has both its topics and its corpus: {LAYOUT}")
     passages = _passages(corpora, notes)
-    return Draft(queries, passages, relevant, "MIRACL dev, title + text", ("mono",), notes)
+    return EvaluationData(queries, passages, relevant, "MIRACL dev, title + text", ("mono",), notes)
 
 
 def _passages(corpora: Mapping[str, list[Path]], notes: Counter[str]) -> Iterator[Passage]:

@@ -15,7 +15,7 @@ from hbr.core.errors import UserError
 from hbr.data.dataset import Dataset, language_list
 from hbr.data.readers.files import LEFT_OUT, judgements, present, table
 from hbr.data.snapshot import Snapshot
-from hbr.data.tasks import Draft, Passage, Query
+from hbr.data.tasks import EvaluationData, Passage, Query
 
 LANGUAGES = {
     **{"ar": "arabic", "de": "german", "en": "english", "es": "spanish", "fr": "french"},
@@ -27,7 +27,7 @@ LICENCE = "Apache-2.0, MS MARCO"  # as its card says, and the terms of what was 
 QRELS = "qrels.dev.small.tsv"
 
 
-def read(source: Path | None, _passage: str, translation: str) -> Draft:
+def read(source: Path | None, _passage: str, translation: str) -> EvaluationData:
     """Read every language whose collection and queries are there.
 
     Relevant are the judged passages in all these languages. Where the small file of the queries
@@ -54,7 +54,7 @@ def read(source: Path | None, _passage: str, translation: str) -> Draft:
     }
     named = f", {translation} translation" if base != source else ""
     protocol = f"mMARCO small dev{named}"
-    return Draft(queries, _passages(collections), relevant, protocol, notes=notes)
+    return EvaluationData(queries, _passages(collections), relevant, protocol, notes=notes)
 
 
 def folders(source: Path | None, translation: str) -> tuple[Path, Path]:

@@ -14,7 +14,7 @@ from hbr.core.errors import UserError
 from hbr.data.dataset import Dataset, language_list
 from hbr.data.readers.files import asked_in, first_of_each, required
 from hbr.data.readers.streams import json_lines
-from hbr.data.tasks import Draft, Passage, Query
+from hbr.data.tasks import EvaluationData, Passage, Query
 
 LANGUAGES = {
     **{"ar": "arabic", "bn": "bengali", "en": "english", "fi": "finnish", "id": "indonesian"},
@@ -25,7 +25,7 @@ WITH_DOUBLED_IDS = ("ko",)  # MIRACL's Korean corpus, of the same dump, has doub
 LAYOUT = "Mr. TyDi's mrtydi-v1.1-<language> folders"
 
 
-def read(source: Path | None, _passage: str, split: str) -> Draft:
+def read(source: Path | None, _passage: str, split: str) -> EvaluationData:
     """Read a split of every language whose folder is there; a passage is its title and text."""
     assert source is not None
     queries: list[Query] = []
@@ -46,7 +46,7 @@ def read(source: Path | None, _passage: str, split: str) -> Draft:
     if not collections:
         raise UserError(f"{source}: has none of {LAYOUT}; unpack its archives there")
     passages = _passages(collections, notes)
-    return Draft(queries, passages, relevant, f"Mr. TyDi {split}", ("mono",), notes)
+    return EvaluationData(queries, passages, relevant, f"Mr. TyDi {split}", ("mono",), notes)
 
 
 def _passages(collections: Mapping[str, Path], notes: Counter[str]) -> Iterator[Passage]:

@@ -10,12 +10,12 @@ from pathlib import Path
 from hbr.core.errors import UserError
 from hbr.data.dataset import YOUR_FILES, Dataset
 from hbr.data.readers import jsonl
-from hbr.data.tasks import Draft, Passage, Query
+from hbr.data.tasks import EvaluationData, Passage, Query
 
 SHARED = "passages that another row of the group has already, not repeated"
 
 
-def read(source: Path | None, _passage: str) -> Draft:
+def read(source: Path | None, _passage: str) -> EvaluationData:
     """Read a file, or the only .jsonl file of a folder; given negatives are no candidates.
 
     Within a language a passage stands once for all rows of its group with the same text: two
@@ -45,7 +45,7 @@ def read(source: Path | None, _passage: str) -> Draft:
             queries.append(Query(concept, language, concept, row["query"][language].strip()))
     passages = [Passage(name, language, text) for (language, _, text), name in ids.items()]
     passages.sort(key=lambda passage: passage.language)  # stable: the order of the rows within
-    return Draft(queries, passages, relevant, "parallel rows, like LAReQA", notes=notes)
+    return EvaluationData(queries, passages, relevant, "parallel rows, like LAReQA", notes=notes)
 
 
 def _file(source: Path) -> Path:

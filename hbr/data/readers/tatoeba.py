@@ -15,7 +15,7 @@ from pathlib import Path
 from hbr.core.errors import UserError
 from hbr.data.dataset import Dataset
 from hbr.data.fetch import listed
-from hbr.data.tasks import Draft, Passage, Query
+from hbr.data.tasks import EvaluationData, Passage, Query
 
 XTREME = (
     *("afr", "ara", "ben", "bul", "cmn", "deu", "ell", "est", "eus", "fin", "fra", "heb"),
@@ -29,7 +29,7 @@ FILES = listed(
 )
 
 
-def read_xtreme(source: Path | None, _passage: str) -> Draft:
+def read_xtreme(source: Path | None, _passage: str) -> EvaluationData:
     """Read the 36 languages of XTREME; all must be there."""
     assert source is not None
     missing = [
@@ -40,19 +40,19 @@ def read_xtreme(source: Path | None, _passage: str) -> Draft:
             f"{source}: {', '.join(missing[:4])}{' …' * (len(missing) > 4)}, {len(missing)} of "
             "XTREME's 72 files, are missing; use --dataset tatoeba-112 for a folder with fewer"
         )
-    return _draft(source, XTREME)
+    return _data(source, XTREME)
 
 
-def read_all(source: Path | None, _passage: str) -> Draft:
+def read_all(source: Path | None, _passage: str) -> EvaluationData:
     """Read every language of a folder: 112 in that of LASER."""
     assert source is not None
     codes = sorted(path.name[8:11] for path in source.glob("tatoeba.???-eng.eng"))
     if not codes:
         raise UserError(f"{source}: holds no tatoeba.XXX-eng.eng with a tatoeba.XXX-eng.XXX")
-    return _draft(source, tuple(codes))
+    return _data(source, tuple(codes))
 
 
-def _draft(source: Path, codes: tuple[str, ...]) -> Draft:
+def _data(source: Path, codes: tuple[str, ...]) -> EvaluationData:
     texts: dict[str, list[str]] = {}
     for code in codes:
         pair = {language: _lines(path) for language, path in _files(source, code).items()}
@@ -68,7 +68,7 @@ def _draft(source: Path, codes: tuple[str, ...]) -> Draft:
     relevant: dict[str, list[tuple[str, str]]] = {}
     for number, language, concept, _ in sentences:
         relevant.setdefault(concept, []).append((language, number))
-    return Draft(
+    return EvaluationData(
         [Query(*sentence) for sentence in sentences],
         [Passage(number, language, text) for number, language, _, text in sentences],
         relevant,

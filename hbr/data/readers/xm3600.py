@@ -13,7 +13,7 @@ from hbr.data.dataset import Dataset
 from hbr.data.fetch import Remote
 from hbr.data.readers.files import LEFT_OUT, required
 from hbr.data.readers.streams import json_lines
-from hbr.data.tasks import Draft, Passage, Query
+from hbr.data.tasks import EvaluationData, Passage, Query
 
 FILE = "captions.jsonl"
 ARCHIVE = Remote(
@@ -25,7 +25,7 @@ ARCHIVE = Remote(
 SINGLE = "images with one caption in a language: a query, no candidate"
 
 
-def read(source: Path | None, _passage: str) -> Draft:
+def read(source: Path | None, _passage: str) -> EvaluationData:
     """Read `captions.jsonl`, or the file that `source` is.
 
     The first caption of an image in a language is a query; all others are candidates, and relevant
@@ -50,7 +50,7 @@ def read(source: Path | None, _passage: str) -> Draft:
     notes[LEFT_OUT] += len(queries) - len(kept)
     passages.sort(key=lambda passage: passage.language)  # stable: the order of the file within
     protocol = "XM3600, text only: an image's first caption finds its others"
-    return Draft(kept, passages, relevant, protocol, notes=+notes)
+    return EvaluationData(kept, passages, relevant, protocol, notes=+notes)
 
 
 def _captions(record: dict[str, Any], where: str) -> dict[str, list[str]]:

@@ -15,7 +15,7 @@ from hbr.data.readers.files import LEFT_OUT
 from hbr.data.readers.miracl import MIRACL
 from hbr.data.readers.mmarco_dev import MMARCO_DEV
 from hbr.data.readers.mr_tydi import MR_TYDI
-from hbr.data.tasks import Draft, Query
+from hbr.data.tasks import EvaluationData, Query
 from tests.support import beside, hbr
 
 CORPUS = [
@@ -104,7 +104,7 @@ def mmarco(root: Path, home: Path) -> None:
         save(place / "qrels.dev.small.tsv", judged)
 
 
-def whole(draft: Draft) -> dict[str, list]:
+def whole(draft: EvaluationData) -> dict[str, list]:
     """Return what a task is made of; concepts are numbered, as names differ."""
     passages = [(p.id, p.language, " ".join(p.text.split())) for p in draft.passages]
     answers = [[(*answer, 1)[:3] for answer in draft.relevant[q.concept]] for q in draft.queries]
