@@ -59,8 +59,8 @@ def test_a_module_imports_only_what_is_below_it(path):
         ("hbr.__init__", "hbr.core.errors"),
         ("hbr.core.settings", "hbr.training.samplers"),
         ("hbr.data.rows", "hbr.models.encoder"),
-        ("hbr.compare.tables", "hbr.report.table"),
-        ("hbr.report.html", "hbr.experiments.sweep"),
+        ("hbr.compare.tables", "hbr.report.terminal"),
+        ("hbr.report.card", "hbr.experiments.sweep"),
         ("hbr.experiments.sweep", "hbr.cli"),
     ],
 )

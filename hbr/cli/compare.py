@@ -2,15 +2,24 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-from hbr.cli.options import DEFAULT_RUNS, OptionalDataset, Runs, Sets
+from hbr.cli.options import DEFAULT_RUNS, OptionalDataset, Runs, Sets, matching
 from hbr.cli.screen import show_missing, show_report, show_written
+from hbr.core import registry
 from hbr.core.errors import UserError
 
-Format = Literal["table", "markdown", "latex", "csv", "json", "html"]
+Format = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help=f"How to write it: {', '.join(registry.names('format'))}, or your own, "
+        "package.module:attribute.",
+        autocompletion=matching("format"),
+    ),
+]
 EXAMPLES = (
     "hbr compare runs/RUN runs/OTHER_RUN --dataset xquad-r --baseline monolingual",
     "hbr compare --study experiments/embedded.yaml --by resource",
@@ -49,7 +58,7 @@ def compare(
         int, typer.Option(min=99, help="Draws of every test and interval.")
     ] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of these draws.")] = 0,
-    format: Annotated[Format, typer.Option(help="How to write it.")] = "table",
+    format: Format = "table",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write to this file.")
     ] = None,
@@ -78,6 +87,7 @@ def compare(
         return
     if study is not None and runs:
         raise UserError("name runs to compare, or a study with --study FILE, not both")
+    registry.get("format", format)  # before any work
     if study is None and not runs and not reference:
         raise UserError("name runs to compare, or a study with --study FILE")
     for path in filter(None, (output, bundle)):
@@ -92,9 +102,9 @@ def compare(
     report = assemble(material, options)
     show_report(report, format, output)
     if figures:
-        from hbr.report.formats import draw
+        from hbr.report.figures import draw, save_all
 
-        show_written(draw(report, figures))
+        show_written(save_all(draw(report), figures))
     if mteb:
         from hbr.experiments.archive import write_mteb
 

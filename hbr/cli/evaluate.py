@@ -74,7 +74,7 @@ def evaluate(
     from hbr.experiments import stages
     from hbr.experiments.building import update
     from hbr.experiments.run_data import RunData
-    from hbr.report.diagnostics import to_rich
+    from hbr.report.terminal.diagnostics import diagnostics_table
 
     chosen = [*(settings or []), *([f"index.kind={index_kind}"] if index_kind else [])]
     run_spec = open_run_spec(run, output_dir, device, config, chosen)
@@ -105,20 +105,20 @@ def evaluate(
     if perturbed:
         _show_perturbed(perturbed)
     if diagnosed:
-        console().print(to_rich(diagnosed, dataset))
+        console().print(diagnostics_table(diagnosed, dataset))
 
     logger.info(f"results: {main.folder}")
     logger.info(f"next:    hbr compare {run_spec.path} OTHER_RUN --dataset {dataset}")
 
 
 def _show_metrics(metrics: Mapping[str, Any], by_language: bool) -> None:
-    from hbr.report.metrics import to_rich
+    from hbr.report.terminal.evaluation import evaluation_table
 
-    console().print(to_rich(metrics, by_language))
+    console().print(evaluation_table(metrics, by_language))
 
 
 def _show_perturbed(results: list[dict[str, Any]]) -> None:
-    from hbr.report.robustness import to_rich
+    from hbr.report.terminal.robustness import robustness_table
 
     known = next(iter(results[0]["drops"].values()))
-    console().print(to_rich(results, "map" if "map" in known else next(iter(known))))
+    console().print(robustness_table(results, "map" if "map" in known else next(iter(known))))

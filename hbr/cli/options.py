@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hbr.core import registry
 from hbr.core.errors import UserError
 
 
@@ -20,12 +21,10 @@ def _dataset(name: str | None) -> str | None:
     return str(target)
 
 
-def _matching(kind: str) -> Callable[[str], list[str]]:
+def matching(kind: str) -> Callable[[str], list[str]]:
     """Return what completes a name of a kind."""
 
     def complete(incomplete: str) -> list[str]:
-        from hbr.core import registry
-
         return [name for name in registry.names(kind) if name.startswith(incomplete)]
 
     return complete
@@ -55,7 +54,7 @@ _dataset_option = typer.Option(
     metavar="NAME",
     help="Evaluation data set.",
     callback=_dataset,
-    autocompletion=_matching("dataset"),
+    autocompletion=matching("dataset"),
 )
 Dataset = Annotated[str, _dataset_option]
 OptionalDataset = Annotated[str | None, _dataset_option]

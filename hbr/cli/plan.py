@@ -1,6 +1,7 @@
 """`hbr plan`."""
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 import typer
 
@@ -29,8 +30,10 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show what the training batches will hold, without a GPU."""
+    from rich.console import Console
+
     from hbr.experiments.run_data import batch_schedule
-    from hbr.report.plan import show_batch, show_summary
+    from hbr.report.terminal import batches as views
     from hbr.training.summary import summarise
 
     resolved = training_config(config, settings, output_dir, epochs)
@@ -38,7 +41,13 @@ def plan(
         raise UserError("an untrained encoder sees no batches; name another --sampler")
     rows = training_rows(resolved, output_dir)
     schedule = batch_schedule(resolved, rows)
+
+    def show(values: dict[str, Any], view: Any) -> None:
+        print(json.dumps(values, ensure_ascii=False)) if as_json else Console().print(view)
+
     if step is not None:
-        show_batch(schedule.batch(step), rows, as_json)
+        batch = views.batch_values(schedule.batch(step), rows)
+        show(batch, views.batch_table(batch))
     else:
-        show_summary(summarise(schedule, batches or schedule.steps), as_json)
+        summary = summarise(schedule, batches or schedule.steps)
+        show(views.summary_values(summary), views.summary_tables(summary))

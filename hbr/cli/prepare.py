@@ -100,14 +100,14 @@ def prepare(
 def _list_datasets(runs: Path, dataset: str | None, data: list[str] | None, as_json: bool) -> None:
     """Show all data sets, with those from outside that are named."""
     from hbr.data.location import here
-    from hbr.report import catalogue
+    from hbr.report.terminal import datasets
 
     more = {"evaluate": [dataset] if dataset else [], "train": data or []}
     states = here(runs, more)
     if as_json:
-        print(json.dumps(catalogue.plain(states, more), ensure_ascii=False))
+        print(json.dumps(datasets.plain(states, more), ensure_ascii=False))
     else:
-        console().print(catalogue.listing(states, more))
+        console().print(datasets.listing(states, more))
 
 
 def _carry(

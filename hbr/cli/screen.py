@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from hbr.core import registry
 from hbr.core.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -43,14 +44,15 @@ def show_report(report: Any, format: str, output: Path | None) -> None:
     from hbr.core.store import write_atomic
     from hbr.report import formats
 
-    if output and format == "table":
-        raise UserError("--output: say --format markdown, latex, csv, json or html with it")
-    if format == "table":
-        formats.show(report, console())
-        return
-    text = formats.write(report, format)
+    entry = registry.get("format", format)
+    if output and not entry.suffix:
+        names = [each.name for each in formats.file_formats()]
+        raise UserError(f"--output: say --format {', '.join(names)} with it")
+    content = formats.write(report, format)
     if output:
-        write_atomic(output, text)
+        write_atomic(output, content)
         show_written([output])
+    elif entry.suffix:
+        print(content, end="")
     else:
-        print(text, end="")
+        console().print(content)

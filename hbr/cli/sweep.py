@@ -70,9 +70,8 @@ def sweep(
 def _show_study(study: Any, every: list[Any], folder: Path) -> None:
     """Show a study's report, and keep it in all its forms, drawn anew where it has changed."""
     from hbr.compare.reports import Options, assemble
-    from hbr.core.store import write_atomic
     from hbr.experiments import sweep as sweeping
-    from hbr.report.formats import SUFFIX, draw, write
+    from hbr.report.formats import write_all
 
     material, missing = sweeping.material(study, every)
     show_missing(missing)
@@ -80,25 +79,15 @@ def _show_study(study: Any, every: list[Any], folder: Path) -> None:
         return
     report = assemble(material, Options())
     show_report(report, "table", None)
-    page, numbers = folder / "report.html", folder / "report.json"
-    text = write(report, "json")
-    if not page.exists() or not numbers.exists() or numbers.read_text() != text:
-        from hbr.report.figures import figures
-
-        folder.mkdir(parents=True, exist_ok=True)
-        drawn = list(figures(report))
-        for form, suffix in SUFFIX.items():
-            shown = text if form == "json" else write(report, form, drawn)
-            write_atomic(folder / f"report.{suffix}", shown)
-        draw(report, folder / "figures", drawn)
-    logger.info(f"report: {page}, .md, .tex, .csv, .json; figures/")
+    first, *others = write_all(report, folder)
+    logger.info(f"report: {', '.join([str(first), *(path.suffix for path in others)])}; figures/")
 
 
 def _show_cost(stale: list[Any]) -> None:
     if not stale:
         return
     from hbr.experiments.cost import cost
-    from hbr.report.cost import to_rich
+    from hbr.report.terminal.cost import cost_table
 
     logger.info("measuring a few seconds of each encoder")
-    console().print(to_rich(cost(stale)))
+    console().print(cost_table(cost(stale)))

@@ -1,4 +1,4 @@
-"""A table of results as plain values: cells, rows and columns; `hbr.report.table` writes it."""
+"""A table of results as plain values: cells, rows and columns; `hbr.report` writes it."""
 
 import math
 from collections.abc import Callable

@@ -24,7 +24,7 @@ from hbr.core.target import EvaluationTarget, folder_name
 from hbr.evaluation.bias import spread
 from hbr.experiments.run_spec import base_model, open_run
 from hbr.report import mteb
-from hbr.report.formats import plain
+from hbr.report.formats.values import report_values
 
 CLOSE = 1e-9  # relative: what another processor may round otherwise
 ASKED, REPORT, STUDY = "asked.json", "report.json", "study.yaml"
@@ -57,7 +57,7 @@ def pack(
         "results": [[r.name, r.metrics["dataset"]] for r in material.results],
         "options": options._asdict(),
     }
-    held: dict[str, bytes | Path] = {ASKED: _json(asked), REPORT: _json(plain(report))}
+    held: dict[str, bytes | Path] = {ASKED: _json(asked), REPORT: _json(report_values(report))}
     if study:
         held[STUDY] = study
     for result in material.results:
@@ -98,7 +98,7 @@ def _check_numbers(root: Path, asked: Mapping[str, Any], before: Mapping[str, An
         numbers += _count(again)
         own = _follows(result.metrics, again)
         told += [f"{run}, {dataset}: {line}" for line in _apart(own, again, "")]
-    now = json.loads(_json(plain(_compared_again(root, asked))))
+    now = json.loads(_json(report_values(_compared_again(root, asked))))
     told += list(_apart(before, now, "report"))
     files = sum(path.is_file() for path in root.rglob("*")) - 1
     return Checked(files, numbers + _count(now), told)

@@ -15,7 +15,7 @@ from hbr.data.tasks import Task
 from hbr.experiments.sweep import Cell
 from hbr.models.presets import preset
 from hbr.models.sources import encoder_folder
-from hbr.report.cost import Cost, Line
+from hbr.report.terminal.cost import Cost, Line
 
 SAMPLE = 512  # texts whose lengths are measured
 BYTES = {"float32": 4, "float16": 2}

@@ -29,7 +29,8 @@ from hbr.core.errors import UserError
 from hbr.core.store import Store
 from hbr.core.target import EvaluationTarget
 from hbr.experiments.run_spec import complete, open_run
-from hbr.report.table import to_csv, to_markdown
+from hbr.report.formats.markdown import to_markdown
+from hbr.report.formats.values import to_csv
 from tests.support import finished
 
 QUICK = Resampling(resamples=999)

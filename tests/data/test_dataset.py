@@ -10,7 +10,7 @@ from hbr.core.registry import names
 from hbr.core.target import layout_of
 from hbr.data.dataset import KINDS, Dataset, TrainingData, dataset, listed
 from hbr.data.readers import lareqa, miracl, mmarco_dev, mr_tydi, tatoeba
-from hbr.report.catalogue import listing, plain
+from hbr.report.terminal.datasets import listing, plain
 from tests.support import hbr
 
 SETS = {kind: listed(kind) for kind in KINDS}

@@ -136,7 +136,10 @@ def test_a_sampler_without_alpha_and_one_whose_alpha_moves() -> None:
     train["settings"]["sampler"] = {"name": "hybrid", "alpha": [0.8, 0.2]}
     assert "| sampler | hybrid, α = 0.8 to 0.2 |" in card(settings(), train, [])
     train["settings"]["sampler"] = {"name": "monolingual"}
-    config = settings(sampler={"name": "monolingual"}, train={"lr": 1e-5, "accumulate": 4})
+    config = settings(
+        sampler={"name": "monolingual"},
+        train={"learning_rate": 1e-5, "gradient_accumulation_steps": 4},
+    )
     text = card(config, train, [])
     assert "| sampler | monolingual |" in text
     assert "each of 4 × 64 pairs" in text

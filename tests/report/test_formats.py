@@ -12,7 +12,9 @@ from rich.console import Console
 
 from hbr.compare.model import SUPPORTED, Finding, Report, Verdict
 from hbr.compare.table import Cell, Row, Table
-from hbr.report.formats import FORMATS, SUFFIX, plain, show, write
+from hbr.core import registry
+from hbr.report.formats import file_formats, write
+from hbr.report.formats.values import report_values
 from tests.support import pdflatex, tabulars
 
 TABLE = Table(
@@ -49,12 +51,13 @@ REPORT = Report(
 
 def shown(report: Report, width: int = 120) -> str:
     out = io.StringIO()
-    show(report, Console(file=out, width=width, color_system=None))
+    Console(file=out, width=width, color_system=None).print(write(report, "table"))
     return out.getvalue()
 
 
 def test_every_format_but_the_terminals_has_a_suffix() -> None:
-    assert set(FORMATS) - set(SUFFIX) == {"table"}
+    assert set(registry.names("format")) - {entry.name for entry in file_formats()} == {"table"}
+    assert len({entry.suffix for entry in file_formats()}) == len(file_formats())
 
 
 def test_the_terminal_shows_tables_claims_and_how_they_were_tested() -> None:
@@ -90,7 +93,7 @@ def test_csv_holds_every_value_of_every_table() -> None:
 def test_json_holds_every_number_and_nothing_that_is_none() -> None:
     text = write(REPORT, "json")
     content = json.loads(text, parse_constant=lambda name: pytest.fail(name))
-    assert content == plain(REPORT)
+    assert content == report_values(REPORT)
     assert content.keys() == {"title", "tables", "claims", "warnings", "statistics", "runs"}
     assert content["tables"][0]["rows"][0]["values"]["mono/map"]["dagger"] is True
     assert content["claims"][0]["findings"][0]["adjusted"] == 0.002

@@ -11,7 +11,7 @@ import pytest
 
 from hbr.compare.model import Finding, Report, Series, Verdict
 from hbr.compare.table import Cell, Row, Table
-from hbr.report.html import page
+from hbr.report.formats import write
 
 NAN = math.nan
 VOID = {"meta", "br", "link", "img", "hr", "input"}
@@ -112,7 +112,7 @@ class Balanced(HTMLParser):
 @cache
 def full() -> str:
     """Write the page of the whole report, once for all tests."""
-    return page(REPORT)
+    return write(REPORT, "html")
 
 
 def parsed(html: str) -> Balanced:
@@ -134,7 +134,7 @@ def rows(html: str) -> list[str]:
 
 @pytest.mark.parametrize("report", [REPORT, EMPTY], ids=["full", "empty"])
 def test_the_page_needs_nothing_from_outside(report):
-    html = page(report)
+    html = write(report, "html")
     assert not re.search(r"""(src|href|action|data)\s*=\s*["']?\s*(https?:|//)""", html)
     assert not re.search(r"@import|url\(\s*[\"']?(https?:|//)|<link|fetch\(", html)
 
@@ -153,7 +153,7 @@ def test_no_id_occurs_twice_and_every_reference_has_its_own():
 
 
 def test_equal_reports_give_equal_bytes():
-    assert page(replace(REPORT)) == full()
+    assert write(replace(REPORT), "html") == full()
 
 
 def test_what_comes_from_outside_is_escaped():
@@ -171,7 +171,7 @@ def test_what_comes_from_outside_is_escaped():
         [{evil: evil}],
         evil,
     )
-    html = page(report)
+    html = write(report, "html")
     assert parsed(html).tags["script"] == 1
     assert evil not in html
     assert "&lt;script&gt;alert" in html
@@ -220,7 +220,7 @@ def test_contaminated_rows_are_marked():
     [("synthetic in-vitro languages", True), ("LAReQA, passage = sentence", False)],
 )
 def test_synthetic_data_are_called_so(protocol, banner):
-    html = page(replace(EMPTY, tables=[replace(TABLE, protocol=protocol)]))
+    html = write(replace(EMPTY, tables=[replace(TABLE, protocol=protocol)]), "html")
     assert ("Synthetic data." in text(html)) is banner
 
 
@@ -255,7 +255,7 @@ def test_figures_have_captions_and_those_with_nothing_to_show_are_left_out():
     assert re.findall(r"<h3>(.*?)</h3>", html) == ["Samplers", *headings]
     assert html.count("<figcaption>") == html.count("<svg ") == 5
     blank = series("hybrid", settings={}, by_language={}, mean_rank={}, losses=(), validation=())
-    few = page(replace(REPORT, verdicts=(), series=[blank]))
+    few = write(replace(REPORT, verdicts=(), series=[blank]), "html")
     assert "<figure" not in few
     assert "Figures" not in few
 
@@ -266,7 +266,7 @@ def test_an_unfinished_study_has_a_page():
     row = Row(("e", "hybrid"), None, 0, (Cell(NAN), Cell(NAN)), 3)
     verdict = Verdict("x", "", "map", "mono", "open", (Finding("d", "a vs b", "open"),), "wait")
     report = Report("t", [replace(TABLE, rows=(row,))], [verdict], [], [cell])
-    shown = text(page(report))
+    shown = text(write(report, "html"))
     assert shown.count("not run") == 3
     assert not re.search(r"\bnan\b", shown)
 
@@ -285,6 +285,6 @@ def test_parts_come_in_order():
 
 
 def test_an_empty_report_has_a_page():
-    assert parsed(page(EMPTY)).tags["h1"] == 1
-    assert parsed(page(EMPTY)).tags["section"] == 0
-    assert "nothing to report yet" in text(page(EMPTY))
+    assert parsed(write(EMPTY, "html")).tags["h1"] == 1
+    assert parsed(write(EMPTY, "html")).tags["section"] == 0
+    assert "nothing to report yet" in text(write(EMPTY, "html"))

@@ -11,7 +11,10 @@ from matplotlib.figure import Figure
 
 from hbr.compare.model import Finding, Series, Verdict
 from hbr.compare.table import signed
-from hbr.report import plots
+from hbr.core import registry
+from hbr.report.figures import claims, languages, losses, mean_ranks, robustness, style, tradeoff
+from hbr.report.figures.cells import UNTRAINED_LOOK
+from hbr.report.figures.drawing import save, to_svg
 
 NAN = math.nan
 ALPHA = {"untrained": None, "monolingual": 1.0, "cross-lingual": 0.0, "hybrid": 0.5}
@@ -73,13 +76,21 @@ VERDICTS = [
         (Finding("d", "a vs b", "supported", -1234.0, -1300.0, -1100.0),),
     ),
 ]
+PERTURBED = [
+    cell("hybrid", 0.3, 0.2, dataset="d~typo:0.1"),
+    cell("hybrid", 0.2, 0.1, dataset="d~typo:0.2"),
+    cell("untrained", 0.2, NAN, dataset="d~word-drop:0.2"),
+]
+COLOURS = {name: registry.get("sampler", name).colour for name in registry.names("sampler")}
+COLOURS["untrained"] = UNTRAINED_LOOK.colour
 DRAWN = {
-    "tradeoff": lambda: plots.tradeoff(FOUR),
-    "languages": lambda: plots.languages(FOUR),
-    "mean_ranks": lambda: plots.mean_ranks(FOUR[1]),
-    "mean_ranks_grid": lambda: plots.mean_ranks_grid(FOUR),
-    "curves": lambda: plots.curves(FOUR),
-    "claims": lambda: plots.claims(VERDICTS),
+    "tradeoff": lambda: tradeoff.draw(FOUR),
+    "languages": lambda: languages.draw(FOUR),
+    "mean_ranks": lambda: mean_ranks.draw([FOUR[1]]),
+    "mean_ranks_grid": lambda: mean_ranks.draw(FOUR),
+    "robustness": lambda: robustness.draw(FOUR, PERTURBED),
+    "curves": lambda: losses.draw(FOUR),
+    "claims": lambda: claims.draw(VERDICTS),
 }
 every_figure = pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN)
 
@@ -104,42 +115,42 @@ def ids(svg: str) -> set[str]:
 
 @every_figure
 def test_a_figure_is_as_wide_as_a_column_of_a_paper_or_two(draw):
-    assert draw().get_figwidth() in (plots.SINGLE, plots.DOUBLE)
+    assert draw().get_figwidth() in (style.SINGLE, style.DOUBLE)
 
 
 @every_figure
 def test_equal_input_gives_equal_bytes(draw, tmp_path):
-    first, second = plots.save(draw(), tmp_path / "a"), plots.save(draw(), tmp_path / "b")
+    first, second = save(draw(), tmp_path / "a"), save(draw(), tmp_path / "b")
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
-    assert plots.svg(draw()) == plots.svg(draw())
+    assert to_svg(draw()) == to_svg(draw())
 
 
 @every_figure
 def test_the_order_in_which_forms_are_written_changes_none(draw, tmp_path):
     one, other = draw(), draw()
-    svg, saved = plots.svg(one), plots.save(one, tmp_path / "a")
-    again = plots.save(other, tmp_path / "b")
+    svg, saved = to_svg(one), save(one, tmp_path / "a")
+    again = save(other, tmp_path / "b")
     assert [path.read_bytes() for path in saved] == [path.read_bytes() for path in again]
-    assert plots.svg(other) == svg
+    assert to_svg(other) == svg
 
 
 @every_figure
 def test_drawing_changes_no_setting_of_matplotlib(draw):
     before = dict(matplotlib.rcParams)
-    plots.svg(draw())
+    to_svg(draw())
     assert dict(matplotlib.rcParams) == before
 
 
 @every_figure
 def test_the_settings_of_the_user_change_nothing(draw):
-    ours = plots.svg(draw())
+    ours = to_svg(draw())
     with matplotlib.rc_context({"font.size": 30, "lines.linewidth": 9, "svg.fonttype": "none"}):
-        assert plots.svg(draw()) == ours
+        assert to_svg(draw()) == ours
 
 
 @every_figure
 def test_an_svg_stands_inside_a_page(draw):
-    svg = plots.svg(draw())
+    svg = to_svg(draw())
     assert svg.startswith("<svg ")
     for absent in ("<?xml", "<!DOCTYPE", "<style", "<metadata", "<!--", "<text", "xlink"):
         assert absent not in svg
@@ -149,37 +160,37 @@ def test_an_svg_stands_inside_a_page(draw):
 
 
 def test_the_ids_of_two_figures_do_not_collide():
-    found = [ids(plots.svg(draw())) for draw in DRAWN.values() if draw is not DRAWN["mean_ranks"]]
+    found = [ids(to_svg(draw())) for draw in DRAWN.values() if draw is not DRAWN["mean_ranks"]]
     assert all(found)
     assert len(set().union(*found)) == sum(map(len, found))
 
 
 def test_png_and_pdf_are_written_under_the_whole_name(tmp_path):
-    png, pdf = plots.save(plots.curves(FOUR), tmp_path / "alpha-0.5")
+    png, pdf = save(losses.draw(FOUR), tmp_path / "alpha-0.5")
     assert (png.name, pdf.name) == ("alpha-0.5.png", "alpha-0.5.pdf")
     assert png.read_bytes().startswith(b"\x89PNG\r\n")
     assert pdf.read_bytes().startswith(b"%PDF-")
     assert b"CreationDate" not in pdf.read_bytes()
 
 
-@pytest.mark.parametrize("draw", [plots.tradeoff, plots.languages, plots.curves])
+@pytest.mark.parametrize("draw", [tradeoff.draw, languages.draw, losses.draw])
 @pytest.mark.parametrize("series", [[], [BLANK], [*FOUR, BLANK]], ids=["none", "blank", "one too"])
 def test_missing_values_are_left_out(draw, series):
-    assert plots.svg(draw(series)).startswith("<svg")
+    assert to_svg(draw(series)).startswith("<svg")
 
 
 def test_missing_mean_ranks_are_left_out():
-    assert plots.svg(plots.mean_ranks_grid([])).startswith("<svg")
-    assert plots.svg(plots.mean_ranks(BLANK)).startswith("<svg")
-    assert len(panels(plots.mean_ranks_grid([*FOUR, BLANK]))) == 4 + 1  # and the bar
+    assert to_svg(mean_ranks.draw([])).startswith("<svg")
+    assert to_svg(mean_ranks.draw([BLANK])).startswith("<svg")
+    assert len(panels(mean_ranks.draw([*FOUR, BLANK]))) == 4 + 1  # and the bar
 
 
 def test_no_claims_are_no_trouble():
-    assert plots.svg(plots.claims([])).startswith("<svg")
+    assert to_svg(claims.draw([])).startswith("<svg")
 
 
 def test_a_panel_has_a_point_for_each_cell_and_a_line_along_alpha():
-    figure = plots.tradeoff(FOUR)
+    figure = tradeoff.draw(FOUR)
     cross, multi = panels(figure)[:2]
     line, *points = cross.lines
     np.testing.assert_allclose(line.get_xydata(), [[0.5, 0.4], [0.55, 0.35], [0.6, 0.2]])
@@ -190,13 +201,13 @@ def test_a_panel_has_a_point_for_each_cell_and_a_line_along_alpha():
 
 
 def test_an_untrained_encoder_far_off_stands_on_the_frame_with_its_values():
-    cross = panels(plots.tradeoff(FOUR))[0]
+    cross = panels(tradeoff.draw(FOUR))[0]
     assert "untrained: .10, .10" in [text.get_text() for text in cross.texts]
     assert cross.lines[1].get_xdata()[0] == pytest.approx(cross.get_xlim()[0])
 
 
 def test_points_are_coloured_by_rank_distance():
-    cross = panels(plots.tradeoff(FOUR))[0]
+    cross = panels(tradeoff.draw(FOUR))[0]
     lowest, highest = matplotlib.colormaps["cividis"]([0.0, 1.0])
     assert to_hex(cross.lines[1].get_markerfacecolor()) == to_hex(lowest)  # untrained: 100
     assert to_hex(cross.lines[2].get_markerfacecolor()) == to_hex(highest)  # monolingual: 600
@@ -206,7 +217,7 @@ def test_an_encoder_on_a_data_set_has_two_panels():
     four = [
         cell("monolingual", 0.6, 0.2, dataset=d, encoder=e) for d in ("c", "d") for e in ("e", "f")
     ]
-    figure = plots.tradeoff(four)
+    figure = tradeoff.draw(four)
     bars = [axes for axes in figure.axes if "rank distance" in axes.get_ylabel()]
     assert len(panels(figure)) - len(bars) == 2 * 4
     assert len(bars) == 2
@@ -215,39 +226,39 @@ def test_an_encoder_on_a_data_set_has_two_panels():
 
 def test_cells_that_alpha_does_not_tell_apart_are_named():
     two = [cell("hybrid", 0.5, b / 100, name=f"hybrid batch {b}") for b in (32, 64)]
-    figure = plots.tradeoff([*FOUR[1:3], *two])
+    figure = tradeoff.draw([*FOUR[1:3], *two])
     assert {"batch 32", "batch 64"} <= set(texts(figure))
     assert "numbers: α" not in legend(figure)
 
 
 def test_a_sampler_has_one_colour_in_all_figures():
-    bars = panels(plots.languages(FOUR))[0].containers
+    bars = panels(languages.draw(FOUR))[0].containers
     assert [to_hex(bar.patches[0].get_facecolor()).upper() for bar in bars] == [
-        plots.SAMPLER_COLOURS[sampler] for sampler in ALPHA
+        COLOURS[sampler] for sampler in ALPHA
     ]
-    lines = panels(plots.curves(FOUR))[0].lines
+    lines = panels(losses.draw(FOUR))[0].lines
     assert [line.get_color().upper() for line in lines] == [
-        plots.SAMPLER_COLOURS[sampler] for sampler in ALPHA if sampler != "untrained"
+        COLOURS[sampler] for sampler in ALPHA if sampler != "untrained"
     ]
 
 
 def test_cells_of_one_sampler_have_shades_and_an_unknown_sampler_a_colour():
     several = [cell("hybrid", 0.5, 0.4, name=f"hybrid {a}", alpha=a) for a in (0.8, 0.2)]
-    figure = plots.languages([*several, cell("my.module:own", 0.4, 0.3)])
+    figure = languages.draw([*several, cell("my.module:own", 0.4, 0.3)])
     assert legend(figure) == ["hybrid 0.2", "hybrid 0.8", "my.module:own"]
     colours = [to_hex(p.get_facecolor()) for p in figure.legends[0].get_patches()]
-    assert len({*colours, *plots.SAMPLER_COLOURS.values()}) == 3 + len(plots.SAMPLER_COLOURS)
+    assert len({*colours, *(c.lower() for c in COLOURS.values())}) == 3 + len(COLOURS)
 
 
 def test_bars_stand_for_values():
-    mono = panels(plots.languages(FOUR))[0]
+    mono = panels(languages.draw(FOUR))[0]
     heights = [[patch.get_height() for patch in bar] for bar in mono.containers]
     assert heights == [[0.1, 0.1], [0.6, 0.2], [0.5, 0.4], [0.55, 0.35]]
     assert [tick.get_text() for tick in mono.get_xticklabels()] == ["de", "en"]
 
 
 def test_the_heat_map_has_query_languages_in_rows_and_ranks_in_its_squares():
-    figure = plots.mean_ranks(FOUR[1])
+    figure = mean_ranks.draw([FOUR[1]])
     axes = panels(figure)[0]
     assert [text.get_text() for text in axes.texts] == ["2.0", "30", "400", "1.2k"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("passage language", "query language")
@@ -257,17 +268,17 @@ def test_the_heat_map_has_query_languages_in_rows_and_ranks_in_its_squares():
 
 def test_many_languages_get_no_numbers():
     many = {str(q): {str(p): 1.0 + p for p in range(18)} for q in range(18)}
-    figure = plots.mean_ranks_grid([cell(s, 0.5, 0.5, mean_rank=many) for s in list(ALPHA)[:3]])
+    figure = mean_ranks.draw([cell(s, 0.5, 0.5, mean_rank=many) for s in list(ALPHA)[:3]])
     assert all(not axes.texts for axes in figure.axes)
 
 
 def test_heat_maps_of_an_encoder_share_their_colours():
-    figure = plots.mean_ranks_grid([FOUR[0], cell("hybrid", 0.5, 0.5, mean_rank={"de": {"de": 9}})])
+    figure = mean_ranks.draw([FOUR[0], cell("hybrid", 0.5, 0.5, mean_rank={"de": {"de": 9}})])
     assert {axes.collections[0].norm.vmax for axes in panels(figure)[:2]} == {1234.0}
 
 
 def test_curves_are_means_over_seeds_once_for_all_data_sets():
-    figure = plots.curves([*FOUR, *[cell("hybrid", 0.5, 0.5, dataset="other")]])
+    figure = losses.draw([*FOUR, *[cell("hybrid", 0.5, 0.5, dataset="other")]])
     training, validation = panels(figure)
     assert len(training.lines) == len(validation.lines) == 3
     np.testing.assert_allclose(training.lines[0].get_xydata(), [[10, 3.0], [20, 1.5]])
@@ -276,13 +287,20 @@ def test_curves_are_means_over_seeds_once_for_all_data_sets():
 
 def test_training_loss_is_a_running_mean_over_a_tenth_of_the_steps():
     noisy = [(step, float(step % 2)) for step in range(400)]
-    line = panels(plots.curves([cell("hybrid", 0.5, 0.5, losses=[noisy])]))[0].lines[0]
+    line = panels(losses.draw([cell("hybrid", 0.5, 0.5, losses=[noisy])]))[0].lines[0]
     assert len(line.get_ydata()) == 200
     np.testing.assert_allclose(line.get_ydata()[20:-20], 0.5, atol=0.02)
 
 
+def test_a_perturbation_has_a_panel_with_curves_from_the_clean_queries_on():
+    typo, word_drop = panels(robustness.draw(FOUR, PERTURBED))
+    assert (typo.get_title(), word_drop.get_title()) == ("typo", "word-drop")
+    np.testing.assert_allclose(typo.lines[0].get_xydata(), [[0, 0.175], [0.1, 0.1], [0.2, 0.05]])
+    np.testing.assert_allclose(word_drop.lines[0].get_xydata(), [[0, 0.05]])  # the other is missing
+
+
 def test_a_forest_has_a_panel_for_fractions_and_one_for_ranks():
-    figure = plots.claims(VERDICTS)
+    figure = claims.draw(VERDICTS)
     fractions, ranks = figure.axes
     shown = [text.get_text() for text in fractions.texts]
     assert shown[:2] == ["It is better", "refuted"]
@@ -295,7 +313,7 @@ def test_a_forest_has_a_panel_for_fractions_and_one_for_ranks():
 
 def test_a_forest_of_nothing_run_has_no_axis():
     nothing = Verdict("x", "x", "map", "mono", "open", (Finding("d", "a vs b", "open"),))
-    (axes,) = plots.claims([nothing]).axes
+    (axes,) = claims.draw([nothing]).axes
     assert not axes.axison
     assert [text.get_text() for text in axes.texts] == ["x", "open", "a vs b", "not run"]
 

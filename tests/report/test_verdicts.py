@@ -11,15 +11,8 @@ import pytest
 from rich.console import Console
 
 from hbr.compare.model import OPEN, REFUTED, SUPPORTED, Finding, Verdict
-from hbr.report.verdicts import (
-    effect,
-    interval,
-    p_text,
-    to_latex,
-    to_markdown,
-    to_plain,
-    to_rich,
-)
+from hbr.report.findings import effect, interval, p_text
+from hbr.report.formats import latex, markdown, table, values
 from tests.support import pdflatex, tabulars
 
 FOUND = Finding(
@@ -57,7 +50,7 @@ def verdict(*findings: Finding, **more: Any) -> Verdict:
 
 def printed(*made: Verdict, width: int = 160) -> str:
     out = io.StringIO()
-    Console(file=out, width=width, color_system=None).print(to_rich(made))
+    Console(file=out, width=width, color_system=None).print(table.claims(made))
     return out.getvalue()
 
 
@@ -95,7 +88,9 @@ def test_an_effect_has_its_sign_and_its_interval(
 
 
 def test_markdown_has_a_line_a_claim_and_a_line_a_comparison() -> None:
-    text = to_markdown([verdict(FOUND, AGAINST, NOT_RUN, status=REFUTED, note="not all were run")])
+    text = markdown.claims(
+        [verdict(FOUND, AGAINST, NOT_RUN, status=REFUTED, note="not all were run")]
+    )
     assert text == (
         "### Claims\n\n"
         "| claim | verdict | effect [95 %] | adj. p | d | seeds |\n"
@@ -110,13 +105,13 @@ def test_markdown_has_a_line_a_claim_and_a_line_a_comparison() -> None:
 
 
 def test_where_there_are_no_claims_nothing_is_written() -> None:
-    assert to_markdown([]) == to_latex([]) == ""
-    assert to_plain([]) == []
+    assert markdown.claims([]) == latex.claims([]) == ""
+    assert values.claim_values([]) == []
 
 
 def test_a_data_set_is_named_where_there_are_several() -> None:
     other = replace(FOUND, dataset="xquad-r")
-    text = to_markdown([verdict(FOUND, other), verdict(FOUND)])
+    text = markdown.claims([verdict(FOUND, other), verdict(FOUND)])
     assert text.count("| · embedded, xlm-r-tiny: hybrid") == 1
     assert text.count("| · xquad-r, xlm-r-tiny: hybrid") == 1
     assert text.count("| · xlm-r-tiny: hybrid") == 1
@@ -125,11 +120,11 @@ def test_a_data_set_is_named_where_there_are_several() -> None:
 def test_a_note_that_all_comparisons_share_stands_once() -> None:
     notes = "no per-query data"
     findings = [replace(f, note=notes, p=math.nan) for f in (FOUND, AGAINST)]
-    assert to_markdown([verdict(*findings, note=notes)]).count(notes) == 1
+    assert markdown.claims([verdict(*findings, note=notes)]).count(notes) == 1
 
 
 def test_a_bar_in_a_claim_breaks_no_line_of_markdown() -> None:
-    for line in to_markdown([verdict(FOUND, sentence="P(a|b) is high")]).splitlines()[2:]:
+    for line in markdown.claims([verdict(FOUND, sentence="P(a|b) is high")]).splitlines()[2:]:
         assert line.replace("\\|", "").count("|") == 7
 
 
@@ -156,7 +151,7 @@ def test_a_narrow_terminal_cuts_no_number() -> None:
 
 
 def test_plain_values_are_json_without_what_is_no_number() -> None:
-    plain = to_plain([verdict(FOUND, NOT_RUN)])
+    plain = values.claim_values([verdict(FOUND, NOT_RUN)])
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
     (one,) = plain
     assert (one["id"], one["status"], one["metric"], one["setting"]) == ("c", OPEN, "map", "multi")
@@ -174,7 +169,7 @@ def test_latex_is_balanced_and_every_line_has_the_same_columns(tmp_path: Path) -
         verdict(NOT_RUN, status=SUPPORTED),
         verdict(status=REFUTED),
     ]
-    text = to_latex(made)
+    text = latex.claims(made)
     ((columns, lines),) = tabulars(text)
     assert (columns, set(lines), len(lines)) == (6, {6}, 7)
     assert r"$\alpha$ \& 10 \% of a\_b $\ge$ c $\to$ d" in text
@@ -187,11 +182,11 @@ def test_latex_is_balanced_and_every_line_has_the_same_columns(tmp_path: Path) -
 @pytest.mark.parametrize("text", ["[x] first", "Привет ไทย 中文", "≈ √ Δ ₂", "*"])
 def test_latex_compiles_whatever_a_claim_says(tmp_path: Path, text: str) -> None:
     made = verdict(replace(FOUND, label=text, note=text), sentence=text, note="other")
-    pdflatex(tmp_path, to_latex([made, made]))
+    pdflatex(tmp_path, latex.claims([made, made]))
 
 
 def test_many_claims_are_not_cut_at_the_end_of_a_page(tmp_path: Path) -> None:
     made = [verdict(*[FOUND] * 8, id=str(number)) for number in range(12)]
-    text = to_latex(made)
+    text = latex.claims(made)
     assert all(set(lines) == {columns} for columns, lines in tabulars(text))
     assert "Float too large" not in pdflatex(tmp_path, text)

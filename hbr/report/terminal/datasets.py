@@ -1,4 +1,4 @@
-"""How the list of data sets looks."""
+"""The list of data sets."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType

@@ -1,25 +1,22 @@
-"""How the diagnostics of vectors look."""
+"""The diagnostics of an encoder's vectors."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from hbr.compare.table import Cell
 from hbr.evaluation.diagnostics import summary
+from hbr.report.terminal import new_table, number
 
 
-def to_rich(found: Mapping[str, Any], dataset: str) -> Table:
+def diagnostics_table(diagnostics: Mapping[str, Any], dataset: str) -> Table:
     """Return a table of the figures of `summary`, with what a low and a high one mean."""
-    table = Table(box=SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0))
-    table.title, table.title_justify = f"{dataset}: vectors", "left"
+    table = new_table(f"{dataset}: vectors")
     table.add_column("diagnostic")
     table.add_column("value", justify="right")
-    table.add_column("is")
-    for (of, name), value in summary(found).items():
-        shown = Cell(float("nan") if value is None else value).text(name)
-        table.add_row(f"{name} ({of})", shown, MEANING[of, name])
+    table.add_column("meaning")
+    for (of, name), value in summary(diagnostics).items():
+        table.add_row(f"{name} ({of})", number(value, name), MEANING[of, name])
     return table
 
 

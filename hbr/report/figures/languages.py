@@ -1,0 +1,54 @@
+"""mAP by the language of the query."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from hbr.compare.model import Report, Series
+from hbr.core.target import folder_name
+from hbr.report.figures import style
+from hbr.report.figures.cells import by_encoder, colours, has_values
+from hbr.report.figures.drawing import Drawing
+
+
+def drawings(report: Report) -> Iterator[Drawing]:
+    """Yield a figure for each encoder on each data set."""
+    cells = [cell for cell in report.series if has_values(cell.by_language)]
+    for (dataset, encoder), unit in by_encoder(cells).items():
+        caption = f"{encoder} on {dataset}: mAP by the language of the query, means over seeds."
+        name = f"languages-{folder_name(dataset)}-{encoder}"
+        yield Drawing(name, "Languages", caption, draw(unit))
+
+
+@style.paper_style()
+def draw(series: Sequence[Series]) -> Figure:
+    """Draw bars of mAP by query language: a panel a setting, a colour a sampler."""
+    panels = [
+        (key, setting, [cell for cell in cells if cell.by_language.get(setting)])
+        for key, cells in by_encoder(series).items()
+        for setting in ("mono", "cross", "multi")
+    ]
+    panels = [panel for panel in panels if panel[2]]
+    colour = colours([cell for _, _, cells in panels for cell in cells])
+    size = (style.DOUBLE, 0.25 + 1.25 * max(1, len(panels)))
+    figure = Figure(figsize=size, layout="constrained")
+    rows = figure.subplots(max(1, len(panels)), squeeze=False)[:, 0]
+    for axes, (key, setting, cells) in zip(rows, panels, strict=False):
+        order = list(dict.fromkeys(lang for c in cells for lang in c.by_language[setting]))
+        width = 0.84 / len(cells)
+        for number, cell in enumerate(cells):
+            at = np.arange(len(order)) + (number - (len(cells) - 1) / 2) * width
+            values = [cell.by_language[setting].get(lang, math.nan) for lang in order]
+            axes.bar(at, values, width * 0.92, color=colour[cell.name])
+        axes.set_xticks(range(len(order)), order)
+        axes.tick_params(axis="x", length=0)
+        axes.set(xlim=(-0.6, len(order) - 0.4), ylabel=f"{setting} mAP")
+        style.set_ticks(axes.yaxis)
+        if len({key for key, _, _ in panels}) > 1:
+            axes.set_title(f"{key[1]} · {key[0]}", loc="left")
+    rows[-1].set_xlabel("query language")
+    style.add_legend(figure, [Patch(color=shade, label=name) for name, shade in colour.items()])
+    return figure

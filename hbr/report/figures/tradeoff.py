@@ -1,0 +1,153 @@
+"""Monolingual against cross-lingual and multilingual retrieval, coloured by language bias."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from hbr.compare.model import Report, Series
+from hbr.compare.table import plain
+from hbr.core.settings import UNTRAINED
+from hbr.report.figures import style
+from hbr.report.figures.cells import by_encoder, markers, value
+from hbr.report.figures.drawing import Drawing
+
+SETTINGS = ("cross", "multi")  # of the upper and the lower panels
+GREY = "#bbbbbb"
+CAPTION = (
+    "Monolingual against cross-lingual and multilingual retrieval, means over seeds. The line "
+    "joins the samplers in order of α, the share of monolingual batches. An untrained encoder far "
+    "off the others stands on the frame, with its values."
+)
+
+
+class Point(NamedTuple):
+    """A cell of a study in one panel."""
+
+    cell: Series
+    x: float
+    y: float
+
+
+def drawings(report: Report) -> Iterator[Drawing]:
+    """Yield one figure of all encoders and data sets."""
+    if any(_points(report.series, setting) for setting in SETTINGS):
+        yield Drawing("tradeoff", "Trade-off", CAPTION, draw(report.series))
+
+
+@style.paper_style()
+def draw(cells: Sequence[Series]) -> Figure:
+    """Draw mono mAP against cross and multi mAP: a point a cell, coloured by rank distance.
+
+    The line joins cells in order of α, their number.
+    """
+    units = by_encoder(c for c in cells if any(_points([c], setting) for setting in SETTINGS))
+    bands, columns = _bands(list(units))
+    size = (style.SINGLE if columns == 1 else style.DOUBLE, 0.2 + 3.5 * len(bands))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(2 * len(bands), columns, squeeze=False)
+    look = markers(cell for unit in units.values() for cell in unit)
+    for band, rows in zip(bands, panels.reshape(len(bands), 2, columns), strict=True):
+        distances = (value(c, "multi", "rank_distance") for key in band for c in units[key])
+        scale = style.colour_scale(distances)
+        for key, column in zip(band, rows.T, strict=False):
+            column[0].set_title(style.title(key[1], key[0], (dataset for dataset, _ in units)))
+            for axes, setting in zip(column, SETTINGS, strict=True):
+                _draw_panel(axes, _points(units[key], setting), scale, look)
+                axes.set_ylabel(f"{setting} mAP" if key == band[0] else "")
+            column[1].set_xlabel("mono mAP")
+        if scale:
+            style.add_colour_bar(figure, rows, scale, "rank distance (lower is less biased)")
+    style.hide_empty(panels)
+    handles = [style.legend_marker(mark, "#555555", name) for name, mark in look.items()]
+    line = Line2D([], [], color=GREY, lw=0.8, label="numbers: α")
+    style.add_legend(figure, [*handles, *([line] if any(map(_by_alpha, units.values())) else [])])
+    return figure
+
+
+def _bands(keys: Sequence[tuple[str, str]]) -> tuple[list[list[tuple[str, str]]], int]:
+    """Return the encoders of each data set, as many in a band as fit side by side; and how many."""
+    encoders = len({encoder for _, encoder in keys})
+    columns = {0: 1, 1: 1, 2: 2, 4: 2}.get(encoders, 3)
+    bands = []
+    for dataset in dict.fromkeys(dataset for dataset, _ in keys):
+        alike = [key for key in keys if key[0] == dataset]
+        bands += [alike[i : i + columns] for i in range(0, len(alike), columns)]
+    return bands or [[]], columns
+
+
+def _points(cells: Iterable[Series], setting: str) -> list[Point]:
+    points = [Point(c, value(c, "mono", "map"), value(c, setting, "map")) for c in cells]
+    return [point for point in points if not math.isnan(point.x + point.y)]
+
+
+def _draw_panel(
+    axes: Axes, points: Sequence[Point], scale: Normalize | None, look: Mapping[str, str]
+) -> None:
+    """Draw an encoder's cells; an untrained one far off stands on the frame, with its values."""
+    if not points:
+        return
+    trained = [point for point in points if point.cell.sampler != UNTRAINED]
+    trained = trained if len(trained) > 2 else list(points)
+    xs = _limits([point.x for point in trained], [point.x for point in points])
+    ys = _limits([point.y for point in trained], [point.y for point in points])
+    axes.set(xlim=xs, ylim=ys)
+    style.set_ticks(axes.xaxis, 4)
+    style.set_ticks(axes.yaxis)
+    line = _by_alpha([point.cell for point in points])
+    if line:
+        place = {point.cell.name: (point.x, point.y) for point in points}
+        axes.plot(*zip(*[place[c.name] for c in line], strict=True), c=GREY, lw=0.8, zorder=1)
+    for point in points:
+        distance = value(point.cell, "multi", "rank_distance")
+        fill = style.COLOUR_MAP(scale(distance)) if scale and not math.isnan(distance) else "white"
+        at = (min(max(point.x, xs[0]), xs[1]), min(max(point.y, ys[0]), ys[1]))
+        mark: style.Style = {"mec": "#333333", "mew": 0.5, "ms": 5.5, "mfc": fill}
+        axes.plot(*at, look[point.cell.sampler], zorder=3, clip_on=False, **mark)
+        _label(axes, point, at, points, line)
+
+
+def _label(
+    axes: Axes,
+    point: Point,
+    at: tuple[float, float],
+    points: Sequence[Point],
+    line: Sequence[Series],
+) -> None:
+    """Write α, or what tells a cell from others of its sampler; values where it is on the frame."""
+    cell = point.cell
+    alike = [other.cell.name for other in points if other.cell.sampler == cell.sampler]
+    label = cell.name.removeprefix(cell.sampler).strip(" ,·") if len(alike) > 1 else ""
+    if cell in line:
+        label = style.short(cell.alpha or 0.0)
+    if at != (point.x, point.y):
+        label = f"{cell.name}: {plain(point.x, 2)}, {plain(point.y, 2)}"
+    below = cell not in line and alike.index(cell.name) % 2
+    left = len(label) > 4 and at[0] > sum(axes.get_xlim()) / 2
+    axes.annotate(
+        label,
+        at,
+        (-4.5 if left else 4.5, -8 if below else 3.5),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        fontsize=6,
+    )
+
+
+def _by_alpha(cells: Iterable[Series]) -> list[Series]:
+    """Return the cells that have an α in its order, none where α alone does not tell them apart."""
+    line = sorted((c for c in cells if c.alpha is not None), key=lambda cell: cell.alpha or 0.0)
+    return line if len({cell.alpha for cell in line}) == len(line) > 2 else []
+
+
+def _limits(trained: Sequence[float], everything: Sequence[float]) -> tuple[float, float]:
+    """Return the limits of an axis: those of all points unless that would squash the trained."""
+    low, high = min(trained), max(trained)
+    if max(everything) - min(everything) <= 1.8 * (high - low):
+        low, high = min(everything), max(everything)
+    pad = 0.16 * (high - low) or 0.05
+    return max(0.0, low - pad), high + pad
