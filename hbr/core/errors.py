@@ -1,4 +1,4 @@
-"""What a person is told when something goes wrong."""
+"""Errors that a person reads."""
 
 
 class UserError(Exception):

@@ -4,7 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TextIO, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -13,16 +13,17 @@ LOG_INTERVAL = 10.0  # seconds between lines where there is no terminal
 
 
 class Progress:
-    """Shows how far some work is.
+    """Shows how far work is, at what rate, and how long it will take.
 
     Use it as a context manager and call `advance(n, note)` as work is done.
     """
 
     def __init__(self, title: str, total: int, unit: str, done: int = 0) -> None:
         self.title, self.total, self.unit = title, total, unit
-        self.done = self.before = done
+        self.done = self.initial = done
         self.started = self.reported = time.monotonic()
-        self.bar = _bar(title, total, unit, done) if _wants_bar(sys.stderr) else None
+        quiet = not logger.isEnabledFor(logging.WARNING)
+        self.bar = _bar(title, total, unit, done) if sys.stderr.isatty() and not quiet else None
 
     def __enter__(self) -> "Progress":
         if self.bar:
@@ -37,7 +38,7 @@ class Progress:
         """Count `n` more units as done; `note` stands behind the rate."""
         self.done += n
         now = time.monotonic()
-        rate = (self.done - self.before) / max(now - self.started, 1e-9)
+        rate = (self.done - self.initial) / max(now - self.started, 1e-9)
         if self.bar:
             task = self.bar.task_ids[0]
             self.bar.update(task, completed=self.done, rate=f"{rate:,.0f} {self.unit}/s", note=note)
@@ -51,15 +52,11 @@ class Progress:
 
 
 def track(items: Iterable[T], title: str, total: int, unit: str) -> Iterator[T]:
-    """Yield the items, showing progress."""
+    """Yield the items and show progress."""
     with Progress(title, total, unit) as progress:
         for item in items:
             yield item
             progress.advance()
-
-
-def _wants_bar(stream: TextIO) -> bool:
-    return stream.isatty() and logger.isEnabledFor(logging.WARNING)  # not under --quiet
 
 
 def _bar(title: str, total: int, unit: str, done: int):  # type: ignore[no-untyped-def]

@@ -1,8 +1,8 @@
-"""Is it the encoders, or the queries? Paired tests and intervals over what was asked.
+"""Paired tests and confidence intervals: does a difference come from the encoders or the queries?
 
-Values come by query and language pair, figures are means over pairs of means over queries, and
-translations of one question are not independent of one another. So whatever is drawn here, by
-chance, is a *concept*: a question in all its languages at once.
+Values come by query and language pair. A figure is the mean over pairs of the means over queries.
+Translations of one question are not independent, so the unit that is resampled is a *concept*: a
+question in all its languages.
 """
 
 from collections.abc import Iterator
@@ -19,9 +19,9 @@ Side = Literal["both", "greater", "less"]
 
 @dataclass(frozen=True)
 class Design:
-    """How values of queries become one figure: the mean over strata of the means within them.
+    """How the values of queries become one figure: the mean over strata of the means within them.
 
-    `concept` and `stratum` (rows,) count from 0 without gaps; strata are language pairs, or query
+    `concept` and `stratum` (rows,) count from 0 without gaps. Strata are language pairs, or query
     languages where there is one pool.
     """
 
@@ -30,23 +30,23 @@ class Design:
 
     @classmethod
     def of(cls, concept: np.ndarray, stratum: np.ndarray) -> "Design":
-        """Number concepts and strata (rows,) that are told apart by any values."""
+        """Return a design from labels of concepts and strata, (rows,) of any type."""
         return cls(*(np.unique(x, return_inverse=True)[1] for x in (concept, stratum)))
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """How many values each concept has in each stratum: (concepts, strata)."""
+        """The number of values of each concept in each stratum: (concepts, strata)."""
         return self._sums(np.ones(len(self.concept)))
 
     @cached_property
     def weights(self) -> np.ndarray:
-        """What each value counts for, (rows,): they sum to one."""
+        """The weight of each value, (rows,); weights sum to one."""
         sizes = self.counts.sum(0)
         return 1 / (len(sizes) * sizes[self.stratum])
 
     @property
     def is_complete(self) -> bool:
-        """Whether every concept has the same place in every stratum, as in parallel data."""
+        """Whether all concepts have equally many values in each stratum, as in parallel data."""
         return bool((self.counts == self.counts[0]).all())
 
     def means(self, values: np.ndarray) -> np.ndarray:
@@ -56,7 +56,7 @@ class Design:
     def contributions(self, values: np.ndarray) -> np.ndarray:
         """Return what each concept adds to the figure: values (rows, n) to (concepts, n).
 
-        Their sum over concepts is the figure.
+        The sum over concepts is the figure.
         """
         weighted = values * self.weights[:, None]
         return np.stack([np.bincount(self.concept, column) for column in weighted.T], axis=1)
@@ -68,9 +68,9 @@ class Design:
 
 
 def bootstrap(design: Design, values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Draw concepts with replacement and give the figures of each draw: (resamples, n).
+    """Return the figures of concepts drawn with replacement: (resamples, n).
 
-    `values` (rows, n), one column a run. Equal seeds draw equal concepts for all columns, so that
+    `values` (rows, n) has one column per run. Equal seeds draw equal concepts for all columns, so
     the difference of two columns is a paired one. Efron, Tibshirani, An Introduction to the
     Bootstrap, ch. 8.
     """
@@ -83,28 +83,28 @@ def bootstrap(design: Design, values: np.ndarray, resamples: int, seed: int) -> 
     sums = [design._sums(column) for column in values.T]
     for at, drawn in _draws(len(design.counts), resamples, seed):
         sizes = drawn @ design.counts  # (block, strata): a stratum may be missed by a draw
-        found = sizes > 0
-        for number, own in enumerate(sums):
-            means = np.divide(drawn @ own, sizes, out=np.zeros_like(sizes), where=found)
-            figures[at, number] = means.sum(1) / found.sum(1)
+        present = sizes > 0
+        for column, total in enumerate(sums):
+            means = np.divide(drawn @ total, sizes, out=np.zeros_like(sizes), where=present)
+            figures[at, column] = means.sum(1) / present.sum(1)
     return figures
 
 
 def over_seeds(figures: np.ndarray, seed: int) -> np.ndarray:
-    """Draw training seeds on top of concepts: figures (resamples, seeds) to (resamples,).
+    """Resample training seeds on top of concepts: figures (resamples, seeds) to (resamples,).
 
-    The hierarchical bootstrap: seeds first, then queries. Equal seeds draw equal columns, so that
-    cells that were trained with the same seeds are paired. n seeds drawn out of n vary less than
-    seeds do, by √((n - 1) / n): deviations are widened by as much.
+    The hierarchical bootstrap: seeds first, then queries. Equal seeds draw equal columns, so cells
+    that were trained with the same seeds are paired. The mean of n seeds drawn out of n varies
+    less than that of new seeds, by √((n - 1) / n): deviations are widened by as much.
     """
     resamples, number = figures.shape
-    chosen = np.random.default_rng(seed).integers(number, size=(resamples, number))
-    mean, drawn = figures.mean(1), np.take_along_axis(figures, chosen, axis=1).mean(1)
+    columns = np.random.default_rng(seed).integers(number, size=(resamples, number))
+    mean, drawn = figures.mean(1), np.take_along_axis(figures, columns, axis=1).mean(1)
     return mean + (drawn - mean) * np.sqrt(number / max(number - 1, 1))
 
 
 def interval(draws: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Return the percentile interval of some draws (resamples,)."""
+    """Return the percentile interval of draws (resamples,); NaN where a draw is."""
     if np.isnan(draws).any():
         return float("nan"), float("nan")
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
@@ -159,7 +159,7 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def _draws(concepts: int, resamples: int, seed: int) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield how often each concept is drawn, (block, concepts), and where the block belongs."""
+    """Yield slices of resamples, and how often each draws each concept: (block, concepts)."""
     rng = np.random.default_rng(seed)
     for at, size in _blocks(resamples):
         chosen = rng.integers(concepts, size=(size, concepts))

@@ -1,4 +1,4 @@
-"""Names with parts, taken apart here and nowhere else: evaluation targets and measures."""
+"""Names with parts, parsed here and nowhere else: evaluation targets and measures."""
 
 import re
 from dataclasses import dataclass, replace
@@ -56,7 +56,7 @@ class EvaluationTarget:
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric with its cut-off, or what it loses on perturbed queries.
+    """A metric with its cut-off, or its drop on perturbed queries.
 
     Written `map`, `recall@10`, `drop_map@20`; `str()` gives that back.
     """
@@ -94,7 +94,7 @@ class Measure:
 
     @property
     def lower_is_better(self) -> bool:
-        """Whether the lower value is the better one: a loss is, whatever is lost."""
+        """Whether a lower value is better: that of a drop always is."""
         return self.drop or not self.metric.higher_is_better
 
     @property
@@ -105,7 +105,7 @@ class Measure:
 
     @property
     def decimals(self) -> int:
-        """Decimals that it is written with."""
+        """The number of decimals to write."""
         return self.metric.decimals
 
 

@@ -12,9 +12,8 @@ from hbr.models.presets import Preset, preset
 logger = logging.getLogger(__name__)
 
 TINY_VERSION = 1  # raise it when the tiny encoders change
-DOWNLOADED = ["*.json", "*.txt", "*.model", "model.safetensors"]
-DOWNLOADED += ["*/model.safetensors", "model-*.safetensors"]
 SUFFIXES = {".json", ".safetensors", ".txt", ".model"}  # of the files that loading reads
+WEIGHTS = ["model.safetensors", "*/model.safetensors", "model-*.safetensors"]
 
 
 def encoder_folder(runs: Path, name: str, revision: str | None, *, download: bool = True) -> Path:
@@ -33,33 +32,32 @@ def encoder_folder(runs: Path, name: str, revision: str | None, *, download: boo
         return bundled.path / stages[0]
     if "/" not in chosen.source:
         raise UserError(unknown("encoder", name))
-    return locate(chosen.source, revision, download=download)
+    return hub_snapshot(chosen.source, revision, download=download)
 
 
-def locate(source: str, revision: str | None = None, *, download: bool = True) -> Path:
-    """Return the local folder of an encoder: the folder itself, or a hub id's snapshot.
+def hub_snapshot(hub_id: str, revision: str | None = None, *, download: bool = True) -> Path:
+    """Return the folder of an encoder in the hub's cache.
 
     Only JSON, vocabularies and safetensors are downloaded, and without `download` nothing. Raises
-    UserError where there is none.
+    UserError where it is neither there nor to be had.
     """
-    if Path(source).is_dir():
-        return Path(source)
-    if source.startswith((".", "/", "~")) or source.count("/") != 1:
+    if hub_id.startswith((".", "/", "~")) or hub_id.count("/") != 1:
         raise UserError(
-            f"there is no encoder folder {source}; name a folder, a hub id such as "
+            f"there is no encoder folder {hub_id}; name a folder, a hub id such as "
             "FacebookAI/xlm-roberta-base, or a preset"
         )
     from huggingface_hub import snapshot_download
 
+    files = ["*.json", "*.txt", "*.model", *WEIGHTS]
     try:
         folder = snapshot_download(
-            source, revision=revision, allow_patterns=DOWNLOADED, local_files_only=not download
+            hub_id, revision=revision, allow_patterns=files, local_files_only=not download
         )
         return Path(folder)
     except Exception as error:  # the hub's many kinds of "not there" and "no network"
         raise UserError(
-            f"encoder {source} cannot be downloaded ({type(error).__name__}); fetch it where there "
-            f"is network (`hf download {source}`) and give its folder with --encoder FOLDER",
+            f"encoder {hub_id} cannot be downloaded ({type(error).__name__}); fetch it where there "
+            f"is network (`hf download {hub_id}`) and give its folder with --encoder FOLDER",
             exit_code=1,
         ) from error
 

@@ -9,7 +9,7 @@ on the same kind of machine.
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -56,14 +56,6 @@ def build(name: str, seed: int = 0) -> Encoder:
         return make(seed)
 
 
-def _xlm_r_tiny(_: int) -> Encoder:
-    return Encoder(*_xlm_r(), Pooling("mean"))
-
-
-def _mbert_tiny(_: int) -> Encoder:
-    return Encoder(*_bert(), Pooling("mean"))
-
-
 def _labse_tiny(seed: int) -> Encoder:
     model, tokenizer = _bert()
     width = model.config.hidden_size
@@ -73,7 +65,11 @@ def _labse_tiny(seed: int) -> Encoder:
     return encoder
 
 
-_MAKERS = {"xlm-r-tiny": _xlm_r_tiny, "mbert-tiny": _mbert_tiny, "labse-tiny": _labse_tiny}
+_MAKERS: dict[str, Callable[[int], Encoder]] = {
+    "xlm-r-tiny": lambda _: Encoder(*_xlm_r(), Pooling("mean")),
+    "mbert-tiny": lambda _: Encoder(*_bert(), Pooling("mean")),
+    "labse-tiny": _labse_tiny,
+}
 NAMES = tuple(_MAKERS)
 
 

@@ -14,7 +14,7 @@ from hbr.models import tiny
 from hbr.models.encoder import Encoder
 from hbr.models.loading import load, save
 from hbr.models.precision import warn_slow_bf16
-from hbr.models.sources import locate
+from hbr.models.sources import hub_snapshot
 
 TEXTS = ["Ri luli Sasal Mobil?", "Сасал Мобил темусду", "हुहदु ससल मोबिल", "a", "x " * 300]
 
@@ -161,7 +161,7 @@ def test_a_folder_that_is_no_encoder_is_named(tmp_path: Path) -> None:
 
 def test_a_hub_id_without_network_says_how_to_bring_the_model() -> None:
     with pytest.raises(UserError, match=r"hf download no/such-model") as told:
-        locate("no/such-model")
+        hub_snapshot("no/such-model")
     assert told.value.exit_code == 1
 
 
@@ -178,7 +178,7 @@ def test_a_hub_id_in_the_cache_is_found_with_its_revision(
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub._snapshot_download.constants.HF_HUB_OFFLINE", True)
     for revision in (None, commit):
-        found = locate("FacebookAI/xlm-roberta-base", revision)
+        found = hub_snapshot("FacebookAI/xlm-roberta-base", revision)
         assert found == repository / "snapshots" / commit
     assert load(found).backbone.config.model_type == "xlm-roberta"
 
