@@ -14,7 +14,10 @@ from hbr.cli.flags import SettingsCommand
 from hbr.core import distributed
 from hbr.core.errors import UserError
 
-COMMANDS = ("prepare", "train", "encode", "index", "evaluate", "compare", "sweep", "plan", "push")
+COMMANDS = (
+    *("prepare", "train", "encode", "index", "evaluate"),
+    *("compare", "sweep", "plan", "push", "settings"),
+)
 
 
 app = typer.Typer(

@@ -60,7 +60,9 @@ def unit(field: FieldInfo) -> str:
 
 def allowed(field: FieldInfo) -> str:
     """Return a setting's allowed values in words, such as `integer > 0 or null`."""
-    return " or ".join(dict.fromkeys(_words(*part) for part in alternatives(field)))
+    words = [_words(*part) for part in alternatives(field)]
+    names = choices(field) if words[0] == NAMES[str] else ()
+    return " or ".join(dict.fromkeys([*([", ".join(names)] if names else []), *words]))
 
 
 def choices(field: FieldInfo) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from hbr.cli.app import COMMANDS
 from tests.support import Said, beside, finished, hbr, only_run, tabulars
 
 KEYS = ("setting", "concept", "query", "query_language", "passage_language", "pool_rank")
@@ -409,7 +410,7 @@ def test_settings_of_training_cannot_be_changed_afterwards(trained: Path) -> Non
 
 @pytest.mark.parametrize(
     "command",
-    ["prepare", "train", "encode", "index", "evaluate", "compare", "sweep", "plan", "push"],
+    [*COMMANDS],
 )
 def test_every_command_has_help_with_an_example(command: str) -> None:
     said = hbr(command, "--help")
