@@ -66,10 +66,8 @@ def known_measure(name: str) -> Measure:
     Raises ValueError where there is none.
     """
     measure = Measure.parse(name)
-    if measure.name in ("f1", "precision"):
-        raise ValueError(
-            f"{measure.name} of mined translations has no values by query; name recall"
-        )
+    if not measure.metric.by_query:
+        raise ValueError(f"{name} has no values by query; name another metric, such as recall")
     if measure.metric.needs_cutoff and not measure.cutoff:
         raise ValueError(f"{name} needs a cut-off, such as {name}@10")
     if measure.drop and measure.metric.reads != "ranks":

@@ -28,6 +28,7 @@ class Metric:
     higher_is_better: bool = True
     decimals: int = 3
     needs_cutoff: bool = False
+    by_query: bool = True  # it has values by query, or follows from such values
     columns: tuple[tuple[str, int | None], ...] = ()  # setting, cut-off: shown in every table
     graded: bool = False  # `compute` takes the gains of the relevant passages
 
@@ -85,5 +86,5 @@ NDCG = Metric("ndcg", "nDCG", ndcg, graded=True)
 RECALL = Metric("recall", "R", recall, columns=(("mono", 1), ("cross", 1), ("multi", 10)))
 MRR = Metric("mrr", "MRR", reciprocal_rank)
 MAP_SPREAD = Metric("map_spread", "±mAP", reads="derived", higher_is_better=False)
-F1 = Metric("f1", "F1", reads="derived")
-PRECISION = Metric("precision", "P", reads="derived")
+F1 = Metric("f1", "F1", reads="derived", by_query=False)
+PRECISION = Metric("precision", "P", reads="derived", by_query=False)
