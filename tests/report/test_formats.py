@@ -7,15 +7,16 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from hbr.compare.model import SUPPORTED, Finding, Report, Verdict
 from hbr.compare.table import Cell, Row, Table
 from hbr.core import registry
-from hbr.report.formats import file_formats, write
+from hbr.report.formats import file_formats, write, write_all
 from hbr.report.formats.values import report_values
-from tests.support import pdflatex, tabulars
+from tests.support import finished, hbr, pdflatex, tabulars
 
 TABLE = Table(
     "study: tiny",
@@ -129,3 +130,49 @@ def test_a_report_of_nothing_can_be_written() -> None:
     assert [write(empty, form) for form in ("markdown", "latex")] == ["", ""]
     assert json.loads(write(empty, "json"))["tables"] == []
     assert shown(empty) == ""
+
+
+WIKI = """
+from hbr.report.formats import Format
+
+
+def wiki(report, drawings):
+    lines = [f"== {report.title} =="]
+    for table in report.tables:
+        lines += ["|| " + " || ".join(cells) + " ||" for cells in table.lines()]
+    return "\\n".join([*lines, *(f"[[{drawing.name}.png]]" for drawing in drawings), ""])
+
+
+WIKI = Format("wiki", ".wiki", wiki, "tables of a wiki")
+"""
+
+
+def test_a_format_from_outside_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_formats.py").write_text(WIKI)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    values = {f"{setting} map": np.full((24, 1), 0.5) for setting in ("mono", "multi")}
+    runs = [finished(tmp_path / "runs", sampler, values) for sampler in ("hybrid", "mixed")]
+    options = ("--resamples", 99, "--format", "my_formats:WIKI", "-o", tmp_path / "out.wiki")
+    done = hbr("compare", *runs, *options)
+    assert done.code == 0, done.err
+    first, head, *_ = (tmp_path / "out.wiki").read_text().splitlines()
+    assert first.startswith("== ")
+    assert head.startswith("|| encoder || sampler || seeds || mono mAP ||")
+    assert "[[tradeoff.png]]" in (tmp_path / "out.wiki").read_text()
+
+
+def test_an_unknown_format_is_a_mistake_that_names_those_like_it(tmp_path: Path) -> None:
+    done = hbr("compare", tmp_path, "--format", "latx")
+    assert (done.code, "there is no format 'latx'; did you mean latex" in done.err) == (2, True)
+
+
+def test_all_files_of_a_report_are_written_once(tmp_path: Path) -> None:
+    paths = write_all(REPORT, tmp_path / "reports")
+    assert [path.name for path in paths] == [f"report{entry.suffix}" for entry in file_formats()]
+    assert all(path.read_text() for path in paths)
+    times = [path.stat().st_mtime_ns for path in paths]
+    write_all(REPORT, tmp_path / "reports")
+    assert [path.stat().st_mtime_ns for path in paths] == times
+    write_all(replace(REPORT, title="another"), tmp_path / "reports")
+    assert "another" in paths[0].read_text()
