@@ -106,11 +106,11 @@ def compare(
 
         show_written(save_all(draw(report), figures))
     if mteb:
-        from hbr.experiments.archive import write_mteb
+        from hbr.experiments.study_results import write_mteb
 
         show_written(write_mteb(material, mteb))
     if bundle:
-        from hbr.experiments.archive import pack
+        from hbr.experiments.result_bundle import pack
 
         pack(bundle, material, options, report, study)
         show_written([bundle])
@@ -142,22 +142,23 @@ def _material(
             )
             raise UserError(f"no data set was evaluated with all of the runs ({told})")
         return StudyResults("", [read_result(*run, name) for name in names for run in opened])
-    from hbr.experiments import sweep as sweeping
     from hbr.experiments.study import read_study
+    from hbr.experiments.study_results import study_results
+    from hbr.experiments.sweep import cells
 
     plan = read_study(study)
     target = EvaluationTarget.parse(dataset) if dataset else None
     if target and target not in plan.targets:
         evaluated = ", ".join(map(str, plan.targets))
         raise UserError(f"--dataset {dataset}: {study} evaluates {evaluated}")
-    cells = sweeping.cells(plan, output_dir, overrides)
-    material, missing = sweeping.material(plan, cells, target)
+    targets = [target] if target else []
+    results, missing = study_results(plan, cells(plan, output_dir, overrides), targets)
     show_missing(missing)
-    return material
+    return results
 
 
 def _check_bundle(path: Path) -> None:
-    from hbr.experiments.archive import check
+    from hbr.experiments.result_bundle import check
 
     checked = check(path)
     for line in checked.differences:

@@ -119,7 +119,7 @@ def _carry(
 ) -> None:
     """Pack what a study reads, or unpack it."""
     from hbr.core.config import parse_set
-    from hbr.experiments.prepared import pack, unpack
+    from hbr.experiments.study_bundle import pack, unpack
 
     if from_bundle:
         if bundle or study:

@@ -70,10 +70,10 @@ def sweep(
 def _show_study(study: Any, every: list[Any], folder: Path) -> None:
     """Show a study's report, and keep it in all its forms, drawn anew where it has changed."""
     from hbr.compare.reports import Options, assemble
-    from hbr.experiments import sweep as sweeping
+    from hbr.experiments.study_results import study_results
     from hbr.report.formats import write_all
 
-    material, missing = sweeping.material(study, every)
+    material, missing = study_results(study, every)
     show_missing(missing)
     if not material.results:
         return

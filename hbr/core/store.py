@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import functools
 import hashlib
-import io
 import json
 import logging
 import os
@@ -13,9 +12,8 @@ import resource
 import shutil
 import socket
 import subprocess
-import tarfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,6 @@ from hbr.core.errors import UserError
 logger = logging.getLogger(__name__)
 
 KEY, ENTRY = ".key.json", ".stage.json"
-SUMS = "SHA256SUMS"  # the last file of a tar that hbr writes
 VERSIONS = ("hbr", "torch", "transformers", "tokenizers", "numpy", "faiss-cpu")
 
 
@@ -61,37 +58,6 @@ def replace_synced(partial: Path, path: Path) -> None:
     _sync(partial)
     partial.replace(path)
     _sync(path.parent)
-
-
-def write_tar(path: Path, files: Iterable[tuple[str, bytes | Path]]) -> int:
-    """Write files into a tar, whole or not at all, and return their number.
-
-    A last file holds their SHA-256. The same files in the same order give the same bytes; no more
-    than a block is in memory.
-    """
-    sums: dict[str, str] = {}
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as tar:
-            for name, content in files:
-                sums[name] = _add(tar, name, content)
-            text = "".join(f"{digest}  {name}\n" for name, digest in sums.items())
-            _add(tar, SUMS, text.encode())
-        replace_synced(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return len(sums)
-
-
-def _add(tar: tarfile.TarFile, name: str, content: bytes | Path) -> str:
-    """Write a file into a tar, and return its SHA-256."""
-    member = tarfile.TarInfo(name)
-    with content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        member.size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-        tar.addfile(member, file)
-    return digest
 
 
 @contextlib.contextmanager

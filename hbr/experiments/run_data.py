@@ -64,9 +64,13 @@ class RunData:
         """Return an evaluation set."""
         return self._task(dataset)[1]
 
+    def task_store(self, dataset: str) -> Store:
+        """Return the store of an evaluation set."""
+        return self._task(dataset)[0]
+
     def task_id(self, dataset: str) -> str:
-        """Return the completion id of a prepared evaluation set."""
-        return self._task(dataset)[0].completion("task")
+        """Return the completion id of an evaluation set."""
+        return self.task_store(dataset).completion("task")
 
     def seen_in(self, dataset: str) -> dict[str, Any]:
         """Return what the training rows, in the languages drawn from, share with a data set."""

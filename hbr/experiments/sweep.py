@@ -13,8 +13,6 @@ from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hbr.compare.reports import StudyResults
-from hbr.compare.results import Result, read_result
 from hbr.core import log
 from hbr.core.errors import UserError
 from hbr.core.progress import Progress
@@ -161,31 +159,3 @@ def _work(cell: Cell, logs: Path) -> tuple[str | None, float]:
             error = f"{type(failure).__name__}: {failure}"
             traceback.print_exc(file=file)
     return error, time.monotonic() - started
-
-
-def results(cells: Iterable[Cell], target: EvaluationTarget) -> tuple[list[Result], list[str]]:
-    """Read the results of a study's cells on one target; return them and what is missing."""
-    found, missing = [], []
-    for cell in cells:
-        try:
-            found.append(read_result(cell.run.store, cell.config, target))
-        except UserError as error:
-            missing.append(str(error))
-    return found, missing
-
-
-def material(
-    study: Study, cells: list[Cell], target: EvaluationTarget | None = None
-) -> tuple[StudyResults, list[str]]:
-    """Return what is compared of a study, on all targets or one, and what is missing."""
-    found: list[Result] = []
-    missing: list[str] = []
-    targets = [target] if target else list(study.targets)
-    for each in targets:
-        there, absent = results(cells, each)
-        found += there
-        missing += absent
-    expected = [cell.config for cell in cells]
-    title = study.title or study.name
-    datasets = [str(each) for each in targets]
-    return StudyResults(title, found, expected, study.claims, study.varied, datasets), missing

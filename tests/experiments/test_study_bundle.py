@@ -13,8 +13,9 @@ import pytest
 
 from hbr.core.errors import UserError
 from hbr.experiments.building import update
-from hbr.experiments.prepared import LISTED, SUMS, pack, unpack
+from hbr.experiments.bundles import SUMS
 from hbr.experiments.study import read_study
+from hbr.experiments.study_bundle import STAGES, pack, unpack
 from hbr.experiments.sweep import cells
 from hbr.models.sources import encoder_folder, encoder_id
 from tests.support import beside, hbr
@@ -278,15 +279,15 @@ def test_a_list_of_stages_that_points_outside_is_refused(packed: Packed, tmp_pat
 
     def change(name: str, content: bytes) -> bytes:
         nonlocal listed
-        if name == LISTED:
+        if name == STAGES:
             stages = json.loads(content)
             stages["stages"][0]["store"] = "data/../../outside"
             listed = json.dumps(stages).encode()
             return listed
         if name == SUMS:
             lines = content.decode().splitlines()
-            sums = [x for x in lines if not x.endswith(f"  {LISTED}")]
-            own = f"{hashlib.sha256(listed).hexdigest()}  {LISTED}"
+            sums = [x for x in lines if not x.endswith(f"  {STAGES}")]
+            own = f"{hashlib.sha256(listed).hexdigest()}  {STAGES}"
             return "\n".join([*sums, own, ""]).encode()
         return content
 

@@ -114,14 +114,14 @@ def test_what_was_packed_holds(bundle: Path) -> None:
 
 def test_a_bundle_holds_study_configs_manifests_results_and_verdicts(bundle: Path) -> None:
     held = content(bundle)
-    assert {"SHA256SUMS", "asked.json", "report.json", "study.yaml"} < held.keys()
+    assert {"SHA256SUMS", "request.json", "report.json", "study.yaml"} < held.keys()
     ends = ("config.yaml", "manifest.json", "train/log.jsonl", "metrics.json", "per_query.parquet")
     for ending in ends:
         assert sum(name.endswith(f"/{ending}") for name in held) == 4, ending
     report = json.loads(held["report.json"])
     assert [claim["id"] for claim in report["claims"]][:3] == ["best", "bias", "low"]
     assert report["claims"][0]["status"] == "open"  # a run is missing
-    assert json.loads(held["asked.json"])["hbr"]
+    assert json.loads(held["request.json"])["hbr"]
 
 
 def test_the_same_comparison_gives_the_same_bytes(bundle: Path, runs: Path, tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_a_changed_number_is_found_though_the_checksums_fit(
 
 
 @pytest.mark.parametrize(
-    "ending", ["metrics.json", "per_query.parquet", "report.json", "asked.json", "study.yaml"]
+    "ending", ["metrics.json", "per_query.parquet", "report.json", "request.json", "study.yaml"]
 )
 def test_a_changed_file_is_named(bundle: Path, tmp_path: Path, ending: str) -> None:
     held = content(bundle)
@@ -346,7 +346,7 @@ def test_what_is_no_bundle_is_a_users_mistake(tmp_path: Path) -> None:
     (tmp_path / "text.tar").write_text("not a tar\n" * 100)
     (tmp_path / "empty.tar").write_text("")
     write(tmp_path / "other.tar", {"a.txt": b"a"}, sums=False)
-    write(tmp_path / "sums.tar", {"report.json": b"{", "asked.json": b"{}"}, sums=True)
+    write(tmp_path / "sums.tar", {"report.json": b"{", "request.json": b"{}"}, sums=True)
     for name in ("text.tar", "empty.tar", "other.tar", "sums.tar", "gone.tar", "."):
         said = check(tmp_path / name)
         assert (said.code, said.out) == (2, ""), name
@@ -356,9 +356,9 @@ def test_what_is_no_bundle_is_a_users_mistake(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "held",
     [
-        {"report.json": b"{}", "asked.json": b"{}"},
-        {"report.json": b"[]", "asked.json": b"[]"},
-        {"report.json": b"{}", "asked.json": b'{"results": [["a", "embedded"]], "options": {}}'},
+        {"report.json": b"{}", "request.json": b"{}"},
+        {"report.json": b"[]", "request.json": b"[]"},
+        {"report.json": b"{}", "request.json": b'{"results": [["a", "embedded"]], "options": {}}'},
     ],
 )
 def test_a_bundle_of_another_make_is_a_users_mistake(tmp_path: Path, held: Content) -> None:
@@ -409,7 +409,7 @@ def test_a_bundle_is_written_whole_or_not_at_all(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hbr.core.store.replace_synced", full)
+    monkeypatch.setattr("hbr.experiments.bundles.replace_synced", full)
     said = pack(tmp_path / "a.tar", next(runs.iterdir()))
     assert (said.code, "no space left" in said.err) == (1, True)
     assert list(tmp_path.iterdir()) == []
