@@ -117,7 +117,7 @@ def test_a_name_with_a_cut_off_is_taken_apart_and_put_together() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("outside_metrics:worst_rank", "'outside_metrics:worst_rank' is no hbr.evaluation.metrics"),
+        ("outside_metrics:worst_rank", "it must be a hbr.evaluation.metrics.Metric"),
         ("outside_metrics:NONE", "'outside_metrics:NONE' cannot be imported"),
         (f"{WORST}@0", "the cut-off of 'outside_metrics:WORST_RANK@0' is no positive number"),
     ],
