@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hbr.experiments.pipeline import open_run
 
 from hbr.compare.claims import Claim
 from hbr.compare.evidence import Evidence, Resampling, gather
@@ -17,6 +16,7 @@ from hbr.compare.tables import compare
 from hbr.compare.verdicts import verdicts
 from hbr.core.target import EvaluationTarget
 from hbr.evaluation.metrics import Metric
+from hbr.experiments.run_spec import open_run
 from tests.support import finished
 
 EFFORT = "mine_effort:EFFORT"

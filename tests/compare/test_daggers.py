@@ -1,0 +1,140 @@
+"""Intervals and daggers follow from values by query; what is missing is shown as missing."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hbr.compare.evidence import Resampling
+from hbr.compare.reports import Options, StudyResults, assemble
+from hbr.compare.tables import compare
+from hbr.core.errors import UserError
+from tests.compare.support import QUICK, config, daggers, gathered, result, values
+from tests.support import finished
+
+
+def test_missing_seeds_and_cells_are_shown_as_missing(runs: Path) -> None:
+    expected = [config(s, seed=n) for s in ("monolingual", "hybrid") for n in (0, 1)]
+    expected.append(config("untrained"))
+    evidence = gathered(finished(runs, "hybrid", values()), expected=expected)
+    table = compare(evidence)
+    assert [(row.label[1], row.seeds_text) for row in table.rows] == [
+        ("untrained", "0 of 1"),
+        ("monolingual", "0 of 2"),
+        ("hybrid", "1 of 2"),
+    ]
+    assert [cell.text("map") for cell in table.rows[1].cells] == ["–"] * len(table.columns)
+    assert "provisional: 4 of the study's runs have no results yet" in table.notes
+
+
+def test_a_study_that_is_whole_is_not_provisional(runs: Path) -> None:
+    evidence = gathered(finished(runs, "hybrid", values()), expected=[config("hybrid")])
+    assert not any("provisional" in note for note in compare(evidence).notes)
+
+
+def test_few_seeds_are_warned_of_and_five_are_not(runs: Path) -> None:
+    table = [finished(runs, "hybrid", values(noise_seed=s), seed=s) for s in range(5)]
+    notes = {n: " ".join(compare(gathered(*table[:n])).notes) for n in (1, 2, 5)}
+    assert "1 seed a cell: too few to speak of seeds" in notes[1]
+    assert "2 seeds a cell: too few to speak of seeds" in notes[2]
+    assert "seed" not in notes[5]
+    untrained = gathered(finished(runs, "untrained", values()))
+    assert compare(untrained).notes == ()
+
+
+def test_intervals_agree_with_the_normal_approximation(runs: Path) -> None:
+    noise = np.random.default_rng(5).normal(size=(200, 4)) * 0.1
+    run = finished(runs, "hybrid", {"mono map": 0.5 + noise}, concepts=200)
+    cell = compare(gathered(run, resampling=Resampling(4999))).rows[0].cells[0]
+    by_concept = 0.5 + noise.mean(1)
+    half = 1.96 * by_concept.std(ddof=1) / math.sqrt(200)
+    assert cell.low == pytest.approx(by_concept.mean() - half, abs=0.1 * half)
+    assert cell.high == pytest.approx(by_concept.mean() + half, abs=0.1 * half)
+
+
+def test_seeds_that_differ_widen_the_interval(runs: Path) -> None:
+    alike = [finished(runs / "a", "hybrid", values(0.5), seed=s) for s in (0, 1)]
+    apart = [finished(runs / "b", "hybrid", values(0.4 + s / 5), seed=s) for s in (0, 1)]
+    one, other = (compare(gathered(*results)).rows[0].cells[0] for results in (alike, apart))
+    assert other.mean == pytest.approx(one.mean)
+    assert other.high - other.low > 2 * (one.high - one.low)
+
+
+def test_a_real_difference_has_a_dagger_and_noise_has_none(runs: Path) -> None:
+    better = values(0.7, noise_seed=1)
+    better["cross map"] = values(0.505, noise_seed=2, noise=0.1)["cross map"]
+    table = compare(
+        gathered(finished(runs, "hybrid", better), finished(runs, "mixed", values(0.5))), ["map"]
+    )
+    assert daggers(table) == {("hybrid", "mono"), ("hybrid", "multi")}
+    assert table.rows[1].cells[0].text("map") == ".700†"
+    (note,) = [note for note in table.notes if note.startswith("†")]
+    assert "the second best of its encoder" in note
+    assert "999 draws" in note
+    assert "Holm over 3 tests" in note
+
+
+def test_daggers_against_a_baseline_stand_at_all_that_differs_from_it(runs: Path) -> None:
+    evidence = gathered(
+        finished(runs, "monolingual", values(0.5)),
+        finished(runs, "cross-lingual", values(0.3, noise_seed=1)),
+        finished(runs, "hybrid", values(0.7, noise_seed=2)),
+        finished(runs, "mixed", values(0.5, noise_seed=3, noise=0.1)),
+    )
+    table = compare(evidence, ["recall@1"], baseline="monolingual")
+    assert daggers(table) == {("cross-lingual", "mono"), ("hybrid", "mono")}
+    assert any(note.startswith("† differs from monolingual: ") for note in table.notes)
+
+
+def test_a_baseline_that_was_not_run_is_a_users_mistake(runs: Path) -> None:
+    results = [finished(runs, "hybrid", values()), finished(runs, "mixed", values(0.4))]
+    with pytest.raises(UserError, match="no cell of 'monolingual'; known: hybrid, mixed"):
+        assemble(StudyResults("", list(map(result, results))), Options(baseline="monolingual"))
+
+
+def test_a_baseline_may_be_written_with_an_underscore(runs: Path) -> None:
+    levels = {"hybrid": 0.7, "cross-lingual": 0.4}
+    results = [
+        result(finished(runs, s, values(v, noise_seed=i)))
+        for i, (s, v) in enumerate(levels.items())
+    ]
+    options = Options(("recall@1",), baseline="cross_lingual", resampling=QUICK)
+    (table,) = assemble(StudyResults("", results), options).tables
+    assert daggers(table) == {("hybrid", "mono")}
+
+
+def test_a_baseline_is_the_one_that_agrees_in_what_else_is_varied(runs: Path) -> None:
+    levels = {(1e-3, "monolingual"): 0.4, (1e-3, "hybrid"): 0.6}
+    levels |= {(1e-4, "monolingual"): 0.6, (1e-4, "hybrid"): 0.6}
+    evidence = gathered(
+        *(
+            finished(
+                runs,
+                sampler,
+                values(level, noise_seed=number, noise=0.02),
+                settings={"learning_rate": lr},
+            )
+            for number, ((lr, sampler), level) in enumerate(levels.items())
+        )
+    )
+    table = compare(evidence, ["recall@1"], baseline="monolingual")
+    marked = {row.label[1:] for row in table.rows if row.cells[0].dagger}
+    assert marked == {("hybrid", "0.001")}
+
+
+def test_a_run_alone_has_no_dagger(runs: Path) -> None:
+    table = compare(gathered(finished(runs, "hybrid", values())))
+    assert daggers(table) == set()
+    assert not any("†" in note for note in table.notes)
+
+
+def test_the_same_seed_gives_the_same_table_and_another_nearly_so(runs: Path) -> None:
+    results = [
+        finished(runs, s, values(0.5, noise_seed=i)) for i, s in enumerate(("hybrid", "mixed"))
+    ]
+    one, same = (compare(gathered(*results, resampling=Resampling(999, 4))) for _ in range(2))
+    other = compare(gathered(*results, resampling=Resampling(999, 5)))
+    assert one == same
+    assert one != other
+    assert other.rows[0].cells[0].low == pytest.approx(one.rows[0].cells[0].low, abs=0.01)
