@@ -113,7 +113,7 @@ def overlap(
 
 
 def _cells(has: np.ndarray, languages: np.ndarray, items: np.ndarray | None = None) -> np.ndarray:
-    """Return which cells (cells,) are in some languages and of some items, given as masks."""
+    """Return which cells (cells,) are in some languages and of some items, by masks."""
     parts = [np.zeros(0, dtype=bool)]
     for at in range(0, len(has), 2**18):
         item, language = np.nonzero(has[at : at + 2**18])

@@ -83,7 +83,7 @@ def dataset(name: str) -> Dataset:
     if name.startswith(irds.PREFIX):
         return irds.reader(name)
     layout, collection = layout_of(name)
-    entry = _checked(name, get("dataset", layout), Dataset)
+    entry: Dataset = get("dataset", layout)
     if collection and entry.named is None:
         raise UserError(f"{layout} is one data set, and has no {collection!r} in it")
     return entry.named(collection) if collection and entry.named else entry
@@ -102,7 +102,7 @@ def training_data(name: str) -> tuple[TrainingData, Path | None]:
     if name.endswith((".jsonl", ".json")) or Path(name).is_file():
         return jsonl.JSONL, Path(name)
     try:
-        return _checked(name, get("training data", name), TrainingData), None
+        return get("training data", name), None
     except UserError as error:
         raise UserError(f"{error}, or the path of a .jsonl file, or hf:HUB_ID") from None
 
@@ -112,12 +112,6 @@ def is_from_library(name: str) -> bool:
     from hbr.data.readers import hub, irds
 
     return name.startswith((irds.PREFIX, hub.PREFIX))
-
-
-def _checked(name: str, entry: Any, kind: type[Any]) -> Any:
-    if not isinstance(entry, kind):
-        raise UserError(f"{name} is no hbr.data.dataset.{kind.__name__}")
-    return entry
 
 
 def listed(use: str, more: Iterable[str] = ()) -> dict[str, Dataset]:

@@ -74,9 +74,9 @@ def new_store(runs: Path, label: str, version: int, key: str, source: Path | Non
     if source is not None:
         files = sorted(source.rglob("*")) if source.is_dir() else [source]
         prefix = f"{source}"
-        shown = [f for f in files if "/." not in f"{f}".removeprefix(prefix)]  # no lock, no cache
+        visible = [f for f in files if "/." not in f"{f}".removeprefix(prefix)]  # no lock, no cache
         signature.append(
-            [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in shown]
+            [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in visible]
         )
     return Store(runs / "data" / f"{folder_name(label)}-{fingerprint(signature, 6)}")
 

@@ -20,7 +20,7 @@ IDS = pa.schema([("id", pa.large_string())])
 T = TypeVar("T")
 
 
-class _Writer:
+class _TextWriter:
     """Writes the items of one role, chunk by chunk; memory grows by their language sets alone."""
 
     def __init__(self, folder: Path, role: str) -> None:
@@ -33,7 +33,7 @@ class _Writer:
         self.count = 0
 
     def add(self, texts: Mapping[str, str]) -> int:
-        """Add an item and give its number."""
+        """Add an item and return its number."""
         self.pending.append(texts)
         self.count += 1
         if len(self.pending) == CHUNK:
@@ -56,7 +56,7 @@ class _Writer:
         return {*self.languages, *(language for texts in self.pending for language in texts)}
 
     def close(self, languages: Sequence[str]) -> np.ndarray:
-        """Finish, and give which languages each item has: (items, languages)."""
+        """Finish; return which languages each item has: (items, languages)."""
         if self.pending:
             self._flush()
         self.arrow.close()
@@ -79,7 +79,7 @@ def write_rows(
     Memory stays flat in the number of rows but for their language sets and groups. `pivot` is
     the language that the `english` sampler uses, kept where a row has it. Returns counts.
     """
-    queries, passages = _Writer(folder, "query"), _Writer(folder, "passage")
+    queries, passages = _TextWriter(folder, "query"), _TextWriter(folder, "passage")
     passage_of, negative, ends, groups = array("i"), array("i"), array("q", [0]), array("q")
     differ = 0
 
@@ -89,7 +89,7 @@ def write_rows(
             differ += row["query"] != row["passage"]
             queries.add(row["query"])
             passage_of.append(passages.add(row["passage"]))
-            negative.extend(map(passages.add, _given(row)))
+            negative.extend(map(passages.add, _negatives(row)))
             ends.append(len(negative))
             groups.append(group_id(name, row, pivot))
             yield row["id"]
@@ -106,11 +106,11 @@ def write_rows(
     return _finish(folder, about, queries, passages, arrays)
 
 
-def _given(row: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+def _negatives(row: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     """Yield a row's negatives as items: the first of every language, the second, …"""
-    given = row.get("negatives") or {}
-    for number in range(max(map(len, given.values()), default=0)):
-        yield {lang: told[number] for lang, told in given.items() if number < len(told)}
+    by_language = row.get("negatives") or {}
+    for number in range(max(map(len, by_language.values()), default=0)):
+        yield {lang: texts[number] for lang, texts in by_language.items() if number < len(texts)}
 
 
 def write_linked(folder: Path, name: str, linked: Linked, pivot: str | None) -> dict[str, Any]:
@@ -119,16 +119,16 @@ def write_linked(folder: Path, name: str, linked: Linked, pivot: str | None) -> 
     Memory is that of the ids, 16 bytes an item, and of the references, 4 bytes each. Raises
     UserError for an id that no text has.
     """
-    queries, passages = _Writer(folder, "query"), _Writer(folder, "passage")
-    asked = _Numbers(name, "query", (_add(queries, item) for item in linked.queries))
-    told = _Numbers(name, "passage", (_add(passages, item) for item in linked.passages))
+    queries, passages = _TextWriter(folder, "query"), _TextWriter(folder, "passage")
+    query_numbers = _Numbers(name, "query", (_add(queries, item) for item in linked.queries))
+    passage_numbers = _Numbers(name, "passage", (_add(passages, item) for item in linked.passages))
     query_of, passage_of, negative, ends = [], [], [], array("q", [0])
 
     def ids() -> Iterator[str]:
         for chunk in _chunks(linked.rows, CHUNK):
-            query_of.append(asked.of([query for query, _, _ in chunk]))
-            passage_of.append(told.of([passage for _, passage, _ in chunk]))
-            negative.append(told.of([n for _, _, negatives in chunk for n in negatives]))
+            query_of.append(query_numbers.of([query for query, _, _ in chunk]))
+            passage_of.append(passage_numbers.of([passage for _, passage, _ in chunk]))
+            negative.append(passage_numbers.of([n for _, _, negatives in chunk for n in negatives]))
             for query, passage, negatives in chunk:
                 ends.append(ends[-1] + len(negatives))
                 yield f"{query}-{passage}"
@@ -146,7 +146,7 @@ def write_linked(folder: Path, name: str, linked: Linked, pivot: str | None) -> 
     return _finish(folder, about, queries, passages, arrays)
 
 
-def _add(writer: "_Writer", item: tuple[str, Mapping[str, str]]) -> str:
+def _add(writer: "_TextWriter", item: tuple[str, Mapping[str, str]]) -> str:
     writer.add(item[1])
     return item[0]
 
@@ -198,18 +198,18 @@ def _write_ids(folder: Path, ids: Iterable[str]) -> None:
 def _finish(
     folder: Path,
     about: dict[str, Any],
-    queries: _Writer,
-    passages: _Writer,
+    queries: _TextWriter,
+    passages: _TextWriter,
     arrays: dict[str, np.ndarray],
 ) -> dict[str, Any]:
-    """Write what is known of all rows, and count it."""
+    """Write what holds for all rows; return the counts."""
     names = sorted({*queries.seen(), *passages.seen()})
-    asked, told = queries.close(names), passages.close(names)
+    queries_have, passages_have = queries.close(names), passages.close(names)
     if not len(arrays["group"]):
         raise UserError(f"{about['name']}: holds no rows")
     for key, values in arrays.items():
         np.save(folder / f"{key}.npy", values)
-    total = _write_stored(folder / "stored.npy", asked, told, arrays)
+    total = _write_stored(folder / "stored.npy", queries_have, passages_have, arrays)
     counts = {lang: int(n) for lang, n in zip(names, total, strict=True)}
     pivot = about["pivot"] if counts.get(about["pivot"] or "") else None
     (folder / "rows.json").write_text(json.dumps(about | {"languages": names, "pivot": pivot}))
@@ -218,15 +218,20 @@ def _finish(
 
 
 def _write_stored(
-    path: Path, asked: np.ndarray, told: np.ndarray, arrays: Mapping[str, np.ndarray]
+    path: Path,
+    queries_have: np.ndarray,
+    passages_have: np.ndarray,
+    arrays: Mapping[str, np.ndarray],
 ) -> np.ndarray:
     """Write the languages that each row has in both roles; count the rows of each."""
-    shape = (len(arrays["group"]), asked.shape[1])
+    shape = (len(arrays["group"]), queries_have.shape[1])
     stored = np.lib.format.open_memmap(path, "w+", bool, shape)
     total = np.zeros(shape[1], dtype=np.int64)
     for at in range(0, shape[0], 100 * CHUNK):
         some = slice(at, at + 100 * CHUNK)
-        stored[some] = asked[arrays["query_of"][some]] & told[arrays["passage_of"][some]]
+        stored[some] = (
+            queries_have[arrays["query_of"][some]] & passages_have[arrays["passage_of"][some]]
+        )
         total += stored[some].sum(0)
     stored.flush()
     return total

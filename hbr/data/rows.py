@@ -1,6 +1,6 @@
 """Training rows: every text stored once, tokenised once, the language pair chosen later.
 
-A row is one concept in several languages: a query, a passage, and given negatives. Their texts
+A row is one concept in several languages: a query, a passage, and negatives. Their texts
 are *items*, and an item's text in one language is a *cell*. Cells lie item by item, languages in
 order, so that item i in language l is the cell `start[i] + (languages of i before l)`: N rows in L
 languages cost at most N·L texts a role, and rows that share a passage may refer to one item.
@@ -39,11 +39,11 @@ class Linked(NamedTuple):
     def first(self, count: int) -> "Linked":
         """Return the first rows alone, and the texts that they refer to."""
         rows = list(islice(self.rows, count))
-        asked = {query for query, _, _ in rows}
-        told = {text for _, passage, negatives in rows for text in (passage, *negatives)}
+        queries = {query for query, _, _ in rows}
+        passages = {text for _, passage, negatives in rows for text in (passage, *negatives)}
         return Linked(
-            (item for item in self.queries if item[0] in asked),
-            (item for item in self.passages if item[0] in told),
+            (item for item in self.queries if item[0] in queries),
+            (item for item in self.passages if item[0] in passages),
             rows,
         )
 
@@ -112,12 +112,12 @@ class Rows:
 
     def negative_cells(self, rows: np.ndarray, languages: np.ndarray, most: int) -> np.ndarray:
         """Return the cells of the first `most` negatives that each row has in each language."""
-        found = [np.zeros(0, dtype=np.int64)]
+        cells = [np.zeros(0, dtype=np.int64)]
         for row, language in zip(rows, languages, strict=True) if most else ():
             items = self.negative[self.negatives_of[row] : self.negatives_of[row + 1]]
             items = items[self.passages.has[items, language]][:most]
-            found.append(self.passages.cells(items, np.full(len(items), language)))
-        return np.concatenate(found)
+            cells.append(self.passages.cells(items, np.full(len(items), language)))
+        return np.concatenate(cells)
 
     def only(self, languages: Sequence[str]) -> "Rows":
         """Return the same rows with only these languages to draw; they need not all be there."""

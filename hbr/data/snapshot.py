@@ -99,7 +99,7 @@ def _download(snapshot: Snapshot, patterns: list[str], place: Path) -> str:
 
 
 def _reason(error: Exception, repo: str) -> str:
-    """Return why the hub gives no files, in one line."""
+    """Return why the hub refuses, in one line."""
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 

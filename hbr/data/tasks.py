@@ -166,12 +166,7 @@ def write_task(folder: Path, name: str, data: EvaluationData) -> dict[str, Any]:
     relevant = {key for of_concept in gains for key in of_concept}
     wanted = relevant | set(data.excluded.values())
     places, counts = _write_passages(folder / "passages.arrow", name, data.passages, wanted)
-    if unknown := sorted(relevant - places.keys()):
-        language, passage = unknown[0]
-        raise UserError(
-            f"{name}: {len(unknown)} relevant passages are not in the corpus, the first being "
-            f"{passage} in {language}"
-        )
+    _require(name, relevant, places)
     languages = sorted({*counts, *(q.language for q in data.queries)})
     code = {language: i for i, language in enumerate(languages)}
     queries = sorted(data.queries, key=lambda q: code[q.language])  # stable: order kept within
@@ -202,6 +197,15 @@ def write_task(folder: Path, name: str, data: EvaluationData) -> dict[str, Any]:
         "passages_by_language": {language: counts.get(language, 0) for language in languages},
         "notes": dict(data.notes),
     }
+
+
+def _require(name: str, relevant: Collection[Key], places: Mapping[Key, int]) -> None:
+    if unknown := sorted(set(relevant) - places.keys()):
+        language, passage = unknown[0]
+        raise UserError(
+            f"{name}: {len(unknown)} relevant passages are not in the corpus, the first being "
+            f"{passage} in {language}"
+        )
 
 
 def _answers(gains: list[dict[Key, int]], places: dict[Key, int]) -> dict[str, np.ndarray]:

@@ -57,7 +57,7 @@ def write_tokens(folder: Path, rows: Rows, tokenize: Tokenize) -> dict[str, Any]
 def _write_chunk(
     folder: Path, role: str, number: int, chunk: pa.Array, tokenize: Tokenize
 ) -> np.ndarray:
-    """Tokenise a chunk, unless that was done; give the number of tokens of each cell."""
+    """Tokenise a chunk, unless that was done; return the number of tokens of each cell."""
     place, sizes = folder / f"{role}-{number}.tokens", folder / f"{role}-{number}.npy"
     if not sizes.exists():
         tokens = tokenize(role, chunk.to_pylist())

@@ -131,5 +131,7 @@ def test_data_sets_from_outside_are_in_the_list_when_they_are_named(tmp_path) ->
 
 
 def test_what_is_no_data_set_is_refused() -> None:
-    with pytest.raises(UserError, match=r"EVERY is no hbr\.data\.dataset\.Dataset"):
+    with pytest.raises(
+        UserError, match=r"EVERY' is a list; it must be a hbr\.data\.dataset\.Dataset"
+    ):
         dataset(f"{__name__}:EVERY")

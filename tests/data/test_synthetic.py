@@ -1,4 +1,4 @@
-"""The in-vitro languages are parallel, ragged, disjoint between splits and the same every time."""
+"""The synthetic languages are parallel, ragged, disjoint between splits and the same every time."""
 
 import subprocess
 import sys

@@ -77,10 +77,7 @@ class PerturbationSpec:
 
 def perturbation(name: str) -> Perturbation:
     """Return the entry of a name. Raises UserError for what is none."""
-    entry = get("perturbation", name)
-    if not isinstance(entry, Perturbation):
-        raise UserError(f"{name} is no hbr.data.perturb.Perturbation")
-    return entry
+    return get("perturbation", name)
 
 
 def expand(specs: Iterable[str]) -> list[PerturbationSpec]:

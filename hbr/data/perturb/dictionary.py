@@ -80,7 +80,7 @@ def mine_dictionary(
 
     sides = list(zip(*dict.fromkeys(pairs), strict=True)) or [(), ()]
     (words, rows, columns), (others, other_rows, other_columns) = (
-        _occurrences(side, own) for side, own in zip(sides, (language, ""), strict=True)
+        _occurrences(side, code) for side, code in zip(sides, (language, ""), strict=True)
     )
     if not len(rows) or not len(other_rows):
         raise ValueError("no words between spaces to mine a dictionary from")
@@ -98,8 +98,10 @@ def mine_dictionary(
     best = _only_best(together.row, score) & _only_best(together.col, score)
     good = best & (both >= least) & (2 * both / (one + other) >= overlap)
     linked = zip(together.row[good].tolist(), together.col[good].tolist(), strict=True)
-    found = {words[i][0]: words_of for i, j in linked if (words_of := others[j])[0] != words[i][0]}
-    return {word: (spelled,) for word, (_, spelled) in sorted(found.items())}
+    pairs_of_words = sorted((words[i][0], others[j]) for i, j in linked)
+    return {
+        word: (spelled,) for word, (lower_case, spelled) in pairs_of_words if word != lower_case
+    }
 
 
 def _occurrences(
@@ -113,16 +115,17 @@ def _occurrences(
     spelled: dict[str, Counter[str]] = defaultdict(Counter)
     rows, columns = [], []
     for row, sentence in enumerate(sentences):
-        found = set()
+        in_sentence = set()
         for place, match in enumerate(WORD.finditer(sentence)):
             word = lower(match[0], language)
-            found.add(places.setdefault(word, len(places)))
+            in_sentence.add(places.setdefault(word, len(places)))
             spelled[word][match[0]] += place > 0  # the first word has a capital anyway
-        rows += [row] * len(found)
-        columns += sorted(found)
-    mostly = {word: told.most_common(1)[0] for word, told in spelled.items()}
+        rows += [row] * len(in_sentence)
+        columns += sorted(in_sentence)
+    mostly = {word: spelling.most_common(1)[0] for word, spelling in spelled.items()}
     words = [
-        (word, told if seen or told.isupper() else word) for word, (told, seen) in mostly.items()
+        (word, spelling if seen or spelling.isupper() else word)
+        for word, (spelling, seen) in mostly.items()
     ]
     return words, rows, columns
 

@@ -36,11 +36,11 @@ def read(source: Path | None, _passage: str) -> EvaluationData:
     """
     assert source is not None
     corpus = required(source / "corpus.jsonl", LAYOUT)
-    asked = {LANGUAGE: required(source / "queries.jsonl", LAYOUT), **_translations(source)}
+    query_files = {LANGUAGE: required(source / "queries.jsonl", LAYOUT), **_translations(source)}
     split, judged = _judged(source)
     queries: list[Query] = []
     notes: Counter[str] = Counter()
-    for language, path in asked.items():
+    for language, path in query_files.items():
         for _, record in json_lines(path, "_id", "text"):
             concept = str(record["_id"])
             if concept in judged:
@@ -51,7 +51,7 @@ def read(source: Path | None, _passage: str) -> EvaluationData:
         query: [(LANGUAGE, passage, gain) for passage, gain in gains.items()]
         for query, gains in judged.items()
     }
-    settings = ("mono", "cross") if len(asked) > 1 else ("mono",)
+    settings = ("mono", "cross") if len(query_files) > 1 else ("mono",)
     protocol = f"BEIR, qrels/{split}.tsv, title + text"
     itself = {query: (LANGUAGE, query) for query in judged}
     passages = _passages(corpus)
@@ -70,8 +70,8 @@ def _passages(corpus: Path) -> Iterator[Passage]:
 
 
 def _translations(source: Path) -> dict[str, Path]:
-    found = ((TRANSLATED.fullmatch(path.name), path) for path in sorted(source.iterdir()))
-    return {match[1]: path for match, path in found if match}
+    matches = ((TRANSLATED.fullmatch(path.name), path) for path in sorted(source.iterdir()))
+    return {match[1]: path for match, path in matches if match}
 
 
 def _judged(source: Path) -> tuple[str, dict[str, dict[str, int]]]:

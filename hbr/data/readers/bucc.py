@@ -37,14 +37,23 @@ def read(source: Path | None, _passage: str) -> EvaluationData:
         names = []
         for part, end in ((MINED, ""), (TUNED, f"-{TUNED}")):
             base = root / f"{language}-en" / f"{language}-en.{part}"
-            asked, told = f"{language}{end}", f"en-{language}{end}"
-            names += [asked, told]
+            source_language, target_language = f"{language}{end}", f"en-{language}{end}"
+            names += [source_language, target_language]
             sentences = required(base.with_name(f"{base.name}.{language}"), LAYOUT)
-            english[told] = required(base.with_name(f"{base.name}.en"), LAYOUT)
-            own = [Query(i, asked, f"{asked}:{i}", text) for i, text in _sentences(sentences)]
-            gold = _gold(required(base.with_name(f"{base.name}.gold"), LAYOUT), {q.id for q in own})
-            queries += own
-            relevant |= {f"{asked}:{i}": [(told, other) for other in gold[i]] for i in gold}
+            english[target_language] = required(base.with_name(f"{base.name}.en"), LAYOUT)
+            sentence_queries = [
+                Query(i, source_language, f"{source_language}:{i}", text)
+                for i, text in _sentences(sentences)
+            ]
+            gold = _gold(
+                required(base.with_name(f"{base.name}.gold"), LAYOUT),
+                {q.id for q in sentence_queries},
+            )
+            queries += sentence_queries
+            relevant |= {
+                f"{source_language}:{i}": [(target_language, other) for other in gold[i]]
+                for i in gold
+            }
         mining.append(Mining(*names))
     protocol = "BUCC 2018, F1 on the training part, threshold from the sample part"
     return EvaluationData(

@@ -36,18 +36,18 @@ def read(source: Path | None, names: Sequence[str] = ()) -> Iterator[dict[str, A
     for file in files:
         stem = file.name.removesuffix(".gz").removesuffix(".json")
         for number, (where, item) in enumerate(json_items(file), start=1):
-            if (made := _row(f"{stem}:{number}", where, item)) is not None:
-                yield made
+            if (pair := _row(f"{stem}:{number}", where, item)) is not None:
+                yield pair
 
 
-def _row(own: str, where: str, item: Any) -> dict[str, Any] | None:
+def _row(id: str, where: str, item: Any) -> dict[str, Any] | None:
     try:
         query, positives = item["question"], item["positive_ctxs"]
         negatives = [titled(c.get("title"), c["text"]) for c in item.get("hard_negative_ctxs", ())]
         if not positives or not query.strip():
             return None
         passage = titled(positives[0].get("title"), positives[0]["text"])
-        return row(own, query, passage, negatives) if passage else None
+        return row(id, query, passage, negatives) if passage else None
     except (KeyError, TypeError, AttributeError) as error:
         lacks = "has no passages (positive_ctxs); retrieve them first"
         other = "is not in DPR's layout (question, positive_ctxs, hard_negative_ctxs)"

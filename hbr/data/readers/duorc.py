@@ -30,14 +30,14 @@ def read(source: Path | None, name: str) -> Iterator[dict[str, Any]]:
     for where, plot in json_items(find(source, (name, f"dataset/{name}"), ORIGIN)):
         try:
             sentences = split(plot["plot"])
-            asked = [(str(qa["id"]), qa["question"].strip(), _answers(qa)) for qa in plot["qa"]]
+            questions = [(str(qa["id"]), qa["question"].strip(), _answers(qa)) for qa in plot["qa"]]
         except (KeyError, TypeError, AttributeError) as error:
             layout = "plot, qa with id, question, answers, no_answer"
             raise UserError(f"{where}: not in DuoRC's layout ({layout})") from error
-        for own, question, answers in asked:
+        for id, question, answers in questions:
             holding = _holding(sentences, answers)
             if question and len(holding) == 1:
-                yield row(own, question, holding[0])
+                yield row(id, question, holding[0])
 
 
 def _answers(question: dict[str, Any]) -> list[str]:

@@ -10,10 +10,10 @@ from hbr.data.tasks import EvaluationData
 
 def _task(_source: Path | None, passage: str) -> EvaluationData:
     data = parse(synthetic.documents(), passage, "embedded ")
-    return data._replace(protocol=f"synthetic in-vitro languages; {data.protocol}")
+    return data._replace(protocol=f"synthetic languages; {data.protocol}")
 
 
-TITLE, LICENCE, SOURCE = "synthetic in-vitro languages", "none needed", "made on the spot"
+TITLE, LICENCE, SOURCE = "synthetic languages", "none needed", "made on the spot"
 TASK = Dataset(
     "embedded", _task, TITLE, "10", "3,290 queries", LICENCE, SOURCE, "LAReQA", needs_source=False
 )

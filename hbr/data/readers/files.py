@@ -1,4 +1,4 @@
-"""What readers of tasks share: tables and judgements; mistakes are told by line."""
+"""What readers of tasks share: tables and judgements; mistakes are reported by line."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -19,10 +19,10 @@ def present(path: Path) -> Path | None:
 
 def required(path: Path, layout: str) -> Path:
     """Return a file or its gzipped twin; where neither is there, say what `layout` needs."""
-    found = present(path)
-    if found is None:
+    place = present(path)
+    if place is None:
         raise UserError(f"{path} (or {path.name}.gz) is missing: --source needs {layout}")
-    return found
+    return place
 
 
 def table(path: Path, *columns: str) -> Iterator[tuple[str, list[str]]]:
@@ -57,12 +57,12 @@ def add_gain(
         judged.setdefault(query, {})[passage] = value
 
 
-def asked_in(
+def judged_queries(
     language: str, qrels: Path, topics: Path, notes: Counter[str]
 ) -> tuple[list[Query], dict[str, list[tuple[str, str]]]]:
-    """Read the judged queries of one language, each a concept of its own; count the others.
+    """Read the judged queries of one language, each a concept; count the others.
 
-    Gives them, and the relevant passages of each concept.
+    Returns them, and the relevant passages of each concept.
     """
     judged = judgements(qrels)
     queries: list[Query] = []

@@ -36,19 +36,21 @@ def read(_source: Path | None, _passage: str, name: str) -> EvaluationData:
     collection = _load(name)
     if lacking := [kind for kind in ("docs", "queries", "qrels") if not collection.has(kind)]:
         raise UserError(f"{PREFIX}{name} has no {' and no '.join(lacking)}: name a split of it")
-    told, asked = (lang or UNKNOWN for lang in (collection.docs_lang(), collection.queries_lang()))
+    passage_language, query_language = (
+        lang or UNKNOWN for lang in (collection.docs_lang(), collection.queries_lang())
+    )
     try:
         judged: dict[str, list[tuple[str, str, int]]] = {}
         for judgement in collection.qrels_iter():
             if judgement.relevance > 0:
                 answers = judged.setdefault(judgement.query_id, [])
-                answers.append((told, judgement.doc_id, judgement.relevance))
+                answers.append((passage_language, judgement.doc_id, judgement.relevance))
         notes: Counter[str] = Counter()
         queries = []
         for query in collection.queries_iter():
             if query.query_id in judged:
                 text = query.default_text().strip()
-                queries.append(Query(query.query_id, asked, query.query_id, text))
+                queries.append(Query(query.query_id, query_language, query.query_id, text))
             else:
                 notes[LEFT_OUT] += 1
         next(iter(collection.docs_iter()), None)  # so that all files are here
@@ -58,9 +60,13 @@ def read(_source: Path | None, _passage: str, name: str) -> EvaluationData:
             "$IR_DATASETS_HOME by hand",
             exit_code=1,
         ) from error
-    settings = ("mono",) if told == asked else ("cross",)
-    passages = _passages(collection, told)
-    itself = {query.id: (told, query.id) for query in queries} if name.startswith("beir/") else {}
+    settings = ("mono",) if passage_language == query_language else ("cross",)
+    passages = _passages(collection, passage_language)
+    itself = (
+        {query.id: (passage_language, query.id) for query in queries}
+        if name.startswith("beir/")
+        else {}
+    )
     protocol = f"ir_datasets {name}"
     return EvaluationData(queries, passages, judged, protocol, settings, notes, excluded=itself)
 

@@ -44,18 +44,18 @@ def join(files: Mapping[str, Path], pivot: str = "en") -> Iterator[dict[str, Any
         for place, language in enumerate(order):
             for offset in indexes[language].left():
                 parts = {language: indexes[language].line(offset)}
-                own = str(parts[language]["id"])
+                id = str(parts[language]["id"])
                 for other in order[place + 1 :]:
-                    if (line := indexes[other].take(own)) is not None:
+                    if (line := indexes[other].take(id)) is not None:
                         parts[other] = line
-                yield _row(own, parts)
+                yield _row(id, parts)
 
 
-def _row(own: str, parts: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+def _row(id: str, parts: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """Make a row of one line per language; its group is the first one given."""
     groups = (part.get("group") for part in parts.values())
     return {
-        "id": own,
+        "id": id,
         "group": next((str(group) for group in groups if group is not None), None),
         "query": {language: part["query"] for language, part in parts.items()},
         "passage": {language: part["passage"] for language, part in parts.items()},
@@ -89,13 +89,13 @@ class _Index:
         self.file.seek(offset)
         return json.loads(self.file.readline())
 
-    def take(self, own: str) -> dict[str, Any] | None:
+    def take(self, id: str) -> dict[str, Any] | None:
         """Read the line with this id, if there is one, and mark it as used."""
-        key = np.uint64(_hash(own))
+        key = np.uint64(_hash(id))
         place = int(np.searchsorted(self.keys, key))
         while place < len(self.keys) and self.keys[place] == key:
             line = self.line(int(self.offsets[place]))
-            if str(line["id"]) == own:
+            if str(line["id"]) == id:
                 self.used[place] = True
                 return line
             place += 1  # another id with the same hash
@@ -104,14 +104,14 @@ class _Index:
     def _refuse_doubled(self) -> None:
         for place in np.flatnonzero(self.keys[1:] == self.keys[:-1]):
             one, two = (int(offset) for offset in self.offsets[place : place + 2])
-            if (own := self.line(one)["id"]) == self.line(two)["id"]:
+            if (id := self.line(one)["id"]) == self.line(two)["id"]:
                 self.file.seek(0)
                 number = self.file.read(two).count(b"\n") + 1
-                raise UserError(f"{self.file.name}:{number}: has the id {own!r} again")
+                raise UserError(f"{self.file.name}:{number}: has the id {id!r} again")
 
 
-def _hash(own: str) -> int:
-    return int.from_bytes(hashlib.blake2b(own.encode(), digest_size=8).digest(), "little")
+def _hash(id: str) -> int:
+    return int.from_bytes(hashlib.blake2b(id.encode(), digest_size=8).digest(), "little")
 
 
 def _checked(line: bytes, where: str) -> str:
@@ -125,8 +125,10 @@ def _checked(line: bytes, where: str) -> str:
     for field in ("query", "passage"):
         if not isinstance(row.get(field), str) or not row[field].strip():
             raise UserError(f"{where}: `{field}` is empty or no text; a line is {LAYOUT}")
-    given = row.get("negatives", [])
-    if not isinstance(given, list) or not all(isinstance(n, str) and n.strip() for n in given):
+    negatives = row.get("negatives", [])
+    if not isinstance(negatives, list) or not all(
+        isinstance(n, str) and n.strip() for n in negatives
+    ):
         raise UserError(f"{where}: `negatives` must be a list of texts")
     return str(row["id"])
 

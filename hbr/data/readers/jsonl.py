@@ -44,8 +44,8 @@ def checked(row: Any, where: str, number: int | str) -> dict[str, Any]:
         raise UserError(f"{where}: `negatives` must be {{language: [text, …]}}")
     if lacking := sorted(set(negatives) - set(query)):
         raise UserError(f"{where}: has negatives but no query in {', '.join(lacking)}")
-    own = row.get("id")
-    return {**row, "id": str(number if own is None else own)}
+    id = row.get("id")
+    return {**row, "id": str(number if id is None else id)}
 
 
 JSONL = TrainingData("parallel rows", read, needs_source=False)

@@ -35,13 +35,13 @@ def read(source: Path | None, _passage: str, split: str) -> EvaluationData:
     passage is the sentences of the description: both as in XTREME-R's baseline.
     """
     assert source is not None
-    asked, candidates = source / f"wikinews_mentions-{split}.jsonl", source / ENTITIES
-    for path in (asked, candidates):
+    mention_file, candidates = source / f"wikinews_mentions-{split}.jsonl", source / ENTITIES
+    for path in (mention_file, candidates):
         if not path.is_file():
             raise UserError(f"{path} is missing: --source needs what get-mewsli-x.sh makes")
     mentions = [
         mention
-        for where, record in json_lines(asked, "context", "mentions")
+        for where, record in json_lines(mention_file, "context", "mentions")
         for mention in _mentions(record, where)
     ]
     places, languages = _candidates(candidates, {entity for _, entity in mentions})

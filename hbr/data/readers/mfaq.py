@@ -21,14 +21,14 @@ def read(source: Path | None) -> Iterator[dict[str, Any]]:
     """Read the pairs of `train.jsonl`, here or in `data/en`; a pair with an empty side is none."""
     for page, (where, item) in enumerate(json_lines(find(source, NAMES, ORIGIN)), start=1):
         try:
-            own = str(item.get("id", page))
+            page_id = str(item.get("id", page))
             pairs = [(pair["question"] or "", pair["answer"] or "") for pair in item["qa_pairs"]]
             full = [(n, q, a) for n, (q, a) in enumerate(pairs, start=1) if q.strip() and a.strip()]
         except (KeyError, TypeError, AttributeError) as error:
             layout = "id, qa_pairs with question and answer"
             raise UserError(f"{where}: not in MFAQ's layout ({layout})") from error
         for number, question, answer in full:
-            yield row(f"{own}:{number}", question, answer)
+            yield row(f"{page_id}:{number}", question, answer)
 
 
 MFAQ = TrainingData(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hbr.core.errors import UserError
 from hbr.data.dataset import Dataset, language_list
-from hbr.data.readers.files import asked_in, first_of_each, required
+from hbr.data.readers.files import first_of_each, judged_queries, required
 from hbr.data.readers.streams import json_lines, titled
 from hbr.data.snapshot import Snapshot
 from hbr.data.tasks import EvaluationData, Passage, Query
@@ -48,8 +48,8 @@ def read(source: Path | None, _passage: str) -> EvaluationData:
         name = f"miracl-v1.0-{language}-dev.tsv"
         qrels = required(folder / "qrels" / f"qrels.{name}", LAYOUT)
         topics = required(folder / "topics" / f"topics.{name}", LAYOUT)
-        own, answers = asked_in(language, qrels, topics, notes)
-        queries += own
+        judged, answers = judged_queries(language, qrels, topics, notes)
+        queries += judged
         relevant |= answers
     if not corpora:
         raise UserError(f"{source}: no language has both its topics and its corpus: {LAYOUT}")
@@ -59,8 +59,8 @@ def read(source: Path | None, _passage: str) -> EvaluationData:
 
 def _passages(corpora: Mapping[str, list[Path]], notes: Counter[str]) -> Iterator[Passage]:
     for language, paths in corpora.items():
-        found = _of_language(language, paths)
-        yield from first_of_each(found, notes) if language in WITH_DOUBLED_IDS else found
+        passages = _of_language(language, paths)
+        yield from first_of_each(passages, notes) if language in WITH_DOUBLED_IDS else passages
 
 
 def _of_language(language: str, paths: list[Path]) -> Iterator[Passage]:
@@ -73,12 +73,12 @@ def _of_language(language: str, paths: list[Path]) -> Iterator[Passage]:
 def _corpus(source: Path, language: str) -> list[Path]:
     """Return docs-0, docs-1, …, docs-10 of a language, in that order."""
     folder = _folder(source, f"miracl-corpus-v1.0-{language}")
-    found = [
+    files = [
         (int(match[1]), path)
         for path in (folder.iterdir() if folder else ())
         if (match := re.fullmatch(r"docs-(\d+)\.jsonl(\.gz)?", path.name))
     ]
-    return [path for _, path in sorted(found)]
+    return [path for _, path in sorted(files)]
 
 
 def _folder(source: Path, name: str) -> Path | None:

@@ -43,8 +43,8 @@ def read(source: Path | None, languages: Sequence[str] | None, translation: str)
     if triples is None:
         raise UserError(f"{source}: {TRIPLES} is missing; put mMARCO's there")
     return Linked(
-        queries=_parallel({code: asked for code, (_, asked) in chosen.items()}),
-        passages=_parallel({code: told for code, (told, _) in chosen.items()}),
+        queries=_parallel({code: queries for code, (_, queries) in chosen.items()}),
+        passages=_parallel({code: collection for code, (collection, _) in chosen.items()}),
         rows=_triples(triples),
     )
 
@@ -59,16 +59,16 @@ def _parallel(files: Mapping[str, Path]) -> Iterator[tuple[str, dict[str, str]]]
     try:
         for together in streams:
             texts = {}
-            own = together[0][1].partition("\t")[0]
+            id = together[0][1].partition("\t")[0]
             for (code, path), (number, line) in zip(files.items(), together, strict=True):
                 key, tab, text = line.partition("\t")
-                if not tab or key != own:
+                if not tab or key != id:
                     raise UserError(
-                        f"{path}:{number}: has the id {key!r} where {first.name} has {own!r}; the "
+                        f"{path}:{number}: has the id {key!r} where {first.name} has {id!r}; the "
                         "languages must be of one translation, whole, in the same order"
                     )
                 texts[code] = text.strip()
-            yield own, texts
+            yield id, texts
     except ValueError as error:
         names = " and ".join(path.name for path in files.values())
         raise UserError(f"{first.parent}: {names} have different numbers of lines") from error

@@ -34,7 +34,7 @@ def read(source: Path | None, _passage: str, translation: str) -> EvaluationData
     is missing, as in the helsinki translation, the whole one is read.
     """
     source, base = folders(source, translation)
-    collections, asked = _files(base)
+    collections, query_files = _files(base)
     places = (folder / QRELS for folder in dict.fromkeys((source, base, base.parent)))
     qrels = next(filter(None, map(present, places)), None)
     if qrels is None:
@@ -42,7 +42,7 @@ def read(source: Path | None, _passage: str, translation: str) -> EvaluationData
     judged = judgements(qrels)
     queries: list[Query] = []
     notes: Counter[str] = Counter()
-    for language, path in asked.items():
+    for language, path in query_files.items():
         for _, (query, text) in table(path, "query id", "query"):
             if query in judged:
                 queries.append(Query(query, language, query, text.strip()))
@@ -66,31 +66,31 @@ def folders(source: Path | None, translation: str) -> tuple[Path, Path]:
 
 def hub(translation: str, split: str, shared: str) -> tuple[Snapshot]:
     """Return the files of the hub that a split is read from, in any language."""
-    own = (
+    files = (
         "collections/{0}_collection.tsv",
         f"queries/{split}/{{0}}_queries.{split}.tsv",
         f"queries/{split}/{{0}}_queries.{split}.small.tsv",
     )
-    patterns = (f"data/{shared}", *(f"data/{translation}/{file}" for file in own))
+    patterns = (f"data/{shared}", *(f"data/{translation}/{file}" for file in files))
     return (Snapshot(REPOSITORY, patterns, LANGUAGES),)
 
 
 def _files(base: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     """Return the collections and the dev queries of the languages that have both."""
     collections: dict[str, Path] = {}
-    asked: dict[str, Path] = {}
+    query_files: dict[str, Path] = {}
     for language, name in LANGUAGES.items():
         collection = present(base / "collections" / f"{name}_collection.tsv")
         small = present(base / "queries" / "dev" / f"{name}_queries.dev.small.tsv")
         queries = small or present(base / "queries" / "dev" / f"{name}_queries.dev.tsv")
         if collection and queries:
-            collections[language], asked[language] = collection, queries
+            collections[language], query_files[language] = collection, queries
     if not collections:
         raise UserError(
             f"{base}: no language has both collections/<language>_collection.tsv and "
             "queries/dev/<language>_queries.dev.small.tsv; --source needs mMARCO's folder data"
         )
-    return collections, asked
+    return collections, query_files
 
 
 def _passages(collections: Mapping[str, Path]) -> Iterator[Passage]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hbr.core.errors import UserError
 from hbr.data.dataset import Dataset, language_list
-from hbr.data.readers.files import asked_in, first_of_each, required
+from hbr.data.readers.files import first_of_each, judged_queries, required
 from hbr.data.readers.streams import json_lines
 from hbr.data.tasks import EvaluationData, Passage, Query
 
@@ -40,8 +40,8 @@ def read(source: Path | None, _passage: str, split: str) -> EvaluationData:
         collections[language] = required(folder / "collection" / "docs.jsonl", LAYOUT)
         qrels = required(folder / f"qrels.{split}.txt", LAYOUT)
         topics = required(folder / f"topic.{split}.tsv", LAYOUT)
-        own, answers = asked_in(language, qrels, topics, notes)
-        queries += own
+        judged, answers = judged_queries(language, qrels, topics, notes)
+        queries += judged
         relevant |= answers
     if not collections:
         raise UserError(f"{source}: has none of {LAYOUT}; unpack its archives there")
@@ -51,8 +51,8 @@ def read(source: Path | None, _passage: str, split: str) -> EvaluationData:
 
 def _passages(collections: Mapping[str, Path], notes: Counter[str]) -> Iterator[Passage]:
     for language, path in collections.items():
-        found = _of_language(language, path)
-        yield from first_of_each(found, notes) if language in WITH_DOUBLED_IDS else found
+        passages = _of_language(language, path)
+        yield from first_of_each(passages, notes) if language in WITH_DOUBLED_IDS else passages
 
 
 def _of_language(language: str, path: Path) -> Iterator[Passage]:

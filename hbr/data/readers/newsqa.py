@@ -26,15 +26,15 @@ def read(source: Path | None) -> Iterator[dict[str, Any]]:
         try:
             if story["type"] != "train":
                 continue
-            text, own = story["text"], str(story.get("storyId", number))
-            asked = [(q["q"].strip(), q["consensus"].get("s")) for q in story["questions"]]
+            text, story_id = story["text"], str(story.get("storyId", number))
+            questions = [(q["q"].strip(), q["consensus"].get("s")) for q in story["questions"]]
         except (KeyError, TypeError, AttributeError) as error:
             layout = "text, type, questions with q and consensus"
             raise UserError(f"{where}: not in NewsQA's layout ({layout})") from error
-        for place, (question, start) in enumerate(asked):
+        for place, (question, start) in enumerate(questions):
             passage = "" if start is None else _paragraph(text, start)
             if question and passage:
-                yield row(f"{own}:{place}", question, passage)
+                yield row(f"{story_id}:{place}", question, passage)
 
 
 def _paragraph(text: str, place: int) -> str:

@@ -16,7 +16,7 @@ SHARED = "passages that another row of the group has already, not repeated"
 
 
 def read(source: Path | None, _passage: str) -> EvaluationData:
-    """Read a file, or the only .jsonl file of a folder; given negatives are no candidates.
+    """Read a file, or the only .jsonl file of a folder; negatives are no candidates.
 
     Within a language a passage stands once for all rows of its group with the same text: two
     questions of a group may, in a translation, be answered by two different sentences.
@@ -49,10 +49,10 @@ def read(source: Path | None, _passage: str) -> EvaluationData:
 
 
 def _file(source: Path) -> Path:
-    found = [source] if source.is_file() else sorted(source.glob("*.jsonl"))
-    if len(found) != 1:
-        raise UserError(f"{source}: holds {len(found)} .jsonl files; name one with --source FILE")
-    return found[0]
+    files = [source] if source.is_file() else sorted(source.glob("*.jsonl"))
+    if len(files) != 1:
+        raise UserError(f"{source}: holds {len(files)} .jsonl files; name one with --source FILE")
+    return files[0]
 
 
 PARALLEL = Dataset(

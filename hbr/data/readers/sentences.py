@@ -17,29 +17,29 @@ def sentence_at(text: str, place: int) -> str:
     without marks (Thai) give the whole paragraph.
     """
     start, end = 0, len(text)
-    for found in BOUNDARY.finditer(text):
-        if not _ends(text, found):
+    for mark in BOUNDARY.finditer(text):
+        if not _ends(text, mark):
             continue
-        if found.end() > place:
-            end = found.end()
+        if mark.end() > place:
+            end = mark.end()
             break
-        start = found.end()
+        start = mark.end()
     return text[start:end].strip()
 
 
 def split(text: str) -> list[str]:
     """Return the sentences of a text."""
-    ends = [found.end() for found in BOUNDARY.finditer(text) if _ends(text, found)]
+    ends = [mark.end() for mark in BOUNDARY.finditer(text) if _ends(text, mark)]
     cut = [text[a:b].strip() for a, b in zip([0, *ends], [*ends, len(text)], strict=True)]
     return [sentence for sentence in cut if sentence]
 
 
-def _ends(text: str, found: re.Match[str]) -> bool:
+def _ends(text: str, mark: re.Match[str]) -> bool:
     """Return whether a mark ends a sentence."""
-    if text[found.start()] != "." or "\n" in found[0]:
+    if text[mark.start()] != "." or "\n" in mark[0]:
         return True
-    before = text[max(0, found.start() - 20) : found.start()].split()
+    before = text[max(0, mark.start() - 20) : mark.start()].split()
     word = before[-1].lstrip("\"'“‘([") if before else ""
     initial = len(word) == 1 and word.isalpha()
-    after = text[found.end() : found.end() + 1]
+    after = text[mark.end() : mark.end() + 1]
     return not (initial or "." in word or ABBREVIATIONS.fullmatch(word) or after.islower())

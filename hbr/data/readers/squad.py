@@ -71,15 +71,15 @@ def _lines(file: Path, context: bool) -> Iterator[dict[str, str]]:
             for p, paragraph in enumerate(article["paragraphs"]):
                 text = paragraph["context"]
                 for question in paragraph["qas"]:
-                    asked, answers = question["question"].strip(), question["answers"]
+                    query, answers = question["question"].strip(), question["answers"]
                     start = answers[0]["answer_start"] if answers else -1
-                    if not asked or not 0 <= start < len(text) or not text.strip():
+                    if not query or not 0 <= start < len(text) or not text.strip():
                         continue
                     passage = sentence_at(text, start)
                     if context:
                         passage = f"{passage} {text.strip()}"
-                    own = {"id": question["id"], "group": f"{a}.{p}"}
-                    yield {**own, "query": asked, "passage": passage}
+                    ids = {"id": question["id"], "group": f"{a}.{p}"}
+                    yield {**ids, "query": query, "passage": passage}
         except (KeyError, TypeError, IndexError, AttributeError) as error:
             said = f"{where}: not in SQuAD's layout (paragraphs / context, qas / answers)"
             raise UserError(f"{said}: {error!r}") from error

@@ -20,13 +20,13 @@ def find(source: Path | None, names: Sequence[str], origin: str) -> Path:
     """Return `source` if it is a file, else the first of `names` (or `NAME.gz`) in that folder."""
     wanted = " or ".join(names)
     if source is None or not source.exists():
-        where = "no source was given" if source is None else f"{source}: there is no such file"
+        where = "no source is named" if source is None else f"{source}: there is no such file"
         raise UserError(f"{where}; get {wanted} from {origin}")
     tried = [source / f"{name}{end}" for name in names for end in ("", ".gz")]
-    found = source if source.is_file() else next(filter(Path.is_file, tried), None)
-    if found is None:
+    path = source if source.is_file() else next(filter(Path.is_file, tried), None)
+    if path is None:
         raise UserError(f"{source}: holds no {wanted}; get it from {origin}")
-    return found
+    return path
 
 
 def lines(path: Path, blank: bool = False) -> Iterator[tuple[int, str]]:
@@ -51,11 +51,11 @@ def titled(title: str | None, text: str | None) -> str:
     return f"{title or ''} {text or ''}".strip()
 
 
-def row(own: str, query: str, passage: str, negatives: Sequence[str] = ()) -> dict[str, Any]:
+def row(id: str, query: str, passage: str, negatives: Sequence[str] = ()) -> dict[str, Any]:
     """Make an English row; rows with the same passage are one group, whatever the data set."""
     kept = [text for text in negatives if text.strip()][:NEGATIVES]
     texts = {"query": {"en": query.strip()}, "passage": {"en": passage.strip()}}
-    return {"id": own, "group": None, **texts, "negatives": {"en": kept} if kept else {}}
+    return {"id": id, "group": None, **texts, "negatives": {"en": kept} if kept else {}}
 
 
 def json_lines(path: Path, *fields: str) -> Iterator[tuple[str, Any]]:

@@ -27,9 +27,9 @@ def read(source: Path | None) -> Iterator[dict[str, Any]]:
         raise UserError(f"{source}: there is no such file or folder; bitext is {LAYOUT}")
     stems: dict[str, tuple[Path, str, str]] = {}
     for file in sorted(source.iterdir()) if source.is_dir() else [source]:
-        found = NAME.fullmatch(file.name)
-        if found and found["end"] in (found["one"], found["two"], "tsv"):
-            stems.setdefault(found["stem"], (file, found["one"], found["two"]))
+        match = NAME.fullmatch(file.name)
+        if match and match["end"] in (match["one"], match["two"], "tsv"):
+            stems.setdefault(match["stem"], (file, match["one"], match["two"]))
     if not stems:
         raise UserError(f"{source}: is not laid out as bitext is: {LAYOUT}")
     for stem, (file, one, two) in stems.items():

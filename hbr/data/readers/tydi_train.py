@@ -27,12 +27,12 @@ def read(source: Path | None) -> Iterator[dict[str, Any]]:
                 [titled(passage.get("title"), passage["text"]) for passage in item[field]]
                 for field in ("positive_passages", "negative_passages")
             )
-            query, own = item["query"].strip(), str(item["query_id"])
+            query, id = item["query"].strip(), str(item["query_id"])
         except (KeyError, TypeError, AttributeError) as error:
             layout = "query_id, query, positive_passages, negative_passages"
             raise UserError(f"{where}: not in Mr. TyDi's layout ({layout})") from error
         if query and positives and positives[0]:
-            yield row(own, query, positives[0], negatives)
+            yield row(id, query, positives[0], negatives)
 
 
 MR_TYDI_TRAIN = TrainingData(

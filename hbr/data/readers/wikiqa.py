@@ -24,14 +24,14 @@ ORIGIN = "https://www.microsoft.com/en-us/download/details.aspx?id=52419"
 def read(source: Path | None) -> Iterator[dict[str, Any]]:
     """Read `WikiQA.tsv`, or else `WikiQA-train.tsv`."""
     file = find(source, NAMES, ORIGIN)
-    for _, asked in groupby(_records(file), key=lambda record: record["QuestionID"]):
-        candidates = list(asked)
+    for _, records in groupby(_records(file), key=lambda record: record["QuestionID"]):
+        candidates = list(records)
         negatives = [record["Sentence"] for record in candidates if record["Label"] == "0"]
         for record in candidates:
             if record["Label"] == "1" and record["Sentence"].strip():
-                own = f"{record['QuestionID']}:{record['SentenceID']}"
-                made = row(own, record["Question"], record["Sentence"], negatives)
-                yield {**made, "group": record["DocumentID"]}
+                id = f"{record['QuestionID']}:{record['SentenceID']}"
+                pair = row(id, record["Question"], record["Sentence"], negatives)
+                yield {**pair, "group": record["DocumentID"]}
 
 
 def _records(file: Path) -> Iterator[dict[str, str]]:

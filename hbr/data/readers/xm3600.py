@@ -55,18 +55,18 @@ def read(source: Path | None, _passage: str) -> EvaluationData:
 
 def _captions(record: dict[str, Any], where: str) -> dict[str, list[str]]:
     """Return the captions that are not blank by language: the keys that hold a "caption"."""
-    found: dict[str, list[str]] = {}
+    by_language: dict[str, list[str]] = {}
     for language, held in record.items():
         if not isinstance(held, dict) or "caption" not in held:
             continue
         captions = held["caption"]
         if not isinstance(captions, list) or not all(isinstance(c, str) for c in captions):
             raise UserError(f'{where}: "caption" in {language} must be a list of texts')
-        if told := [caption.strip() for caption in captions if caption.strip()]:
-            found[language] = told
-    if not found:
+        if texts := [caption.strip() for caption in captions if caption.strip()]:
+            by_language[language] = texts
+    if not by_language:
         raise UserError(f'{where}: needs captions, as "en": {{"caption": ["…"]}}')
-    return found
+    return by_language
 
 
 XM3600 = Dataset(

@@ -21,9 +21,9 @@ def read(source: Path | None) -> Iterator[dict[str, Any]]:
     """Read `nfL6.json` or `nfL6.json.gz`."""
     for where, item in json_items(find(source, ["nfL6.json"], ORIGIN)):
         try:
-            own, question, answer = str(item["id"]), item["question"], item["answer"]
+            id, question, answer = str(item["id"]), item["question"], item["answer"]
             if question.strip() and answer.strip():
-                yield row(own, question, answer)
+                yield row(id, question, answer)
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{where}: not in nfL6's layout (id, question, answer)") from error
 

@@ -249,7 +249,7 @@ def test_an_attack_needs_an_encoder_and_changes_no_text():
 
 
 def test_what_is_no_perturbation_is_refused():
-    with pytest.raises(UserError, match="shouted is no hbr"):
+    with pytest.raises(UserError, match="it must be a hbr"):
         PerturbationSpec.parse(f"{__name__}:shouted")
 
 

@@ -126,5 +126,5 @@ def test_a_file_is_found_by_its_names_also_gzipped(tmp_path):
         find(tmp_path, ["c.json", "d"], "URL")
     with pytest.raises(UserError, match=r"nowhere: there is no such file; get c from URL"):
         find(tmp_path / "nowhere", ["c"], "URL")
-    with pytest.raises(UserError, match=r"no source was given; get c from URL"):
+    with pytest.raises(UserError, match=r"no source is named; get c from URL"):
         find(None, ["c"], "URL")
