@@ -1,7 +1,7 @@
-"""Memory that torch frees stays with the process, where glibc would give it back each time.
+"""Keep the memory that torch frees in the process, where glibc would give it back each time.
 
-Large tensors come and go in every step, and each time the kernel hands out their pages again, it
-clears them: up to a third of a training step on a CPU.
+A training step allocates and frees large tensors, and the kernel clears their pages each time it
+hands them out: up to a third of a training step on a CPU.
 """
 
 import ctypes
@@ -13,9 +13,9 @@ MOST = 2**31 - 1
 
 
 def keep_freed() -> bool:
-    """Let glibc keep what is freed, unless the environment says how much; say whether it does."""
-    own = any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ)
-    if own or platform.libc_ver()[0] != "glibc":
+    """Let glibc keep freed memory, unless the environment configures it; return whether it does."""
+    configured = any(n.startswith("MALLOC_") or n == "GLIBC_TUNABLES" for n in os.environ)
+    if configured or platform.libc_ver()[0] != "glibc":
         return False
     library = ctypes.CDLL(None)
     return all([library.mallopt(TRIM, MOST), library.mallopt(MMAP, MOST)])

@@ -47,7 +47,7 @@ class Collator:
     embedding_norm: float
 
     def __call__(self, batch: Batch) -> TrainingBatch:
-        """Choose the texts of a batch, and put all together that gives its gradients."""
+        """Return the texts of a batch, with everything that an objective needs beside them."""
         config, device, rows = self.config, self.encode.device, self.sources[batch.dataset].rows
         has = np.asarray(self.schedule.datasets[batch.dataset].has[batch.rows])
         batch = self.recipe.augment(batch, has, config.seed)

@@ -1,50 +1,51 @@
-"""One backward pass through a loss over the whole batch, whatever part fits into memory."""
+"""Back-propagation through a loss over the whole batch when only parts of it fit into memory."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-Chunk = Callable[[], Tensor]  # encodes some texts, the same way each time it is called
-Gather = Callable[[Tensor], tuple[Tensor, slice]]
+Chunk = Callable[[], Tensor]  # encodes a part of the texts, the same way every time
+Gather = Callable[[Tensor], tuple[Tensor, slice]]  # see `hbr.core.distributed.all_gather`
 
 
 def backward(
     chunks: Mapping[str, Sequence[Chunk]],
     loss: Callable[[Mapping[str, Tensor]], Tensor],
     gather: Gather = lambda vectors: (vectors, slice(0, len(vectors))),
-    into: Mapping[str, Sequence[Tensor]] | None = None,
+    inputs: Mapping[str, Sequence[Tensor]] | None = None,
 ) -> float:
-    """Add the gradients of `loss` to the encoder's weights and give its value.
+    """Add the gradients of `loss` to the encoder's weights; return the loss.
 
-    `chunks` are the pieces of each role (queries, passages, …). With one chunk a role this is
-    plain back-propagation; with more it is the gradient cache (Gao et al., arXiv 2101.06983):
-    encode without a graph, differentiate the loss by the vectors, then encode each chunk again
-    and push its part of these gradients through. Both are exact as long as a chunk repeats
-    itself, dropout included. `gather` puts other ranks' vectors around one's own and says where
-    these stand: every rank computes the loss of the global batch and back-propagates its part,
-    so the sum of the ranks' gradients is the gradient of one process. (Weights that the loss itself
-    has get their whole gradient on every rank.) With `into`, one input tensor for each chunk of
-    some roles, these get their gradients and nothing else does.
+    `chunks` are those of each role (queries, passages, …), `loss` takes vectors by role. With one
+    chunk for each role this is plain back-propagation. With more it is the gradient cache (Gao et
+    al., arXiv 2101.06983): encode without a graph, differentiate the loss by the vectors, then
+    encode each chunk again and back-propagate its part of these gradients. Both are exact as long
+    as a chunk encodes the same way every time, dropout included.
+
+    `gather` joins the vectors of all ranks and returns the slice of this rank's. Every rank
+    computes the loss of the global batch and back-propagates its part, so that the sum of the
+    ranks' gradients is the gradient of one process. Weights within the loss itself get their whole
+    gradient on every rank.
+
+    With `inputs`, one tensor for each chunk of some roles, these alone get gradients.
     """
-    whole = all(len(pieces) <= 1 for pieces in chunks.values())
-    own: dict[str, list[Tensor]] = {}
+    whole = all(len(of_role) <= 1 for of_role in chunks.values())
     with torch.set_grad_enabled(whole):
-        for role, pieces in chunks.items():
-            own[role] = [piece() for piece in pieces]
-    leaves, places = {}, {}
-    for role, vectors in own.items():
-        joined, places[role] = gather(torch.cat(vectors).detach())
+        vectors = {role: [chunk() for chunk in of_role] for role, of_role in chunks.items()}
+    leaves, slices = {}, {}
+    for role, of_role in vectors.items():
+        joined, slices[role] = gather(torch.cat(of_role).detach())
         leaves[role] = joined.requires_grad_()
     value = loss(leaves)
-    value.backward(inputs=None if into is None else list(leaves.values()))
-    for role, pieces in chunks.items():
+    value.backward(inputs=None if inputs is None else list(leaves.values()))
+    for role in chunks if inputs is None else inputs:
         gradient = leaves[role].grad
-        if gradient is None or (into is not None and role not in into):
-            continue  # a role that this batch has nothing of, or that nobody asks for
-        parts = gradient[places[role]].split([len(vectors) for vectors in own[role]])
-        ends = [None] * len(pieces) if into is None else [[end] for end in into[role]]
-        for piece, encoded, part, end in zip(pieces, own[role], parts, ends, strict=True):
+        if gradient is None:
+            continue  # the loss does not depend on this role
+        parts = gradient[slices[role]].split([len(encoded) for encoded in vectors[role]])
+        ends = [None] * len(parts) if inputs is None else [[end] for end in inputs[role]]
+        for chunk, encoded, part, end in zip(chunks[role], vectors[role], parts, ends, strict=True):
             if len(part):
-                (encoded if whole else piece()).backward(part, inputs=end)
+                (encoded if whole else chunk()).backward(part, inputs=end)
     return float(value.detach())

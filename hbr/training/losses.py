@@ -22,7 +22,7 @@ def info_nce(
     """Return the mean of -log softmax of each query's passage among all passages of the batch.
 
     L = -1/n Σ_i log( exp(s_ii / t) / Σ_j exp(s_ij / t) ), s the dot product of unit vectors
-    (queries (n, d), passages (n, d)), j over the passages and the given negatives (m, d). `mask`
+    (queries (n, d), passages (n, d)), j over the passages and the negatives (m, d). `mask`
     (n, n) is True where passage j may not be a negative of query i. Computed in float32, or in
     float64 where the vectors are.
     Source: van den Oord et al., arXiv 1807.03748, eq. 4; in-batch as in arXiv 2408.10536, eq. 1.
@@ -39,7 +39,7 @@ def info_nce(
 def symmetric(loss: Loss) -> Loss:
     """Return the mean of a loss and of the same loss with queries and passages exchanged.
 
-    L(q, p) / 2 + L(p, q) / 2, with the mask transposed; given negatives count for queries alone.
+    L(q, p) / 2 + L(p, q) / 2, with the mask transposed; negatives count for queries alone.
     Source: the two directions of LaBSE's loss, arXiv 2007.01852, section 2.1.
     """
 

@@ -43,7 +43,7 @@ class Mode:
 
 @dataclass(frozen=True)
 class Sampler:
-    """A batch sampler and all that is known of it.
+    """A batch sampler with its facts.
 
     `mix(alpha)` returns the weight of each mode: the probability of a batch in this mode, up to a
     common factor.

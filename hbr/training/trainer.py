@@ -106,7 +106,7 @@ class Trainer:
 
     def run(self) -> dict[str, Any]:
         """Train to the last step, or until validation stops improving; write the best encoder."""
-        distributed.broadcast(None)  # rank 0 has made the folder
+        distributed.broadcast(None)  # wait until rank 0 has created the folder
         self.state = state = self.checkpoints.resume()
         if state.step and self.is_main:
             logger.info(f"goes on from step {state.step:,}")

@@ -53,7 +53,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Objective:
-    """A training objective and all that is known of it.
+    """A training objective with its facts.
 
     `loss` is a contrastive loss such as `hbr.training.losses.info_nce`, which is the default.
     `recipe` is made with the objective's settings. Without a recipe of its own, the settings that
