@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hbr.compare.fairness import contamination
 from hbr.compare.table import name
 from hbr.report.terminal import number
 
@@ -124,11 +125,7 @@ def _result(result: Facts) -> dict[str, Any]:
         cells = [values.get(metric) for metric in metrics]
         numbers = ["" if v is None else number(v, m) for v, m in zip(cells, metrics, strict=True)]
         rows.append([setting, *numbers])
-    counts = result.get("training", {}).get("contamination", {})
-    seen = [
-        f"{counts[role]:,} of its {role}" for role in ("queries", "passages") if counts.get(role)
-    ]
-    return {**result, "rows": rows, "contamination": " and ".join(seen)}
+    return {**result, "rows": rows, "contamination": contamination(result)}
 
 
 def _vectors(encoder: Facts, pooling: str | None) -> str:

@@ -110,10 +110,11 @@ def test_a_result_on_training_texts_is_marked() -> None:
     clean = with_training(contamination={"queries": 0, "passages": 0})
     assert "Contaminated" not in card(settings(), TRAIN, [clean])
     found = with_training(contamination={"queries": 0, "passages": 1500})
-    assert "**Contaminated:** 1,500 of its passages are" in card(settings(), TRAIN, [found])
+    sentence = "**Contaminated:** 0 of 2,380 queries and 1,500 of 12,000 passages are among the"
+    assert f"{sentence} training texts." in card(settings(), TRAIN, [found])
     both = with_training(contamination={"queries": 7, "passages": 1})
-    told = "**Contaminated:** 7 of its queries and 1 of its passages are"
-    assert told in card(settings(), TRAIN, [both])
+    sentence = "**Contaminated:** 7 of 2,380 queries and 1 of 12,000 passages are among the"
+    assert sentence in card(settings(), TRAIN, [both])
 
 
 def test_synthetic_data_are_called_synthetic() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
+from hbr.compare.fairness import contamination
 from hbr.compare.table import name
 from hbr.report.terminal import new_table, number
 
@@ -34,9 +35,8 @@ def evaluation_table(metrics: Mapping[str, Any], by_language: bool) -> Table:
 
 def _contamination(metrics: Mapping[str, Any]) -> str:
     """Return, on a line of its own, how much of the data set was trained on, if any was."""
-    counts = metrics.get("training", {}).get("contamination", {})
-    parts = [f"{count:,} of {metrics[role]:,} {role}" for role, count in counts.items() if count]
-    return f"\n‡ contaminated: {' and '.join(parts)} are among the training texts" if parts else ""
+    sentence = contamination(metrics)
+    return f"\n‡ contaminated: {sentence}" if sentence else ""
 
 
 def _numbers(values: Mapping[str, float | None], names: list[str]) -> list[str]:
