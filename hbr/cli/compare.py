@@ -4,22 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Argument, Option
 
-from hbr.cli.options import DEFAULT_RUNS, OptionalDataset, Runs, Sets, matching
+from hbr.cli import options
 from hbr.cli.screen import show_missing, show_report, show_written
 from hbr.core import registry
 from hbr.core.errors import UserError
 
-Format = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME",
-        help=f"How to write it: {', '.join(registry.names('format'))}, or your own, "
-        "package.module:attribute.",
-        autocompletion=matching("format"),
-    ),
-]
 EXAMPLES = (
     "hbr compare runs/RUN runs/OTHER_RUN --dataset xquad-r --baseline monolingual",
     "hbr compare --study experiments/embedded.yaml --by resource",
@@ -27,57 +18,75 @@ EXAMPLES = (
     "hbr compare --study experiments/embedded.yaml --bundle results.tar",
     "hbr compare --reference elmahdy2024",
 )
+RunArguments = Annotated[list[Path] | None, Argument(metavar="[RUN]...", help="Runs to compare.")]
+Study = Annotated[
+    Path | None,
+    Option(metavar="FILE", help="Compare this study's runs, and check its claims."),
+]
+Metrics = Annotated[
+    str | None, Option(metavar="LIST", help="Metrics to show: map,recall@10,rank_distance.")
+]
+Group = Annotated[
+    str | None,
+    Option(
+        metavar="GROUP",
+        help="Add rows for groups of languages: language, resource, script, family, seen, "
+        "distance (of the pair).",
+    ),
+]
+ByLanguage = Annotated[bool, Option("--by-language", help="Same as --by language.")]
+Baseline = Annotated[
+    str | None, Option(metavar="SAMPLER", help="Daggers mark what differs from this sampler.")
+]
+Reference = Annotated[
+    str | None, Option(metavar="NAME", help="Show a paper's figures too: elmahdy2024.")
+]
+Strict = Annotated[bool, Option("--strict", help="Refuse an unfair comparison.")]
+Resamples = Annotated[int, Option(min=99, metavar="N", help="Draws of every test and interval.")]
+Seed = Annotated[int, Option(min=0, metavar="N", help="Seed of these draws.")]
+Format = Annotated[
+    str,
+    Option(
+        metavar="NAME",
+        help=f"{', '.join(registry.names('format'))}, or your own, package.module:attribute.",
+        autocompletion=options.matching("format"),
+    ),
+]
+Output = Annotated[
+    Path | None, Option("--output", "-o", metavar="FILE", help="Write the report to this file.")
+]
+Figures = Annotated[Path | None, Option(metavar="DIR", help="Write figures here, PNG and PDF.")]
+Mteb = Annotated[Path | None, Option(metavar="DIR", help="Write result files as MTEB has them.")]
+Bundle = Annotated[
+    Path | None, Option(metavar="FILE", help="Pack all that the numbers rest on into a tar.")
+]
+BundleCheck = Annotated[
+    Path | None, Option(metavar="FILE", help="Recompute every number of such a tar.")
+]
 
 
 def compare(
-    runs: Annotated[list[Path] | None, typer.Argument(help="Runs to compare.")] = None,
-    study: Annotated[Path | None, typer.Option(help="Compare the cells of a study.")] = None,
-    dataset: OptionalDataset = None,
-    metrics: Annotated[
-        str | None, typer.Option(help="Metrics to show, e.g. map,recall@10,rank_distance.")
-    ] = None,
-    by: Annotated[
-        str | None,
-        typer.Option(
-            metavar="GROUP",
-            help="Add rows for groups of languages: language, resource, script, family, seen, "
-            "distance (of the pair).",
-        ),
-    ] = None,
-    by_language: Annotated[bool, typer.Option("--by-language", help="--by language.")] = False,
-    baseline: Annotated[
-        str | None, typer.Option(help="Sampler that daggers tell apart from.", metavar="SAMPLER")
-    ] = None,
-    reference: Annotated[
-        str | None, typer.Option(help="Set a paper's printed figures beside: elmahdy2024.")
-    ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse runs that differ in what is not compared.")
-    ] = False,
-    resamples: Annotated[
-        int, typer.Option(min=99, help="Draws of every test and interval.")
-    ] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of these draws.")] = 0,
+    runs: RunArguments = None,
+    study: Study = None,
+    dataset: options.OptionalDataset = None,
+    metrics: Metrics = None,
+    by: Group = None,
+    by_language: ByLanguage = False,
+    baseline: Baseline = None,
+    reference: Reference = None,
+    strict: Strict = False,
+    resamples: Resamples = 10_000,
+    seed: Seed = 0,
     format: Format = "table",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write to this file.")
-    ] = None,
-    figures: Annotated[
-        Path | None, typer.Option(help="Draw the figures into this folder, PNG and PDF.")
-    ] = None,
-    mteb: Annotated[
-        Path | None, typer.Option(help="Write result files in MTEB's shape to this folder.")
-    ] = None,
-    bundle: Annotated[
-        Path | None, typer.Option(help="Pack everything that the numbers rest on into a tar.")
-    ] = None,
-    bundle_check: Annotated[
-        Path | None, typer.Option(help="Recompute every number of such a tar.")
-    ] = None,
-    settings: Sets = None,
-    output_dir: Runs = DEFAULT_RUNS,
+    output: Output = None,
+    figures: Figures = None,
+    mteb: Mteb = None,
+    bundle: Bundle = None,
+    bundle_check: BundleCheck = None,
+    settings: options.Sets = None,
+    output_dir: options.Runs = options.DEFAULT_RUNS,
 ) -> None:
-    """Compare runs, or the cells of a study: what is best, what is told apart, what holds."""
+    """Compare runs: tables with tests of significance, and the verdicts on a study's claims."""
     from hbr.compare.evidence import Resampling
     from hbr.compare.reports import Options, assemble
     from hbr.core.config import parse_set
@@ -85,22 +94,42 @@ def compare(
     if bundle_check:
         _check_bundle(bundle_check)
         return
+    _check(study, runs, reference, format, [path for path in (output, bundle) if path])
+    results = _results(study, runs or [], dataset, parse_set(settings or []), output_dir)
+    if not results.results and not reference:
+        raise UserError(f"{study} has no results yet; get them with `hbr sweep {study}`")
+    names = tuple(name.strip() for name in metrics.split(",")) if metrics else None
+    group = "language" if by_language else by
+    choice = Options(names, group, baseline, Resampling(resamples, seed), strict, reference)
+    report = assemble(results, choice)
+    show_report(report, format, output)
+    _write(report, results, figures, mteb)
+    if bundle:
+        from hbr.experiments.result_bundle import pack
+
+        pack(bundle, results, choice, report, study)
+        show_written([bundle])
+
+
+def _check(
+    study: Path | None,
+    runs: list[Path] | None,
+    reference: str | None,
+    format: str,
+    files: list[Path],
+) -> None:
+    """Raise UserError where the options do not fit together, before any work."""
     if study is not None and runs:
         raise UserError("name runs to compare, or a study with --study FILE, not both")
-    registry.get("format", format)  # before any work
+    registry.get("format", format)
     if study is None and not runs and not reference:
         raise UserError("name runs to compare, or a study with --study FILE")
-    for path in filter(None, (output, bundle)):
+    for path in files:
         if not path.parent.is_dir():
             raise UserError(f"{path}: there is no folder {path.parent}")
-    material = _material(study, runs or [], dataset, parse_set(settings or []), output_dir)
-    if not material.results and not reference:
-        raise UserError(f"{study} has no results yet; get them with `hbr sweep {study}`")
-    wanted = tuple(name.strip() for name in metrics.split(",")) if metrics else None
-    group, resampling = "language" if by_language else by, Resampling(resamples, seed)
-    options = Options(wanted, group, baseline, resampling, strict, reference)
-    report = assemble(material, options)
-    show_report(report, format, output)
+
+
+def _write(report: Any, results: Any, figures: Path | None, mteb: Path | None) -> None:
     if figures:
         from hbr.report.figures import draw, save_all
 
@@ -108,15 +137,10 @@ def compare(
     if mteb:
         from hbr.experiments.study_results import write_mteb
 
-        show_written(write_mteb(material, mteb))
-    if bundle:
-        from hbr.experiments.result_bundle import pack
-
-        pack(bundle, material, options, report, study)
-        show_written([bundle])
+        show_written(write_mteb(results, mteb))
 
 
-def _material(
+def _results(
     study: Path | None,
     runs: list[Path],
     dataset: str | None,
@@ -131,16 +155,16 @@ def _material(
 
     if study is None:
         opened = [open_run(run) for run in runs]
-        done = [targets_of(store) for store, _ in opened]
-        shared = [name for name in done[0] if all(name in d for d in done)] if done else []
+        targets = [targets_of(store) for store, _ in opened]
+        shared = [name for name in targets[0] if all(name in t for t in targets)] if runs else []
         names = [EvaluationTarget.parse(dataset)] if dataset else shared
-        if without := [run for run, evaluated in zip(runs, done, strict=True) if not evaluated]:
+        if without := [run for run, evaluated in zip(runs, targets, strict=True) if not evaluated]:
             raise UserError(f"{without[0]} has no results; `hbr evaluate --run {without[0]}`")
         if not names and runs:
-            told = "; ".join(
-                f"{run}: {', '.join(map(str, d))}" for run, d in zip(runs, done, strict=True)
+            evaluated = "; ".join(
+                f"{run}: {', '.join(map(str, d))}" for run, d in zip(runs, targets, strict=True)
             )
-            raise UserError(f"no data set was evaluated with all of the runs ({told})")
+            raise UserError(f"no data set was evaluated with all of the runs ({evaluated})")
         return StudyResults("", [read_result(*run, name) for name in names for run in opened])
     from hbr.experiments.study import read_study
     from hbr.experiments.study_results import study_results
@@ -151,8 +175,8 @@ def _material(
     if target and target not in plan.targets:
         evaluated = ", ".join(map(str, plan.targets))
         raise UserError(f"--dataset {dataset}: {study} evaluates {evaluated}")
-    targets = [target] if target else []
-    results, missing = study_results(plan, cells(plan, output_dir, overrides), targets)
+    wanted = [target] if target else []
+    results, missing = study_results(plan, cells(plan, output_dir, overrides), wanted)
     show_missing(missing)
     return results
 

@@ -1,16 +1,6 @@
 """`hbr encode`."""
 
-from hbr.cli.options import (
-    DEFAULT_RUNS,
-    Dataset,
-    Device,
-    Files,
-    Force,
-    RunDir,
-    Runs,
-    Sets,
-    Source,
-)
+from hbr.cli import options
 from hbr.cli.runs import open_run_spec
 from hbr.cli.screen import show_state
 from hbr.core import distributed
@@ -24,14 +14,14 @@ EXAMPLES = (
 
 
 def encode(
-    dataset: Dataset = "embedded",
-    source: Source = None,
-    run: RunDir = None,
-    config: Files = None,
-    settings: Sets = None,
-    output_dir: Runs = DEFAULT_RUNS,
-    device: Device = "auto",
-    force: Force = False,
+    dataset: options.Dataset = "embedded",
+    source: options.Source = None,
+    run: options.RunDir = None,
+    config: options.Files = None,
+    settings: options.Sets = None,
+    output_dir: options.Runs = options.DEFAULT_RUNS,
+    device: options.Device = "auto",
+    force: options.Force = False,
 ) -> None:
     """Encode the queries and passages of an evaluation data set."""
     from hbr.experiments import stages

@@ -2,24 +2,12 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Option
 
-from hbr.cli.options import (
-    DEFAULT_RUNS,
-    Dataset,
-    Device,
-    Files,
-    Force,
-    Json,
-    RunDir,
-    Runs,
-    Sets,
-    Source,
-    perturbations,
-)
+from hbr.cli import options
 from hbr.cli.runs import open_run_spec
 from hbr.cli.screen import console
 from hbr.core import distributed
@@ -36,38 +24,37 @@ EXAMPLES = (
     "hbr evaluate --perturb typo:0.05,0.1,0.2 --perturb diacritics",
     "hbr evaluate --diagnose",
 )
+IndexKind = Annotated[
+    str | None,
+    Option("--index", metavar="KIND", help="Search a faiss index: flat, ivf, hnsw or pq."),
+]
+Trec = Annotated[bool, Option("--trec", help="Also write run.trec.gz and qrels.trec.")]
+ByLanguage = Annotated[bool, Option("--by-language", help="Show every query language.")]
+Perturb = Annotated[
+    list[str] | None,
+    Option(
+        metavar="NAME[:STRENGTH,…]",
+        help="Also with perturbed queries: typo, diacritics, word-drop:0.1,0.3, … Repeatable.",
+    ),
+]
+Diagnose = Annotated[bool, Option("--diagnose", help="Also measure language bias of the vectors.")]
 
 
 def evaluate(
-    dataset: Dataset = "embedded",
-    source: Source = None,
-    run: RunDir = None,
-    index_kind: Annotated[
-        str | None,
-        typer.Option("--index", metavar="KIND", help="Search a faiss index, not exactly."),
-    ] = None,
-    trec: Annotated[
-        bool, typer.Option("--trec", help="Also write run.trec.gz and qrels.trec.")
-    ] = False,
-    by_language: Annotated[
-        bool, typer.Option("--by-language", help="Show every query language.")
-    ] = False,
-    perturb: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME[:STRENGTH,…]",
-            help="Also with perturbed queries: typo, diacritics, word-drop:0.1,0.3, …; repeatable.",
-        ),
-    ] = None,
-    diagnose: Annotated[
-        bool, typer.Option("--diagnose", help="Also say what the vectors tell of languages.")
-    ] = False,
-    config: Files = None,
-    settings: Sets = None,
-    output_dir: Runs = DEFAULT_RUNS,
-    device: Device = "auto",
-    force: Force = False,
-    as_json: Json = False,
+    dataset: options.Dataset = "embedded",
+    source: options.Source = None,
+    run: options.RunDir = None,
+    index_kind: IndexKind = None,
+    trec: Trec = False,
+    by_language: ByLanguage = False,
+    perturb: Perturb = None,
+    diagnose: Diagnose = False,
+    config: options.Files = None,
+    settings: options.Sets = None,
+    output_dir: options.Runs = options.DEFAULT_RUNS,
+    device: options.Device = "auto",
+    force: options.Force = False,
+    as_json: options.Json = False,
 ) -> None:
     """Evaluate a run in the mono, cross and multi settings, from exact ranks."""
     from hbr.evaluation.diagnostics import FILE
@@ -76,9 +63,9 @@ def evaluate(
     from hbr.experiments.run_data import RunData
     from hbr.report.terminal.diagnostics import diagnostics_table
 
-    chosen = [*(settings or []), *([f"index.kind={index_kind}"] if index_kind else [])]
-    run_spec = open_run_spec(run, output_dir, device, config, chosen)
-    specs = perturbations(perturb or [])
+    kind = [f"index.kind={index_kind}"] if index_kind else []
+    run_spec = open_run_spec(run, output_dir, device, config, [*(settings or []), *kind])
+    specs = options.perturbations(perturb or [])
     if specs and (trec or index_kind):
         raise UserError("--perturb measures by exact search; leave out --trec and --index")
     target = EvaluationTarget.parse(dataset)
@@ -93,32 +80,29 @@ def evaluate(
     update([main, *others, *diagnostics], {"evaluate"} if force else ())
     if distributed.rank() != 0:
         return
-    perturbed = [json.loads((stage.folder / "metrics.json").read_text()) for stage in others]
-    metrics = json.loads((main.folder / "metrics.json").read_text())
-    diagnosed = json.loads((diagnostics[0].folder / FILE).read_text()) if diagnostics else None
+    metrics, *perturbed = [_read(stage.folder / "metrics.json") for stage in (main, *others)]
+    diagnosed = _read(diagnostics[0].folder / FILE) if diagnostics else None
     if as_json:
         more: dict[str, Any] = {"perturbed": perturbed} if perturbed else {}
         more |= {"diagnostics": diagnosed} if diagnosed else {}
         print(json.dumps({**metrics, **more}))
         return
-    _show_metrics(metrics, by_language)
-    if perturbed:
-        _show_perturbed(perturbed)
+    _show(metrics, by_language, perturbed)
     if diagnosed:
         console().print(diagnostics_table(diagnosed, dataset))
-
     logger.info(f"results: {main.folder}")
     logger.info(f"next:    hbr compare {run_spec.path} OTHER_RUN --dataset {dataset}")
 
 
-def _show_metrics(metrics: Mapping[str, Any], by_language: bool) -> None:
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def _show(metrics: dict[str, Any], by_language: bool, perturbed: list[dict[str, Any]]) -> None:
     from hbr.report.terminal.evaluation import evaluation_table
-
-    console().print(evaluation_table(metrics, by_language))
-
-
-def _show_perturbed(results: list[dict[str, Any]]) -> None:
     from hbr.report.terminal.robustness import robustness_table
 
-    known = next(iter(results[0]["drops"].values()))
-    console().print(robustness_table(results, "map" if "map" in known else next(iter(known))))
+    console().print(evaluation_table(metrics, by_language))
+    if perturbed:
+        names = next(iter(perturbed[0]["drops"].values()))
+        console().print(robustness_table(perturbed, "map" if "map" in names else next(iter(names))))

@@ -2,18 +2,7 @@
 
 import json
 
-from hbr.cli.options import (
-    DEFAULT_RUNS,
-    Dataset,
-    Device,
-    Files,
-    Force,
-    Json,
-    RunDir,
-    Runs,
-    Sets,
-    Source,
-)
+from hbr.cli import options
 from hbr.cli.runs import open_run_spec
 from hbr.cli.screen import show_state
 from hbr.core import distributed
@@ -26,15 +15,15 @@ EXAMPLES = (
 
 
 def index(
-    dataset: Dataset = "embedded",
-    source: Source = None,
-    run: RunDir = None,
-    config: Files = None,
-    settings: Sets = None,
-    output_dir: Runs = DEFAULT_RUNS,
-    device: Device = "auto",
-    force: Force = False,
-    as_json: Json = False,
+    dataset: options.Dataset = "embedded",
+    source: options.Source = None,
+    run: options.RunDir = None,
+    config: options.Files = None,
+    settings: options.Sets = None,
+    output_dir: options.Runs = options.DEFAULT_RUNS,
+    device: options.Device = "auto",
+    force: options.Force = False,
+    as_json: options.Json = False,
 ) -> None:
     """Build a faiss index and measure its recall against exact search."""
     from hbr.experiments import stages

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hbr.cli.options import DEFAULT_RUNS, Epochs, Files, Json, Runs, Sets
+from hbr.cli import options
 from hbr.cli.runs import training_config, training_rows
 from hbr.core.errors import UserError
 
@@ -17,17 +17,17 @@ EXAMPLES = (
 
 
 def plan(
-    epochs: Epochs = None,
+    epochs: options.Epochs = None,
     batches: Annotated[
         int | None, typer.Option(min=1, help="Batches to summarize. Default: all of the run.")
     ] = None,
     step: Annotated[
         int | None, typer.Option(min=0, help="Show the batch of this step, from 0.")
     ] = None,
-    config: Files = None,
-    settings: Sets = None,
-    output_dir: Runs = DEFAULT_RUNS,
-    as_json: Json = False,
+    config: options.Files = None,
+    settings: options.Sets = None,
+    output_dir: options.Runs = options.DEFAULT_RUNS,
+    as_json: options.Json = False,
 ) -> None:
     """Show what the training batches will hold, without a GPU."""
     from rich.console import Console
@@ -39,7 +39,7 @@ def plan(
     resolved = training_config(config, settings, output_dir, epochs)
     if not resolved.is_trained:
         raise UserError("an untrained encoder sees no batches; name another --sampler")
-    rows = training_rows(resolved, output_dir)
+    rows = [data for _, data in training_rows(resolved, output_dir)]
     schedule = batch_schedule(resolved, rows)
 
     def show(values: dict[str, Any], view: Any) -> None:

@@ -5,19 +5,10 @@ import logging
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
-from hbr.cli.options import (
-    DEFAULT_RUNS,
-    Files,
-    Force,
-    Json,
-    OptionalDataset,
-    Runs,
-    Sets,
-    Source,
-)
-from hbr.cli.runs import config_of
+from hbr.cli import options
+from hbr.cli.runs import config_of, training_rows
 from hbr.cli.screen import console
 from hbr.core.errors import UserError
 
@@ -34,31 +25,39 @@ EXAMPLES = (
     "hbr prepare --from-bundle study.tar",
 )
 
+Data = Annotated[
+    list[str] | None,
+    Option(metavar="NAME", help="Training data: a name, FILE.jsonl or hf:HUB_ID. Repeatable."),
+]
+Listed = Annotated[
+    bool, Option("--list", help="List all data sets, and which of them are prepared.")
+]
+Bundle = Annotated[
+    Path | None,
+    Option(metavar="FILE", help="Pack what --study reads, encoders too, into a tar."),
+]
+Study = Annotated[Path | None, Option(metavar="FILE", help="The study of --bundle.")]
+FromBundle = Annotated[
+    Path | None,
+    Option(metavar="FILE", help="Unpack such a tar; its study then needs no network."),
+]
+
 
 def prepare(
-    dataset: OptionalDataset = None,
-    source: Source = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option(help="Training data: a name, FILE.jsonl or hf:HUB_ID. Repeatable."),
-    ] = None,
-    listed: Annotated[
-        bool, typer.Option("--list", help="Show all data sets, and which are here.")
-    ] = False,
-    bundle: Annotated[
-        Path | None, typer.Option(help="Pack what --study reads, encoders too, into a tar.")
-    ] = None,
-    study: Annotated[Path | None, typer.Option(help="The study of --bundle.")] = None,
-    from_bundle: Annotated[
-        Path | None, typer.Option(help="Unpack such a tar; its study then needs no network.")
-    ] = None,
-    config: Files = None,
-    settings: Sets = None,
-    output_dir: Runs = DEFAULT_RUNS,
-    force: Force = False,
-    as_json: Json = False,
+    dataset: options.OptionalDataset = None,
+    source: options.Source = None,
+    data: Data = None,
+    listed: Listed = False,
+    bundle: Bundle = None,
+    study: Study = None,
+    from_bundle: FromBundle = None,
+    config: options.Files = None,
+    settings: options.Sets = None,
+    output_dir: options.Runs = options.DEFAULT_RUNS,
+    force: options.Force = False,
+    as_json: options.Json = False,
 ) -> None:
-    """Turn data sets into memory-mapped files; without options, the embedded ones."""
+    """Prepare data sets for training and evaluation. Default: the embedded ones."""
     from hbr.data import prepare as stage
 
     if listed:
@@ -68,32 +67,18 @@ def prepare(
         _carry(bundle, study, from_bundle, settings, output_dir)
         return
     resolved = config_of(config, settings, {"data.train": data} if data else None)
-    done = {}
+    folders = {}
     if dataset is not None or data is None:
-        chosen = resolved.evaluate
+        read = resolved.evaluate
         store, task = stage.task(
-            output_dir,
-            dataset or "embedded",
-            source,
-            chosen.passage,
-            limit=chosen.limit,
-            force=force,
+            output_dir, dataset or "embedded", source, read.passage, limit=read.limit, force=force
         )
-        done[task.name] = store.path
+        folders[task.name] = store.path
     if data is not None or dataset is None:
-        place = source if dataset is None else None
-        for name in resolved.data.train:
-            about = resolved.data
-            store, rows = stage.rows(
-                output_dir,
-                name,
-                source=place,
-                languages=about.languages,
-                limit=about.limit,
-                force=force,
-            )
-            done[f"{rows.name} (training)"] = store.path
-    for label, path in done.items():
+        where = source if dataset is None else None
+        for store, rows in training_rows(resolved, output_dir, source=where, force=force):
+            folders[f"{rows.name} (training)"] = store.path
+    for label, path in folders.items():
         print(json.dumps({"data": label, "path": str(path)}) if as_json else f"{label}: {path}")
 
 
@@ -124,13 +109,13 @@ def _carry(
     if from_bundle:
         if bundle or study:
             raise UserError("--from-bundle unpacks; leave out --bundle and --study")
-        put = unpack(from_bundle, output_dir)
-        for place in put:
-            print(output_dir / place)
-        logger.info(f"{len(put)} put there; a sweep of its study needs no network now")
+        folders = unpack(from_bundle, output_dir)
+        for folder in folders:
+            print(output_dir / folder)
+        logger.info(f"{len(folders)} unpacked; a sweep of its study needs no network now")
         return
     if not bundle or not study:
-        raise UserError("--bundle FILE.tar packs what --study FILE.yaml reads: say both")
+        raise UserError("--bundle FILE.tar packs what --study FILE.yaml reads: give both")
     files = pack(bundle, study, output_dir, parse_set(settings or []))
     logger.info(f"{files:,} files; unpack them with `hbr prepare --from-bundle {bundle.name}`")
     print(bundle)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hbr.cli.options import DEFAULT_RUNS, Runs
+from hbr.cli import options
 from hbr.cli.runs import open_run_spec
 
 EXAMPLES = (
@@ -25,7 +25,7 @@ def push(
     revision: Annotated[
         str | None, typer.Option(help="A branch; without it, the main one.")
     ] = None,
-    output_dir: Runs = DEFAULT_RUNS,
+    output_dir: options.Runs = options.DEFAULT_RUNS,
 ) -> None:
     """Upload a run's encoder and its card to the Hugging Face hub."""
     from hbr.experiments.model_card import write_card

@@ -42,13 +42,13 @@ def training_config(
     return complete(config_of(files, assignments, {"train.max_steps": steps}))
 
 
-def training_rows(config: Any, runs: Path) -> list[Any]:
-    """Return the prepared training data of a config."""
+def training_rows(config: Any, runs: Path, **how: Any) -> list[tuple[Any, Any]]:
+    """Return the prepared training data of a config: for each its store and its rows."""
     from hbr.data import prepare
 
     data = config.data
     return [
-        prepare.rows(runs, name, languages=data.languages, limit=data.limit)[1]
+        prepare.rows(runs, name, languages=data.languages, limit=data.limit, **how)
         for name in data.train
     ]
 
@@ -57,7 +57,8 @@ def _steps(epochs: float, config: Any, rows: list[Any]) -> int:
     """Return the optimizer steps after which every row was seen `epochs` times, rounded up."""
     from hbr.experiments.run_data import batch_schedule
 
-    count = sum(int(data.has.any(1).sum()) for data in batch_schedule(config, rows).datasets)
+    schedule = batch_schedule(config, [data for _, data in rows])
+    count = sum(int(data.has.any(1).sum()) for data in schedule.datasets)
     size = config.train.batch_size * config.train.gradient_accumulation_steps
     steps = math.ceil(epochs * count / size)
     logger.info(f"{epochs:g} epochs of {count:,} rows, {size:,} a step: --max-steps {steps}")

@@ -12,6 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 def console() -> Any:
+    """Return rich's console for results: a file is written 160 columns wide."""
     from rich.console import Console
 
     console = Console()
@@ -20,20 +21,20 @@ def console() -> Any:
 
 
 def show_state(built: bool, path: Path) -> None:
-
+    """Print a stage's folder, and say whether it was up to date."""
     if not built:
-        logger.info("up to date; --force does it again")
+        logger.info("up to date; --force repeats it")
     print(path)
 
 
 def show_written(paths: list[Path]) -> None:
-
+    """Say which files were written."""
     for path in paths:
         logger.info(f"written: {path}")
 
 
 def show_missing(missing: list[str]) -> None:
-
+    """Say how many results a study lacks and, with -v, which."""
     if missing:
         logger.info(f"{len(missing)} results are missing (-v says which)")
     for line in missing:
@@ -41,13 +42,14 @@ def show_missing(missing: list[str]) -> None:
 
 
 def show_report(report: Any, format: str, output: Path | None) -> None:
+    """Print a report in a format, or write it to a file."""
     from hbr.core.store import write_atomic
     from hbr.report import formats
 
     entry = registry.get("format", format)
     if output and not entry.suffix:
         names = [each.name for each in formats.file_formats()]
-        raise UserError(f"--output: say --format {', '.join(names)} with it")
+        raise UserError(f"--output needs --format, one of {', '.join(names)}")
     content = formats.write(report, format)
     if output:
         write_atomic(output, content)

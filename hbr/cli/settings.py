@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hbr.cli.options import Json
+from hbr.cli import options
 from hbr.cli.screen import console
 from hbr.core.errors import UserError
 
@@ -33,7 +33,7 @@ def settings(
         typer.Option(help="Also an objective of your own, package.module:ATTRIBUTE."),
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """List all settings: default, allowed values, unit, description."""
     from hbr.core.registry import near

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hbr.cli.options import DEFAULT_RUNS, Device, Runs, Sets
+from hbr.cli import options
 from hbr.cli.screen import console, show_missing, show_report
 
 logger = logging.getLogger(__name__)
@@ -35,9 +35,9 @@ def sweep(
             help="A trial in a folder of its own: N steps, N rows and questions a language.",
         ),
     ] = None,
-    settings: Sets = None,
-    output_dir: Runs = DEFAULT_RUNS,
-    device: Device = "auto",
+    settings: options.Sets = None,
+    output_dir: options.Runs = options.DEFAULT_RUNS,
+    device: options.Device = "auto",
     force: Annotated[bool, typer.Option("--force", help="Train and evaluate all again.")] = False,
 ) -> None:
     """Do every run of a study, evaluate and compare them."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hbr.cli.options import DEFAULT_RUNS, Device, Epochs, Files, Force, Json, Print, Runs, Sets
+from hbr.cli import options
 from hbr.cli.runs import point_latest, training_config
 from hbr.core import distributed
 
@@ -22,7 +22,7 @@ EXAMPLES = (
 
 
 def train(
-    epochs: Epochs = None,
+    epochs: options.Epochs = None,
     untrained: Annotated[
         bool,
         typer.Option(
@@ -31,19 +31,19 @@ def train(
             rich_help_panel="Optimization",
         ),
     ] = False,
-    config: Files = None,
-    settings: Sets = None,
-    print_config: Print = False,
-    output_dir: Runs = DEFAULT_RUNS,
-    device: Device = "auto",
-    force: Force = False,
+    config: options.Files = None,
+    settings: options.Sets = None,
+    print_config: options.Print = False,
+    output_dir: options.Runs = options.DEFAULT_RUNS,
+    device: options.Device = "auto",
+    force: options.Force = False,
     resume: Annotated[
         bool,
         typer.Option(
             "--resume/--no-resume", help="Continue an interrupted training.", show_default=False
         ),
     ] = True,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Train an encoder. An interrupted training continues where it stopped."""
     from hbr.experiments import stages

@@ -541,7 +541,7 @@ def test_the_same_seed_gives_the_same_report_and_another_another(compared: Path)
 
 def test_a_file_needs_a_format_and_a_folder_that_is_there(compared: Path, tmp_path: Path) -> None:
     said = compare(compared, "--output", tmp_path / "a.html")
-    assert (said.code, "--output: say --format" in said.err) == (2, True)
+    assert (said.code, "--output needs --format" in said.err) == (2, True)
     for option in (("--format", "csv", "--output"), ("--bundle",)):
         path = tmp_path / "gone" / "file"
         said = compare(compared, *option, path)
