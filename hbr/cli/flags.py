@@ -44,10 +44,11 @@ class SettingsCommand(TyperCommand):
     """A command that takes settings."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the options, those of common settings first."""
+        """Return the options, with those of common settings; these come first in training."""
         params: list[Any] = list(super().get_params(ctx))
+        rest = "Other options" if "Experiment" in COMMON.get(str(self.name), {}) else None
         for param in params:
-            param.rich_help_panel = getattr(param, "rich_help_panel", None) or "Other options"
+            param.rich_help_panel = getattr(param, "rich_help_panel", None) or rest
             param.metavar = "" if getattr(param, "is_flag", False) else param.metavar
         return [*_documented(str(self.name)), *params]
 
@@ -111,7 +112,7 @@ def _path(command: str, flag: str, options: dict[str, bool]) -> str:
     known = {option.strip("-").replace("-", "_"): option for option in options}
     near = [] if name in ALIASES else difflib.get_close_matches(name, known, cutoff=0.8)
     meant = f"; did you mean {known[near[0]]}?" if near else hint(name, paths)
-    raise UserError(f"hbr {command} has no option {flag}{meant}")
+    raise UserError(f"{command} has no option {flag}{meant}")
 
 
 def _value(flag: str, path: str, rest: list[str]) -> str:

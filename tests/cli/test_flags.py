@@ -79,10 +79,10 @@ def test_a_text_keeps_its_last_space(words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("train --stepz 3", "hbr train has no option --stepz; did you mean train.max_steps?"),
+        ("train --stepz 3", "train has no option --stepz; did you mean train.max_steps?"),
         (
             "train --outptu-dir x",
-            "hbr train has no option --outptu-dir; did you mean --output-dir?",
+            "train has no option --outptu-dir; did you mean --output-dir?",
         ),
         ("train --per_device_train_batch_size 8", "did you mean train.batch_size?"),
         ("train --gradient-checkpointing", "did you mean train.mini_batch_size?"),
@@ -94,7 +94,7 @@ def test_a_text_keeps_its_last_space(words: tuple[str, ...]) -> None:
         ("train --learning-rate fast", "train.learning_rate = 'fast'"),
         ("train --epochs 2 --max-steps 3", "leave out --max-steps"),
         ("train --epochs 2 --untrained", "leave out --max-steps and --untrained"),
-        ("train --zzz 1", "hbr train has no option --zzz; `hbr settings` lists them all"),
+        ("train --zzz 1", "train has no option --zzz; `hbr settings` lists them all"),
     ],
 )
 def test_a_mistaken_flag_is_answered_with_what_may_be_meant(words: str, message: str) -> None:
