@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from hbr.compare.claims import Amount, Claim, matches, words_of
+from hbr.compare.results import word_of
 
 GO_TOGETHER = frozenset({"sampler", "alpha"})  # a side that names one may differ in both
 Weights = Mapping[int, float]  # by cell
@@ -52,10 +53,10 @@ def comparisons(
     settings in which the cells differ.
     """
     keys = [claim.over] if claim.trend else chain.from_iterable(claim.sides)
-    differing = {_last_word(key) for key in keys}
+    differing = {word_of(key) for key in keys}
     differing |= GO_TOGETHER if differing & GO_TOGETHER else set()
     within = {*varied, "sampler"} if claim.within is None else claim.within
-    agreeing = sorted({key for key in within if _last_word(key) not in differing})
+    agreeing = sorted({key for key in within if word_of(key) not in differing})
     lineup = _Lineup(claim, cells, values, agreeing)
     for comparison in lineup.trends() if claim.trend else lineup.pairs():
         unknown = any(math.isnan(values[i]) for i in comparison.cells)
@@ -118,8 +119,7 @@ class _Lineup:
         return (missing or sorted(partners, key=lambda j: sign * self.values[j]))[0]
 
     def _pair(self, i: int, j: int) -> Comparison:
-        words = {key for side in self.claim.sides for key in side if key != "sampler"}
-        label = f"{self._name(i, words)} vs {self._name(j, words)}"
+        label = f"{self._name(i)} vs {self._name(j)}"
         return self._comparison(i, label, {i: 1.0, j: -1.0}, {j: 1.0})
 
     def trends(self) -> Iterator[Comparison]:
@@ -158,14 +158,15 @@ class _Lineup:
         place = self._place(i)
         return f" in {place}" if place else ""
 
-    def _name(self, i: int, words: Collection[str]) -> str:
+    def _name(self, i: int) -> str:
         """Name a cell: its sampler, α where the study has several, and what the claim names."""
         cell = self.cells[i]
         alphas = {c.get("alpha") for c in self.cells if c.get("sampler") == cell.get("sampler")}
         sampler = f"{cell['sampler']} α={cell['alpha']}" if len(alphas) > 1 else cell["sampler"]
-        keys = [key for key in cell if _last_word(key) in words and _last_word(key) != "encoder"]
-        named = [str(cell[key]) for key in keys]
-        return " ".join([sampler, *(word for word in named if word not in sampler)])
+        named = dict.fromkeys(key for side in self.claim.sides for key in side)
+        keys = [key for key in named if key in cell and word_of(key) not in {"sampler", "encoder"}]
+        values = [str(cell[key]) for key in keys]
+        return " ".join([sampler, *(value for value in values if value not in sampler)])
 
 
 def _conditions(claim: Claim, effect: Weights, base: Weights) -> tuple[Condition, ...]:
@@ -183,8 +184,3 @@ def _condition(effect: Weights, base: Weights, amount: Amount, side: int, sign: 
         return Condition(effect, sign * amount.value, side)
     share = sign * amount.value
     return Condition({i: w - share * base.get(i, 0.0) for i, w in effect.items()}, 0.0, side)
-
-
-def _last_word(key: str) -> str:
-    """Return the last word of a setting's name, by which a claim may name it too."""
-    return key.rpartition(".")[2].replace("-", "_")

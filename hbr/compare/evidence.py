@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from hbr.compare.results import Keep, Result, cell_key, settings_of
+from hbr.compare.results import Keep, Result, cell_key, settings_of, word_of
 from hbr.core import languages, registry, statistics
 from hbr.core.errors import UserError
 from hbr.core.settings import Config, short_name
@@ -127,12 +127,11 @@ class Evidence:
     def _settings(self, config: Config) -> dict[str, Any]:
         """Return what a claim may name of a cell: full names, last words, and effective α."""
         full = settings_of(config)
-        words = {key.rpartition(".")[2]: value for key, value in full.items()}
+        words = {word_of(key): value for key, value in full.items()}
         sampler = registry.get("sampler", config.sampler.name)
         alpha = words.get("alpha", sampler.alpha if config.is_trained else None)
         effective = {} if alpha is None else {"alpha": alpha, "sampler.alpha": alpha}
-        names = {"sampler": config.method, "encoder": self.encoders[config.encoder.name]}
-        return {**full, **words, **effective, **names}
+        return {**full, **words, **effective, "encoder": self.encoders[config.encoder.name]}
 
     @cached_property
     def varied(self) -> tuple[str, ...]:

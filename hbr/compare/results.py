@@ -168,6 +168,14 @@ def settings_of(config: Config) -> dict[str, Any]:
     }
 
 
+def word_of(key: str) -> str:
+    """Return the word for a setting that claims may use: its last one, or what it names.
+
+    `train.max_steps` is `max_steps`, `objective.name` is `objective`.
+    """
+    return key.removesuffix(".name").rpartition(".")[2].replace("-", "_")
+
+
 def cell_key(config: Config) -> str:
     """Return what tells a study cell from others: all but the seed."""
     identity = config.identity()

@@ -358,3 +358,18 @@ def test_a_claim_in_its_own_words_or_in_those_of_its_form(runs: Path) -> None:
     evidence = pair(runs, 0.6, 0.5)
     assert judged(evidence, **BETTER).sentence == "mono map: hybrid greater than monolingual"
     assert judged(evidence, **BETTER, says="Hybrid wins").sentence == "Hybrid wins"
+
+
+def test_a_claim_may_name_the_objective(runs: Path) -> None:
+    evidence = gathered(
+        finished(runs, "hybrid", values(0.6, noise_seed=1), settings={"objective": "smoothing"}),
+        finished(runs, "hybrid", values(0.5, noise_seed=2), settings={"objective": "infonce"}),
+    )
+    verdict = judged(
+        evidence,
+        greater={"objective": "smoothing"},
+        than={"objective": "infonce"},
+        within="encoder",
+    )
+    assert verdict.status == "supported"
+    assert verdict.findings[0].label == "xlm-r-tiny: hybrid smoothing vs hybrid infonce"
