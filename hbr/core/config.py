@@ -79,7 +79,7 @@ def full_path(key: str) -> str:
 def hint(key: str, paths: Iterable[str]) -> str:
     """Return what a name that is no setting's may mean, of the settings with these paths."""
     last = key.rpartition(".")[2].lower()
-    words = {alias: [path] for alias, path in ALIASES.items()}
+    words = {name: [name] for name in SHORT} | {a: [path] for a, path in ALIASES.items()}
     for path in paths:
         words.setdefault(path.rpartition(".")[2], []).append(path)
     likely = [last] if last in words else difflib.get_close_matches(last, words, cutoff=0.65)

@@ -90,6 +90,6 @@ def test_a_dry_run_shows_it_and_does_nothing(
     said = hbr("sweep", tmp_path / "study.yaml", "--dry-run", "--output-dir", runs)
     assert said.code == 0, said.err
     assert said.out.count("to do  ") == 3
-    for word in ("mbert-tiny", "a step", "training", "GB", "to get: nothing"):
+    for word in ("mbert-tiny", "a step", "training", "GB", "downloads: nothing"):
         assert word in said.out
     assert not list(runs.glob("hybrid-*"))

@@ -22,9 +22,11 @@ from tests.support import Said
 CODE = """
 import json, sys
 from pathlib import Path
+from hbr.core import log
 from hbr.core.errors import UserError
 from hbr.core.store import Store
 from hbr.experiments.push import push
+log.configure()
 try:
     print(push(Store(Path(sys.argv[1])), sys.argv[2], **json.loads(sys.argv[3])))
 except UserError as error:

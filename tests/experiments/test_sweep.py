@@ -29,6 +29,13 @@ CLAIMS = """
 """
 
 
+DEADLY = """
+import os, signal
+from hbr.training.samplers import Sampler
+sampler = Sampler("deadly:sampler", lambda alpha: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
 def at(runs: Path) -> tuple[str, Path]:
     return "--output-dir", runs
 
@@ -131,7 +138,7 @@ def test_a_data_set_that_is_missing_fails_its_cells_and_stops_no_other(
     path = study(tmp_path, STUDY.replace("[embedded]", "[embedded, mewsli-x]"))
     plan = hbr("sweep", path, "--dry-run", *at(runs))
     assert plan.code == 0, plan.err
-    assert "to get: mewsli-x" in " ".join(plan.out.split())
+    assert "downloads: mewsli-x" in " ".join(plan.out.split())
     said = hbr("sweep", path, *at(runs))
     assert said.code == 3
     assert said.err.count("failed: ") == 5
@@ -139,7 +146,7 @@ def test_a_data_set_that_is_missing_fails_its_cells_and_stops_no_other(
 
 
 def test_a_cell_that_fails_stops_no_other_and_is_named(world: Path, tmp_path: Path) -> None:
-    text = STUDY.replace("seed: [0, 1]", "lr: [1e-3, 1e38]").replace("hybrid", "english")
+    text = STUDY.replace("seed: [0, 1]", "learning_rate: [1e-3, 1e38]").replace("hybrid", "english")
     runs, path = beside(world, tmp_path / "runs"), study(tmp_path, text)
     said = hbr("sweep", path, "--output-dir", runs)
     assert said.code == 3
@@ -166,7 +173,7 @@ def test_a_cell_that_fails_stops_no_other_and_is_named(world: Path, tmp_path: Pa
         (STUDY.replace("[monolingual, hybrid]", "[]"), "grid.sampler"),
         (STUDY.replace("evaluate: [embedded]", ""), "evaluate: field required"),
         (STUDY.replace("hybrid]", "hibrid]"), "there is no sampler 'hibrid'"),
-        (STUDY.replace("[embedded]", "[embeded]"), "there is no task 'embeded'; did you mean"),
+        (STUDY.replace("[embedded]", "[embeded]"), "there is no dataset 'embeded'; did you mean"),
         (STUDY.replace("[embedded]", "[embedded, embedded]"), "evaluate names a data set twice"),
         (
             STUDY.replace("[embedded]", "[{dataset: lareqa, source: gone}]"),
@@ -257,7 +264,7 @@ def test_claims_may_be_those_of_a_paper_or_of_a_file_beside(tmp_path: Path) -> N
 
 
 def test_what_a_study_varies_is_known_by_its_full_name(tmp_path: Path) -> None:
-    text = STUDY.replace("seed: [0, 1]", "lr: [1e-3, 1e-4]")
+    text = STUDY.replace("seed: [0, 1]", "learning_rate: [1e-3, 1e-4]")
     assert read_study(study(tmp_path, text)).varied == {"sampler.name", "train.learning_rate"}
 
 
@@ -269,8 +276,7 @@ def test_every_shipped_study_can_be_read(path: Path) -> None:
 def test_a_worker_that_is_killed_takes_its_own_cell_along_only(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deadly = "import os, signal\ndef sampler(alpha): os.kill(os.getpid(), signal.SIGKILL)\n"
-    (tmp_path / "deadly.py").write_text(deadly)
+    (tmp_path / "deadly.py").write_text(DEADLY)
     monkeypatch.syspath_prepend(tmp_path)
     text = STUDY.replace("hybrid", "'deadly:sampler'").replace("seed: [0, 1]", "seed: [0]")
     runs, path = beside(world, tmp_path / "runs"), study(tmp_path, text)
