@@ -1,0 +1,155 @@
+"""Would the difference be there if the methods were trained again and asked other questions?
+
+Two things are random: the seeds of training and the concepts that are asked. A figure is the mean
+over runs of the sum over concepts of what each contributes, so the variance of a weighted sum of
+cells has a part from seeds, a part from concepts, and a part that both contain:
+
+    V = V_seeds + V_concepts − V_both,    V ≥ V_concepts
+
+with t on the degrees of freedom of Welch and Satterthwaite. This is Clark's quasi-F (The
+language-as-fixed-effect fallacy, 1973) for paired concepts and unpaired seeds; the two-way
+clustered variance of Cameron, Gelbach and Miller (2011) is the same sum. Seeds of two methods are
+not paired: an equal seed gives equal batches of rows, but no correlation that can be relied on.
+Chosen by simulation: see `benchmarks/null_study.py` and the page on statistics.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+Side = Literal["both", "greater", "less"]
+FEWEST_CONCEPTS = 20  # that must differ, or all: with fewer, t says nothing of 0/1 metrics
+
+
+class Term(NamedTuple):
+    """A study cell in a weighted sum: its weight, and its runs (columns of the arrays).
+
+    `fixed` where there is nothing random in training: the encoder is as it came.
+    """
+
+    weight: float
+    runs: Sequence[int]
+    fixed: bool = False
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A weighted sum of cells, with its standard error and degrees of freedom.
+
+    NaN standard error: the evidence says nothing, as with one run a cell or where too few concepts
+    differ. `seeds` and `concepts` are the variances of the two parts.
+    """
+
+    value: float
+    standard_error: float
+    df: float
+    seeds: float = math.nan
+    concepts: float = math.nan
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a standard error."""
+        return not math.isnan(self.standard_error)
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Return the t interval of the value."""
+        half = _quantile((1 + level) / 2, self.df) * self.standard_error
+        return self.value - half, self.value + half
+
+    def p(self, bound: float = 0.0, side: Side = "both") -> float:
+        """Return the p of the value lying at the bound, against its lying beyond it.
+
+        `greater` asks whether it lies above, `less` whether below. NaN where nothing is known.
+        """
+        if not self.is_known:
+            return math.nan
+        away = self.value - bound
+        if self.standard_error == 0:
+            beyond = away > 0 if side == "greater" else away < 0 if side == "less" else away != 0
+            return 0.0 if beyond else 1.0
+        t = away / self.standard_error
+        if side == "both":
+            return min(1.0, 2 * _upper(abs(t), self.df))
+        return _upper(t if side == "greater" else -t, self.df)
+
+
+def estimate(
+    figures: np.ndarray,
+    influence: np.ndarray,
+    terms: Sequence[Term],
+    *,
+    over: Literal["seeds and concepts", "concepts"] = "seeds and concepts",
+) -> Estimate:
+    """Return the estimate of Σ weight · mean over runs.
+
+    `figures` (runs,) are the runs' values, `influence` (concepts, runs) what each concept adds to
+    them beyond its share of the mean: see `Design.influence`. Over `concepts` alone it speaks of
+    these encoders, and seeds count as fixed.
+    """
+    runs = [list(term.runs) for term in terms]
+    value = float(sum(t.weight * figures[r].mean() for t, r in zip(terms, runs, strict=True)))
+    paired = sum(t.weight * influence[:, r].mean(1) for t, r in zip(terms, runs, strict=True))
+    paired = np.asarray(paired)
+    number = len(paired)
+    if not math.isfinite(value) or number < 2:
+        return Estimate(value, math.nan, math.nan)
+    if np.count_nonzero(np.abs(paired) > 1e-12) < min(FEWEST_CONCEPTS, number):
+        return Estimate(value, math.nan, math.nan)
+    scale = number / (number - 1)
+    concepts = scale * float((paired**2).sum())
+    if over == "concepts":
+        return Estimate(value, math.sqrt(concepts), number - 1, 0.0, concepts)
+    parts, both = [(concepts, number - 1)], 0.0
+    for term, own in zip(terms, runs, strict=True):
+        if term.fixed or term.weight == 0:
+            continue
+        if len(own) < 2:
+            return Estimate(value, math.nan, math.nan, math.nan, concepts)
+        share = term.weight**2 / (len(own) * (len(own) - 1))
+        parts.append((share * float(((figures[own] - figures[own].mean()) ** 2).sum()), len(own) - 1))
+        rest = influence[:, own] - influence[:, own].mean(1, keepdims=True)
+        both += scale * share * float((rest**2).sum())
+    total = sum(variance for variance, _ in parts)
+    squares = sum(variance**2 / df for variance, df in parts)
+    df = total**2 / squares if squares else math.inf
+    error = math.sqrt(max(total - both, concepts))
+    return Estimate(value, error, df, total - concepts, concepts)
+
+
+def seeds_needed(
+    effect: float, variance: float, concepts: float, *, level: float = 0.05, power: float = 0.8
+) -> int | None:
+    """Return how many seeds a cell a two-sided test needs to find an effect, None above 1,000.
+
+    `variance` is that of one run of each method together (the sum over both), `concepts` the
+    variance that more seeds do not lessen.
+    """
+    from scipy import stats
+
+    for number in range(2, 1001):
+        seeds = variance / number
+        total = seeds + concepts
+        df = total**2 / (seeds**2 / (2 * (number - 1)) + 1e-300) if seeds else math.inf
+        critical = _quantile(1 - level / 2, df)
+        shift = effect / math.sqrt(total) if total else math.inf
+        found = stats.nct.sf(critical, df, shift) if math.isfinite(df) else stats.norm.sf(critical - shift)
+        if found >= power:
+            return number
+        if stats.norm.sf(stats.norm.ppf(1 - level / 2) - effect / math.sqrt(concepts or 1e-300)) < power:
+            return None
+    return None
+
+
+def _quantile(share: float, df: float) -> float:
+    from scipy.special import ndtri, stdtrit
+
+    return float(ndtri(share) if math.isinf(df) else stdtrit(df, share))
+
+
+def _upper(t: float, df: float) -> float:
+    from scipy.special import ndtr, stdtr
+
+    return float(ndtr(-t) if math.isinf(df) else stdtr(df, -t))
