@@ -96,7 +96,7 @@ def estimate(
     number = len(paired)
     if not math.isfinite(value) or number < 2:
         return Estimate(value, math.nan, math.nan)
-    if np.count_nonzero(np.abs(paired) > 1e-12) < min(FEWEST_CONCEPTS, number):
+    if _differing(paired) < min(FEWEST_CONCEPTS, number - 1):
         return Estimate(value, math.nan, math.nan)
     scale = number / (number - 1)
     concepts = scale * float((paired**2).sum())
@@ -109,14 +109,22 @@ def estimate(
         if len(own) < 2:
             return Estimate(value, math.nan, math.nan, math.nan, concepts)
         share = term.weight**2 / (len(own) * (len(own) - 1))
-        parts.append((share * float(((figures[own] - figures[own].mean()) ** 2).sum()), len(own) - 1))
+        parts.append(
+            (share * float(((figures[own] - figures[own].mean()) ** 2).sum()), len(own) - 1)
+        )
         rest = influence[:, own] - influence[:, own].mean(1, keepdims=True)
         both += scale * share * float((rest**2).sum())
     total = sum(variance for variance, _ in parts)
-    squares = sum(variance**2 / df for variance, df in parts)
-    df = total**2 / squares if squares else math.inf
-    error = math.sqrt(max(total - both, concepts))
-    return Estimate(value, error, df, total - concepts, concepts)
+    variance = max(total - both, concepts)
+    squares = sum(part**2 / df for part, df in parts)
+    df = variance**2 / squares if squares else math.inf
+    return Estimate(value, math.sqrt(variance), df, total - concepts, concepts)
+
+
+def _differing(paired: np.ndarray) -> int:
+    """Return how many concepts differ from what most of them have: of 0/1 metrics, few may."""
+    scale = np.abs(paired).max(initial=0.0) or 1.0
+    return len(paired) - int(np.unique(np.round(paired / scale, 9), return_counts=True)[1].max())
 
 
 def seeds_needed(
@@ -135,11 +143,10 @@ def seeds_needed(
         df = total**2 / (seeds**2 / (2 * (number - 1)) + 1e-300) if seeds else math.inf
         critical = _quantile(1 - level / 2, df)
         shift = effect / math.sqrt(total) if total else math.inf
-        found = stats.nct.sf(critical, df, shift) if math.isfinite(df) else stats.norm.sf(critical - shift)
+        exact = math.isfinite(df) and df < 1e6
+        found = stats.nct.sf(critical, df, shift) if exact else stats.norm.sf(critical - shift)
         if found >= power:
             return number
-        if stats.norm.sf(stats.norm.ppf(1 - level / 2) - effect / math.sqrt(concepts or 1e-300)) < power:
-            return None
     return None
 
 
