@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 BIN := .venv/bin
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet
 
-.PHONY: sweep test lint types smoke ci clean
+.PHONY: sweep test lint types smoke docs clean
 .DEFAULT_GOAL := sweep
 
 sweep: .venv/base  ## the embedded study end to end, and its table
@@ -24,6 +24,10 @@ smoke: .venv/base  ## four short runs of the embedded study
 	$(BIN)/hbr sweep experiments/embedded.yaml --jobs $(JOBS) --output-dir build/smoke --force \
 	    --set encoder=xlm-r-tiny --set seed=0 --set max_steps=20
 
+docs: .venv/docs  ## the site, in build/site
+	$(BIN)/python -m hbr.cli.settings_page > docs/settings.md
+	$(BIN)/mkdocs build --quiet
+
 clean:
 	rm -rf build runs .venv
 
@@ -34,6 +38,10 @@ clean:
 
 .venv/base: .venv/bin/python pyproject.toml constraints.txt
 	$(INSTALL) --editable .
+	@touch $@
+
+.venv/docs: .venv/base
+	$(INSTALL) --editable '.[docs]'
 	@touch $@
 
 .venv/dev: .venv/base
