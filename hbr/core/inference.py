@@ -10,7 +10,10 @@ with t on the degrees of freedom of Welch and Satterthwaite. This is Clark's qua
 language-as-fixed-effect fallacy, 1973) for paired concepts and unpaired seeds; the two-way
 clustered variance of Cameron, Gelbach and Miller (2011) is the same sum. Seeds of two methods are
 not paired: an equal seed gives equal batches of rows, but no correlation that can be relied on.
-Chosen by simulation: see `benchmarks/null_study.py` and the page on statistics.
+
+A p has no more degrees of freedom than the seeds have. Two seeds are often nearly equal by chance;
+the variance then seems to come from concepts alone, and far tails, where Holm's correction looks,
+would be too light. Chosen by simulation: `benchmarks/null_study.py`, and the page on statistics.
 """
 
 import math
@@ -40,12 +43,14 @@ class Estimate:
     """A weighted sum of cells, with its standard error and degrees of freedom.
 
     NaN standard error: the evidence says nothing, as with one run a cell or where too few concepts
-    differ. `seeds` and `concepts` are the variances of the two parts.
+    differ. `seeds` and `concepts` are the variances of the two parts, `seed_df` the degrees of
+    freedom of the first, infinite where nothing was trained.
     """
 
     value: float
     standard_error: float
     df: float
+    seed_df: float = math.inf
     seeds: float = math.nan
     concepts: float = math.nan
 
@@ -71,9 +76,10 @@ class Estimate:
             beyond = away > 0 if side == "greater" else away < 0 if side == "less" else away != 0
             return 0.0 if beyond else 1.0
         t = away / self.standard_error
+        df = min(self.df, self.seed_df)
         if side == "both":
-            return min(1.0, 2 * _upper(abs(t), self.df))
-        return _upper(t if side == "greater" else -t, self.df)
+            return min(1.0, 2 * _upper(abs(t), df))
+        return _upper(t if side == "greater" else -t, df)
 
 
 def estimate(
@@ -101,24 +107,25 @@ def estimate(
     scale = number / (number - 1)
     concepts = scale * float((paired**2).sum())
     if over == "concepts":
-        return Estimate(value, math.sqrt(concepts), number - 1, 0.0, concepts)
-    parts, both = [(concepts, number - 1)], 0.0
+        return Estimate(value, math.sqrt(concepts), number - 1, math.inf, 0.0, concepts)
+    parts, both, seed_df = [(concepts, number - 1)], 0.0, 0
     for term, own in zip(terms, runs, strict=True):
         if term.fixed or term.weight == 0:
             continue
         if len(own) < 2:
-            return Estimate(value, math.nan, math.nan, math.nan, concepts)
+            return Estimate(value, math.nan, math.nan, concepts=concepts)
         share = term.weight**2 / (len(own) * (len(own) - 1))
         parts.append(
             (share * float(((figures[own] - figures[own].mean()) ** 2).sum()), len(own) - 1)
         )
+        seed_df += len(own) - 1
         rest = influence[:, own] - influence[:, own].mean(1, keepdims=True)
         both += scale * share * float((rest**2).sum())
     total = sum(variance for variance, _ in parts)
     variance = max(total - both, concepts)
     squares = sum(part**2 / df for part, df in parts)
     df = variance**2 / squares if squares else math.inf
-    return Estimate(value, math.sqrt(variance), df, total - concepts, concepts)
+    return Estimate(value, math.sqrt(variance), df, seed_df or math.inf, total - concepts, concepts)
 
 
 def _differing(paired: np.ndarray) -> int:
@@ -140,7 +147,7 @@ def seeds_needed(
     for number in range(2, 1001):
         seeds = variance / number
         total = seeds + concepts
-        df = total**2 / (seeds**2 / (2 * (number - 1)) + 1e-300) if seeds else math.inf
+        df = 2.0 * (number - 1)
         critical = _quantile(1 - level / 2, df)
         shift = effect / math.sqrt(total) if total else math.inf
         exact = math.isfinite(df) and df < 1e6

@@ -88,6 +88,12 @@ def test_more_seeds_find_smaller_effects():
     assert seeds_needed(0.001, 2 * 0.01**2, 0.003**2) is None  # the concepts do not suffice
 
 
+def test_a_p_has_no_more_degrees_of_freedom_than_the_seeds():
+    found = Estimate(1.0, 0.3, df=200.0, seed_df=2)
+    assert found.p() == pytest.approx(2 * stats.t.sf(1 / 0.3, 2))
+    assert found.interval()[0] == pytest.approx(1 - 0.3 * stats.t.ppf(0.975, 200))
+
+
 def test_what_never_varies_is_decided_by_its_sign():
     sure = Estimate(0.5, 0.0, math.inf)
     assert sure.p() == 0
