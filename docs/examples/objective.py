@@ -14,19 +14,16 @@ class FocalSettings(Settings):
     floor: float = Field(0.0, ge=0, le=1, description="Least weight of a row.")
 
 
-def make_loss(settings):
-    """Return the loss for its settings."""
-
-    def loss(queries, passages, negatives=None, *, mask=None, temperature=0.05):
-        everything = passages if negatives is None else torch.cat([passages, negatives])
-        scores = queries @ everything.T / temperature
-        if mask is not None:
-            scores[:, : len(passages)].masked_fill_(mask, float("-inf"))
-        log_p = torch.log_softmax(scores, dim=1).diagonal()
-        weight = (1 - log_p.exp()) ** settings.gamma
-        return -(weight.clamp(min=settings.floor) * log_p).mean()
-
-    return loss
+def focal(queries, passages, negatives=None, *, mask=None, temperature=0.05, gamma, floor):
+    """queries, passages (rows, width), negatives (any, width), mask (rows, rows) -> a number."""
+    scores = queries @ passages.T / temperature
+    if mask is not None:
+        scores = scores.masked_fill(mask, float("-inf"))
+    if negatives is not None:
+        scores = torch.cat([scores, queries @ negatives.T / temperature], dim=1)
+    log_p = torch.log_softmax(scores, dim=1).diagonal()
+    weight = (1 - log_p.exp()) ** gamma
+    return -(weight.clamp(min=floor) * log_p).mean()
 
 
-FOCAL = Objective("focal", FocalSettings, make_loss=make_loss)
+FOCAL = Objective("focal", FocalSettings, focal)
