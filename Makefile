@@ -25,7 +25,7 @@ smoke: .venv/base  ## four short runs of the embedded study
 	    --set encoder=xlm-r-tiny --set seed=0 --set max_steps=20
 
 docs: .venv/docs  ## the site, in build/site
-	$(BIN)/python -m hbr.cli.settings_page > docs/settings.md
+	$(BIN)/hbr settings --markdown > docs/settings.md
 	$(BIN)/mkdocs build --quiet
 
 clean:

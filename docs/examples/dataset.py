@@ -1,7 +1,7 @@
 """A data set: questions and answers in a file with three columns, language, question, answer."""
 
 from hbr.data.dataset import Dataset
-from hbr.data.tasks import Draft, Passage, Query
+from hbr.data.tasks import EvaluationData, Passage, Query
 
 
 def read(source, passage):
@@ -15,7 +15,7 @@ def read(source, passage):
         passages.append(Passage(concept, language, answer))
         relevant.setdefault(concept, []).append((language, concept))
     passages.sort(key=lambda passage: passage.language)
-    return Draft(queries, passages, relevant, "one answer a question")
+    return EvaluationData(queries, passages, relevant, "one answer a question")
 
 
 FAQ = Dataset("faq", read, "questions and answers", "any", protocol="one answer a question")

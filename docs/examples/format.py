@@ -3,7 +3,7 @@
 from hbr.report.formats import Format
 
 
-def write(report):
+def write(report, figures=()):
     """Return the report's tables as wikitext."""
     lines = []
     for table in report.tables:

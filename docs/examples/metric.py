@@ -10,4 +10,11 @@ def worst_rank(ranks, relevant, cutoff=None):
     return ranks[np.arange(len(ranks)), relevant - 1]
 
 
-WORST_RANK = Metric("worst_rank", "worst rank", worst_rank, higher_is_better=False, decimals=0)
+WORST_RANK = Metric(
+    "worst_rank",
+    "worst rank",
+    worst_rank,
+    higher_is_better=False,
+    decimals=0,
+    columns=(("mono", None), ("multi", None)),  # of comparisons that name no metrics
+)

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from hbr.core import languages
+from hbr.core import languages, registry
 from hbr.core.registry import near
 from hbr.core.target import EvaluationTarget, Measure
 
@@ -43,7 +43,7 @@ def _setting(key: str, value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_setting(key, item) for item in value]
     if key == "sampler" and isinstance(value, str):
-        return value.replace("_", "-")
+        return registry.canonical("sampler", value)
     try:
         return float(value) if isinstance(value, str) else value  # YAML reads 1e-3 as text
     except ValueError:

@@ -60,7 +60,9 @@ def test_the_claims_of_the_pages_are_claims() -> None:
 
 def test_every_make_target_of_the_pages_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    typed = re.findall(r"^make ([a-z ]+)$|`make ([a-z ]+)`", "\n".join(p.read_text() for p in PAGES), re.M)
+    typed = re.findall(
+        r"^make ([a-z ]+)$|`make ([a-z ]+)`", "\n".join(p.read_text() for p in PAGES), re.M
+    )
     targets = {word for pair in typed for words in pair for word in words.split()}
     assert {"sweep", "test", "docs"} <= targets
     for target in targets:
