@@ -61,7 +61,7 @@ def evaluate(
     from hbr.experiments import stages
     from hbr.experiments.building import update
     from hbr.experiments.run_data import RunData
-    from hbr.report.terminal.diagnostics import diagnostics_table
+    from hbr.report.terminal.evaluation import diagnostics_table
 
     kind = [f"index.kind={index_kind}"] if index_kind else []
     run_spec = open_run_spec(run, output_dir, device, config, [*(settings or []), *kind])
@@ -99,8 +99,7 @@ def _read(path: Path) -> Any:
 
 
 def _show(metrics: dict[str, Any], by_language: bool, perturbed: list[dict[str, Any]]) -> None:
-    from hbr.report.terminal.evaluation import evaluation_table
-    from hbr.report.terminal.robustness import robustness_table
+    from hbr.report.terminal.evaluation import evaluation_table, robustness_table
 
     console().print(evaluation_table(metrics, by_language))
     if perturbed:

@@ -1,7 +1,7 @@
 """A table of results as plain values: cells, rows and columns; `hbr.report` writes it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from hbr.core.target import Measure
@@ -96,6 +96,12 @@ class Table:
                     if mean in best:
                         places[i, column] = best.index(mean)
         return self.changed(lambda i, j, cell: replace(cell, place=places.get((i, j))))
+
+    def with_columns(self, places: Sequence[int]) -> "Table":
+        """Return the table with the columns at these places, in this order."""
+        rows = (replace(row, cells=tuple(row.cells[i] for i in places)) for row in self.rows)
+        columns = tuple(self.columns[i] for i in places)
+        return replace(self, columns=columns, rows=tuple(rows))
 
     @property
     def has_groups(self) -> bool:

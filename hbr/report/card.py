@@ -50,7 +50,7 @@ def card(
     )
     content = ModelCard.from_template(
         front_matter,
-        TEMPLATE,
+        str(TEMPLATE),
         sampler=sampler,
         trained=bool(data),
         facts=_facts(config, train, languages, base_model, pooling),

@@ -24,7 +24,7 @@ SCRIPTS = {  # ISO 15924, as MTEB uses it
     **{"lao": "Laoo", "latin": "Latn", "malayalam": "Mlym", "odia": "Orya", "sinhala": "Sinh"},
     **{"tamil": "Taml", "telugu": "Telu", "thai": "Thai", "tibetan": "Tibt"},
 }
-NOT_KNOWN = (
+UNKNOWN_FIELDS = (
     *("loader", "release_date", "n_parameters", "memory_usage_mb", "max_tokens", "embed_dim"),
     *("license", "open_weights", "public_training_code", "public_training_data"),
     *("training_datasets", "languages", "reference", "adapted_from"),
@@ -32,7 +32,7 @@ NOT_KNOWN = (
 
 
 def write(folder: Path, model: Facts, results: Sequence[Facts]) -> list[Path]:
-    """Write one file a task and `model_meta.json` below `folder/results`; give their paths.
+    """Write one file a task and `model_meta.json` below `folder/results`; return their paths.
 
     `model` has a `name`, a `revision` and what else is known of MTEB's `ModelMeta`; `results` are
     contents of `metrics.json`, of which those by an approximate index are left out. Main score is
@@ -43,7 +43,7 @@ def write(folder: Path, model: Facts, results: Sequence[Facts]) -> list[Path]:
     place.mkdir(parents=True, exist_ok=True)
     trained = {x for result in results for x in result.get("training", {}).get("languages", ())}
     known = [code for code in trained if language(code) and not re.fullmatch("q[a-t].", code)]
-    meta = dict.fromkeys(NOT_KNOWN) | {
+    meta = dict.fromkeys(UNKNOWN_FIELDS) | {
         "languages": sorted(map(_language, known)) or None,
         "framework": ["Sentence Transformers", "PyTorch"],
         "similarity_fn_name": "cosine",
@@ -103,6 +103,6 @@ def _scores(result: Facts, setting: str) -> Iterator[dict[str, Any]]:
 
 
 def _language(code: str) -> str:
-    """Write a language the way MTEB does, `deu-Latn`, or as it stands where it is not known."""
-    found = language(code)
-    return f"{found.iso3}-{SCRIPTS.get(found.script, 'Zzzz')}" if found else code
+    """Return a language as MTEB writes it, `deu-Latn`, or as it stands where it is not known."""
+    entry = language(code)
+    return f"{entry.iso3}-{SCRIPTS.get(entry.script, 'Zzzz')}" if entry else code

@@ -15,6 +15,7 @@ from hbr.core import registry
 from hbr.report.figures import claims, languages, losses, mean_ranks, robustness, style, tradeoff
 from hbr.report.figures.cells import UNTRAINED_LOOK
 from hbr.report.figures.drawing import save, to_svg
+from hbr.training.samplers import Sampler
 
 NAN = math.nan
 ALPHA = {"untrained": None, "monolingual": 1.0, "cross-lingual": 0.0, "hybrid": 0.5}
@@ -103,6 +104,10 @@ def texts(figure: Figure) -> list[str]:
 
 def legend(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def legend_handles(figure: Figure):
+    return figure.legends[0].legend_handles
 
 
 def panels(figure: Figure):
@@ -248,6 +253,21 @@ def test_cells_of_one_sampler_have_shades_and_an_unknown_sampler_a_colour():
     assert legend(figure) == ["hybrid 0.2", "hybrid 0.8", "my.module:own"]
     colours = [to_hex(p.get_facecolor()) for p in figure.legends[0].get_patches()]
     assert len({*colours, *(c.lower() for c in COLOURS.values())}) == 3 + len(COLOURS)
+
+
+TEAL = Sampler("teal", lambda _: {}, order=0, colour="#008080", marker="h")  # from outside
+
+
+def test_a_sampler_from_outside_brings_its_colour_marker_and_place():
+    figure = languages.draw([*FOUR, cell(f"{__name__}:TEAL", 0.4, 0.3)])
+    teal = figure.legends[0].get_patches()[legend(figure).index(f"{__name__}:TEAL")]
+    assert to_hex(teal.get_facecolor()) == "#008080"
+    assert legend(figure).index(f"{__name__}:TEAL") < legend(figure).index("monolingual")
+    marks = [
+        handle.get_marker()
+        for handle in legend_handles(tradeoff.draw([cell(f"{__name__}:TEAL", 0.4, 0.3)]))
+    ]
+    assert marks == ["h"]
 
 
 def test_bars_stand_for_values():

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import replace
 
 from matplotlib.colors import to_hex, to_rgb
 
@@ -11,20 +11,12 @@ from hbr.compare.model import Series
 from hbr.core import registry
 from hbr.core.errors import UserError
 from hbr.core.settings import UNTRAINED
+from hbr.training.samplers import Sampler
 
 FREE_COLOURS = ("#D55E00", "#000000", "#F0E442")  # for samplers whose entries name none
 FREE_MARKERS = ("P", "*", "p", "h", "d")
-
-
-class Look(NamedTuple):
-    """Place, colour and marker in figures, as `hbr.training.samplers.Sampler` has them."""
-
-    order: int = 100
-    colour: str = ""
-    marker: str = ""
-
-
-UNTRAINED_LOOK = Look(0, "#999999", "X")
+# An untrained encoder has no sampler, but its place, colour and marker beside those that have.
+UNTRAINED_LOOK = Sampler(UNTRAINED, lambda _: {}, order=0, colour="#999999", marker="X")
 
 
 def value(cell: Series, setting: str, metric: str) -> float:
@@ -47,8 +39,7 @@ def has_values(values: Mapping[str, Mapping[str, float]]) -> bool:
 
 def markers(cells: Iterable[Series]) -> dict[str, str]:
     """Return the marker of every sampler, in the order of samplers."""
-    looks = _looks(cells)
-    return _filled({name: look.marker for name, look in looks.items()}, FREE_MARKERS)
+    return _filled({entry.name: entry.marker for entry in _entries(cells)}, FREE_MARKERS)
 
 
 def colours(cells: Sequence[Series]) -> dict[str, str]:
@@ -56,8 +47,7 @@ def colours(cells: Sequence[Series]) -> dict[str, str]:
 
     It is the sampler's, from light to dark by α where a sampler has several cells.
     """
-    looks = _looks(cells)
-    bases = _filled({name: look.colour for name, look in looks.items()}, FREE_COLOURS)
+    bases = _filled({entry.name: entry.colour for entry in _entries(cells)}, FREE_COLOURS)
     shades = {}
     for sampler, base in bases.items():
         alphas = {cell.name: cell.alpha or 0.0 for cell in cells if cell.sampler == sampler}
@@ -66,20 +56,16 @@ def colours(cells: Sequence[Series]) -> dict[str, str]:
     return shades
 
 
-def _looks(cells: Iterable[Series]) -> dict[str, Look]:
-    looks = {name: _look(name) for name in {cell.sampler for cell in cells}}
-    return dict(sorted(looks.items(), key=lambda item: (item[1].order, item[0])))
-
-
-def _look(sampler: str) -> Look:
-    """Return the look that a sampler's entry says; one that is not installed here has none."""
-    if sampler == UNTRAINED:
-        return UNTRAINED_LOOK
-    try:
-        entry = registry.get("sampler", sampler)
-    except UserError:
-        return Look()
-    return Look(entry.order, entry.colour, entry.marker)
+def _entries(cells: Iterable[Series]) -> list[Sampler]:
+    """Return the samplers of cells in order; one that is not installed here has a name alone."""
+    entries = []
+    for sampler in {cell.sampler for cell in cells}:
+        try:
+            entry = UNTRAINED_LOOK if sampler == UNTRAINED else registry.get("sampler", sampler)
+        except UserError:
+            entry = Sampler(sampler, lambda _: {})
+        entries.append(replace(entry, name=sampler))
+    return sorted(entries, key=lambda entry: (entry.order, entry.name))
 
 
 def _filled(looks: Mapping[str, str], free: Sequence[str]) -> dict[str, str]:

@@ -9,13 +9,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from hbr.compare.model import Report, Verdict
-from hbr.compare.table import Cell, Row, Table, signed
+from hbr.compare.table import Cell, signed
 from hbr.core.target import Measure
 from hbr.report.figures.drawing import Drawing, to_svg
 from hbr.report.findings import SIGN, effect, interval, p_text
 from hbr.report.formats import Format
-
-View = dict[str, Any]
 
 
 def page(report: Report, drawings: Iterable[Drawing]) -> str:
@@ -28,7 +26,8 @@ def page(report: Report, drawings: Iterable[Drawing]) -> str:
         lstrip_blocks=True,
     )
     environment.globals |= {"sign": SIGN, "effect": effect, "interval": interval, "p_text": p_text}
-    environment.filters |= {"signed": signed, "label": lambda metric: Measure.parse(metric).label}
+    environment.globals["tip"] = _tip
+    environment.filters |= {"signed": signed, "measure": Measure.parse}
     environment.tests["missing"] = math.isnan
     statuses = [verdict.status for verdict in report.verdicts]
     return environment.get_template("page.html.j2").render(
@@ -36,7 +35,6 @@ def page(report: Report, drawings: Iterable[Drawing]) -> str:
         synthetic=any("synthetic" in table.protocol for table in report.tables),
         tally=[(status, statuses.count(status)) for status in SIGN if status in statuses],
         claims=[(verdict, _summary(verdict)) for verdict in report.verdicts],
-        tables=[_table(table) for table in report.tables],
         figures=[_figure(drawing) for drawing in drawings],
         facts=list(dict.fromkeys(key for run in report.provenance for key in run)),
     )
@@ -50,37 +48,17 @@ def _summary(verdict: Verdict) -> str:
     return f"{len(statuses)} {noun}: {', '.join(counts)}"
 
 
-def _table(table: Table) -> View:
-    lines = table.lines()
-    labels = len(lines[0]) - len(table.columns)
-    measures = [(setting, Measure.parse(metric)) for setting, metric in table.columns]
-    rows = [
-        {
-            "marked": row.marked,
-            "first": number > 0 and row.label[0] != table.rows[number - 1].label[0],
-            "labels": texts[: labels - 1],
-            "seeds": texts[labels - 1],
-            "cells": [_cell(c, m, row) for c, (_, m) in zip(row.cells, table.columns, strict=True)],
-        }
-        for number, (row, texts) in enumerate(zip(table.rows, lines[1:], strict=True))
-    ]
-    return {"table": table, "labels": lines[0][: labels - 1], "measures": measures, "rows": rows}
-
-
-def _cell(cell: Cell, metric: str, row: Row) -> View:
-    """Return a cell with its text and tooltip; a row without any value was not run."""
-    if math.isnan(cell.mean):
-        empty = all(math.isnan(other.mean) for other in row.cells)
-        return {"text": "not run" if empty else "–", "value": "", "kind": "missing", "tip": ""}
-    tip = [f"mean {cell.mean!r}"]
-    tip += [f"standard deviation over seeds {cell.sd!r}"] if cell.sd is not None else []
+def _tip(cell: Cell) -> str:
+    """Return the tooltip of a cell: its numbers in full."""
+    lines = [f"mean {cell.mean!r}"]
+    if cell.sd is not None:
+        lines.append(f"standard deviation over seeds {cell.sd!r}")
     if not math.isnan(cell.low + cell.high):
-        tip.append(f"95 % interval {cell.low:.6g} to {cell.high:.6g}")
-    kind = {0: "best", 1: "second"}.get(-1 if cell.place is None else cell.place, "")
-    return {"text": cell.text(metric), "value": cell.mean, "kind": kind, "tip": "\n".join(tip)}
+        lines.append(f"95 % interval {cell.low:.6g} to {cell.high:.6g}")
+    return "\n".join(lines)
 
 
-def _figure(drawing: Drawing) -> View:
+def _figure(drawing: Drawing) -> dict[str, Any]:
     svg = Markup(to_svg(drawing.figure))  # ours: its texts are shapes
     return {**drawing._asdict(), "svg": svg, "inches": drawing.figure.get_figwidth()}
 

@@ -31,12 +31,8 @@ def write(report: Report, _: object = ()) -> str:
 def to_latex(table: Table) -> str:
     """Return a table: best bold, second underlined, daggers; the columns of a setting together."""
     settings = list(dict.fromkeys(setting for setting, _ in table.columns))
-    order = sorted(range(len(table.columns)), key=lambda i: settings.index(table.columns[i][0]))
-    table = replace(
-        table,
-        columns=tuple(table.columns[i] for i in order),
-        rows=tuple(replace(r, cells=tuple(r.cells[i] for i in order)) for r in table.rows),
-    )
+    places = range(len(table.columns))
+    table = table.with_columns(sorted(places, key=lambda i: settings.index(table.columns[i][0])))
     lines = table.lines()
     labels = len(lines[0]) - len(table.columns)
     metrics = [metric for _, metric in table.columns]

@@ -48,12 +48,10 @@ def fitting(table: Table, width: int) -> list[Table]:
         parts[-1].append(i)
     return [
         replace(
-            table,
+            table.with_columns(part),
             title=table.title if number == 0 else "",
             protocol=table.protocol if number == len(parts) - 1 else "",
             notes=table.notes if number == len(parts) - 1 else (),
-            columns=tuple(table.columns[i] for i in part),
-            rows=tuple(replace(r, cells=tuple(r.cells[i] for i in part)) for r in table.rows),
         )
         for number, part in enumerate(parts)
     ]

@@ -1,13 +1,30 @@
-"""The results of one evaluation."""
+"""What an evaluation shows: its metrics, those on perturbed queries, diagnostics of the vectors."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
 
 from hbr.compare.fairness import contamination
-from hbr.compare.table import name
+from hbr.compare.table import Cell, name
+from hbr.core.target import EvaluationTarget
+from hbr.evaluation.diagnostics import summary
 from hbr.report.terminal import new_table, number
+
+MEANING = {
+    ("mono", "alignment"): "mean squared distance of a query to its passages, 0 to 4: low is near",
+    ("cross", "alignment"): "the same, across languages",
+    ("passages", "uniformity"): "of passages, down to about -4: low is spread out",
+    ("passages", "isoscore"): "of passages: 1 where all directions are used alike, 0 where one is",
+    ("pool", "hubness"): "skewness of how often a passage is in the first ten: high has hubs",
+    ("pool", "never found"): "share of passages in no query's first ten",
+    ("passages", "cka"): "of translations, mean over pairs of languages: 1 is the same shape",
+    ("passages", "cosine gap"): "of translations against others, mean over pairs of languages",
+    ("passages", "language share"): "share of the variance of passages that is between languages",
+    ("queries", "probe"): "how well a linear probe tells the language of a query: 0 is chance",
+    ("passages", "probe"): "the same, of a passage",
+}
 
 
 def evaluation_table(metrics: Mapping[str, Any], by_language: bool) -> Table:
@@ -41,3 +58,49 @@ def _contamination(metrics: Mapping[str, Any]) -> str:
 
 def _numbers(values: Mapping[str, float | None], names: list[str]) -> list[str]:
     return [number(values[metric], metric) if metric in values else "" for metric in names]
+
+
+def robustness_table(results: Sequence[Mapping[str, Any]], metric: str) -> Table:
+    """Return a table of perturbations, with what a metric drops in each setting; 80 columns do.
+
+    `results` are contents of the perturbed data set's `metrics.json`.
+    """
+    dataset, drops = EvaluationTarget.parse(results[0]["dataset"]).dataset, results[0]["drops"]
+    clean = ", ".join(
+        f"{s} {number(values[metric]['clean'], metric)}" for s, values in drops.items()
+    )
+    table = new_table(
+        f"{dataset}: {name(metric)} of clean queries: {clean}",
+        "drop of the metric, its 95 % interval over concepts, and its share",
+    )
+    table.add_column("perturbation", no_wrap=True)
+    table.add_column("changed", justify="right")
+    table.add_column("setting")
+    for head in (name(metric), "drop [95 %]"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for result in results:
+        about = result["perturbation"]
+        label = (f"{about['name']}:{about['strength']:g}", f"{about['changed']:.0%}")
+        for setting in drops:
+            values = result["drops"][setting][metric]
+            perturbed = number(values["clean"] - values["drop"], metric)
+            table.add_row(*label, setting, perturbed, _drop(values, metric))
+            label = ("", "")
+    return table
+
+
+def _drop(values: Mapping[str, Any], metric: str) -> str:
+    low, high = (number(bound, metric) for bound in values["interval"])
+    share = values["drop"] / values["clean"] if values["clean"] else math.nan
+    return f"{number(values['drop'], metric)} [{low}, {high}]{Cell(0.0, share=share).part}"
+
+
+def diagnostics_table(diagnostics: Mapping[str, Any], dataset: str) -> Table:
+    """Return a table of the figures of `summary`, with what a low and a high one mean."""
+    table = new_table(f"{dataset}: vectors")
+    table.add_column("diagnostic")
+    table.add_column("value", justify="right")
+    table.add_column("meaning")
+    for (of, diagnostic), value in summary(diagnostics).items():
+        table.add_row(f"{diagnostic} ({of})", number(value, diagnostic), MEANING[of, diagnostic])
+    return table
