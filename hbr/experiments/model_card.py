@@ -17,20 +17,20 @@ def write_card(run: RunSpec) -> None:
     text = card(
         run.config.model_dump(mode="json"),
         train,
-        results(run),
+        current_results(run),
         base_model=base_model(run.config, train),
         pooling=pooling_of(model),
     )
     write_atomic(model / "README.md", text)
 
 
-def results(run: RunSpec) -> list[dict[str, Any]]:
+def current_results(run: RunSpec) -> list[dict[str, Any]]:
     """Return the metrics of the run's evaluations of clean queries that are not stale."""
     entries = run.store.entries()
     current = {entry["id"]: entry for entry in entries.values()}
     paths = [run.path / name / "metrics.json" for name, e in entries.items() if _holds(e, current)]
-    found = [json.loads(path.read_text()) for path in paths if path.exists()]
-    return [metrics for metrics in found if "perturbation" not in metrics]
+    results = [json.loads(path.read_text()) for path in paths if path.exists()]
+    return [metrics for metrics in results if "perturbation" not in metrics]
 
 
 def _holds(entry: Mapping[str, Any], current: Mapping[str, Mapping[str, Any]]) -> bool:

@@ -15,11 +15,11 @@ REFUSED = {
 
 
 def push(run: Store, repo: str, *, private: bool = False, revision: str | None = None) -> str:
-    """Upload a run's `model/` folder to a repository of the hub; give its address.
+    """Upload a run's `model/` folder to a repository of the hub; return its address.
 
-    The repository, and the branch `revision`, are made where there are none; HF_ENDPOINT and
-    HF_TOKEN say where and as whom. Raises UserError: exit code 2 for what the person can mend,
-    1 where the network or the hub fails.
+    The repository and the branch `revision` are created where they do not exist. HF_ENDPOINT names
+    the hub, HF_TOKEN the user. Raises UserError: exit code 2 for a mistake of the user, 1 where the
+    network or the hub fails.
     """
     from huggingface_hub import HfApi
 
@@ -43,7 +43,7 @@ def push(run: Store, repo: str, *, private: bool = False, revision: str | None =
     except UserError:
         raise
     except Exception as error:  # the hub's many kinds of "no"
-        raise _told(error, repo) from error
+        raise _user_error(error, repo) from error
     return f"{api.endpoint}/{repo}" + (f"/tree/{revision}" if revision else "")
 
 
@@ -65,7 +65,7 @@ def _check(run: Store, repo: str) -> None:
         )
 
 
-def _told(error: BaseException, repo: str) -> UserError:
+def _user_error(error: BaseException, repo: str) -> UserError:
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     if isinstance(error, OfflineModeIsEnabled):

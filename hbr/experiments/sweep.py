@@ -73,7 +73,7 @@ def is_stale(cell: Cell) -> bool:
         return True
     listed, finished = cell.stages(ready=True), cell.run.store.entries()
     if any(stage.name not in finished for stage in listed):
-        return True  # asked first: it needs no data
+        return True  # first, since it needs no data
     try:
         return not all(map(is_current, listed))
     except UserError:  # data that are missing: the run itself reports them
@@ -103,11 +103,12 @@ def sweep(stale: list[Cell], logs: Path, jobs: int) -> dict[str, str]:
 def _spread(cells: Iterable[Cell]) -> list[Cell]:
     """Order cells so that neighbours differ in their encoder: one would wait until it is made."""
     count: Counter[str] = Counter()
-    turns = []
-    for cell in cells:
-        turns.append((count[cell.config.encoder.name], cell))
+
+    def turn(cell: Cell) -> int:
         count[cell.config.encoder.name] += 1
-    return [cell for _, cell in sorted(turns, key=lambda turn: turn[0])]
+        return count[cell.config.encoder.name]
+
+    return sorted(cells, key=turn)
 
 
 def _outcomes(todo: list[Cell], logs: Path, jobs: int) -> Iterator[tuple[Cell, str | None, float]]:

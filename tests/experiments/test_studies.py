@@ -117,7 +117,7 @@ def trained_on(study: Study) -> set[str]:
 
 
 def cut(study: dict[str, Any]) -> dict[str, Any]:
-    """Return a study with tiny encoders, and of every axis but samplers and objectives one value."""
+    """Return a study with tiny encoders, all samplers and objectives, one value of other axes."""
     grid = {key: values[:1] for key, values in study["grid"].items()}
     grid["sampler"] = study["grid"]["sampler"]
     if "objective" in study["grid"]:
