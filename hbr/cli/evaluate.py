@@ -57,11 +57,11 @@ def evaluate(
     as_json: options.Json = False,
 ) -> None:
     """Evaluate a run in the mono, cross and multi settings, from exact ranks."""
+    from hbr.core.config import nested, parse_set
     from hbr.evaluation.diagnostics import FILE
     from hbr.experiments import stages
     from hbr.experiments.building import update
     from hbr.experiments.run_data import RunData
-    from hbr.report.terminal.evaluation import diagnostics_table
 
     kind = [f"index.kind={index_kind}"] if index_kind else []
     run_spec = open_run_spec(run, output_dir, device, config, [*(settings or []), *kind])
@@ -71,7 +71,7 @@ def evaluate(
     target = EvaluationTarget.parse(dataset)
     if index_kind:
         target = target.indexed(run_spec.config.index.kind)
-        if not any("index." in item for item in settings or ()):
+        if "index" not in nested(parse_set(settings or [])):
             run_spec = stages.as_built(run_spec, target)
     data = RunData(run_spec, {target.dataset: source})
     main = stages.evaluate(data, target, trec=trec)
@@ -83,13 +83,10 @@ def evaluate(
     metrics, *perturbed = [_read(stage.folder / "metrics.json") for stage in (main, *others)]
     diagnosed = _read(diagnostics[0].folder / FILE) if diagnostics else None
     if as_json:
-        more: dict[str, Any] = {"perturbed": perturbed} if perturbed else {}
-        more |= {"diagnostics": diagnosed} if diagnosed else {}
-        print(json.dumps({**metrics, **more}))
+        more = {"perturbed": perturbed, "diagnostics": diagnosed}
+        print(json.dumps(metrics | {name: value for name, value in more.items() if value}))
         return
-    _show(metrics, by_language, perturbed)
-    if diagnosed:
-        console().print(diagnostics_table(diagnosed, dataset))
+    _show(dataset, metrics, by_language, perturbed, diagnosed)
     logger.info(f"results: {main.folder}")
     logger.info(f"next:    hbr compare {run_spec.path} OTHER_RUN --dataset {dataset}")
 
@@ -98,10 +95,15 @@ def _read(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def _show(metrics: dict[str, Any], by_language: bool, perturbed: list[dict[str, Any]]) -> None:
-    from hbr.report.terminal.evaluation import evaluation_table, robustness_table
+def _show(
+    dataset: str, metrics: Any, by_language: bool, perturbed: list[Any], diagnosed: Any
+) -> None:
+    from hbr.report.terminal import evaluation
 
-    console().print(evaluation_table(metrics, by_language))
+    console().print(evaluation.evaluation_table(metrics, by_language))
     if perturbed:
         names = next(iter(perturbed[0]["drops"].values()))
-        console().print(robustness_table(perturbed, "map" if "map" in names else next(iter(names))))
+        metric = "map" if "map" in names else next(iter(names))
+        console().print(evaluation.robustness_table(perturbed, metric))
+    if diagnosed:
+        console().print(evaluation.diagnostics_table(diagnosed, dataset))

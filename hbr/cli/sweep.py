@@ -25,22 +25,24 @@ def sweep(
     ),
     jobs: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 1,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List the cells, and what those to do will cost.")
+        bool, typer.Option("--dry-run", help="List the cells, with the cost of those to do.")
     ] = False,
     limit: Annotated[
         int | None,
         typer.Option(
             min=2,
             metavar="N",
-            help="A trial in a folder of its own: N steps, N rows and questions a language.",
+            help="A trial in a folder of its own: N steps, N rows and queries per language.",
         ),
     ] = None,
     settings: options.Sets = None,
     output_dir: options.Runs = options.DEFAULT_RUNS,
     device: options.Device = "auto",
-    force: Annotated[bool, typer.Option("--force", help="Train and evaluate all again.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Repeat all, also what is up to date.")
+    ] = False,
 ) -> None:
-    """Do every run of a study, evaluate and compare them."""
+    """Run, evaluate and compare all cells of a study."""
     from hbr.core.config import parse_set
     from hbr.experiments import sweep as sweeping
     from hbr.experiments.study import read_study, trial
@@ -50,34 +52,34 @@ def sweep(
     if limit:
         plan, output_dir = trial(plan, limit, output_dir)
     forced = frozenset({"train", "encode", "evaluate"} if force else ())
-    every = sweeping.cells(plan, output_dir, overrides, device, forced)
-    stale = [cell for cell in every if sweeping.is_stale(cell)]
-    logger.info(f"{plan.name}: {len(every)} cells, {len(every) - len(stale)} up to date")
+    cells = sweeping.cells(plan, output_dir, overrides, device, forced)
+    stale = [cell for cell in cells if sweeping.is_stale(cell)]
+    logger.info(f"{plan.name}: {len(cells)} cells, {len(cells) - len(stale)} up to date")
     if dry_run:
-        for cell in every:
+        for cell in cells:
             print(f"{'to do     ' if cell in stale else 'up to date'}  {cell.run.name}")
         _show_cost(stale)
         return
     logs = output_dir / "studies" / plan.name / "logs"
     failed = sweeping.sweep(stale, logs, jobs) if stale else {}
-    _show_study(plan, every, output_dir / "studies" / plan.name)
+    _show_study(plan, cells, output_dir / "studies" / plan.name)
     if failed:
         for name, error in failed.items():
             print(f"failed: {name}: {error} (log: {logs / name}.log)", file=sys.stderr)
         raise typer.Exit(3)
 
 
-def _show_study(study: Any, every: list[Any], folder: Path) -> None:
+def _show_study(study: Any, cells: list[Any], folder: Path) -> None:
     """Show a study's report, and keep it in all its forms, drawn anew where it has changed."""
     from hbr.compare.reports import Options, assemble
     from hbr.experiments.study_results import study_results
     from hbr.report.formats import write_all
 
-    material, missing = study_results(study, every)
+    results, missing = study_results(study, cells)
     show_missing(missing)
-    if not material.results:
+    if not results.results:
         return
-    report = assemble(material, Options())
+    report = assemble(results, Options())
     show_report(report, "table", None)
     first, *others = write_all(report, folder)
     logger.info(f"report: {', '.join([str(first), *(path.suffix for path in others)])}; figures/")

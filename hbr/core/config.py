@@ -146,7 +146,7 @@ def parse_set(assignments: Iterable[str]) -> dict[str, Any]:
 def _read(key: str, value: str) -> Any:
     try:
         field = leaves().get(full_path(key))
-    except UserError:  # told with all other mistakes, by `resolve_config`
+    except UserError:  # reported with all other mistakes by `resolve_config`
         field = None
     return values.read(field, value) if field else yaml.safe_load(value)
 
@@ -178,8 +178,8 @@ def resolve_config(*layers: Mapping[str, Any]) -> Config:
     tree: dict[str, Any] = {}
     mistakes: list[str] = []
     for layer in layers:
-        found, unknown = _nested(layer)
-        tree = merge(tree, found)
+        section, unknown = _nested(layer)
+        tree = merge(tree, section)
         mistakes += unknown
     sampler = tree.get("sampler")
     if isinstance(sampler, Mapping) and sampler.get("name") == UNTRAINED:  # a run, not a sampler
