@@ -321,8 +321,8 @@ def test_the_commands_pack_and_unpack(packed: Packed, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--bundle", "a.tar"], "say both"),
-        (["--study", "a.yaml"], "say both"),
+        (["--bundle", "a.tar"], "give both"),
+        (["--study", "a.yaml"], "give both"),
         (["--from-bundle", "a.tar", "--study", "a.yaml"], "leave out --bundle and --study"),
         (["--from-bundle", "a.tar"], "a.tar: there is no such file"),
     ],
