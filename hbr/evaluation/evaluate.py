@@ -37,7 +37,7 @@ def evaluate(
     facts = {"search": "exact", "task": task.id, "training": training}
     write_results(folder, task, ranks, measures, facts, perturbed)
     if trec:
-        write_trec(folder, task, vectors)
+        write_trec(folder, task, vectors, ranks, measures)
 
 
 def evaluate_index(

@@ -145,6 +145,8 @@ def batch_schedule(config: Config, rows: list[Rows]) -> BatchSchedule:
             config.data.languages, available, "the training data have", "data.languages"
         )
         rows = [data.only(config.data.languages) for data in rows]
+    for data in rows:
+        _check_groups(config, data, negatives=True)
     return BatchSchedule(
         rows,
         get("sampler", config.sampler.name).mix(config.sampler.alpha),
@@ -155,8 +157,21 @@ def batch_schedule(config: Config, rows: list[Rows]) -> BatchSchedule:
     )
 
 
+def _check_groups(config: Config, rows: Rows, *, negatives: bool) -> None:
+    """Raise UserError where no row has a negative: all of one group, and none given."""
+    given = negatives and config.objective.num_negatives and len(rows.negative)
+    alone = config.objective.mask == "group" and not given
+    if alone and len(rows) > 1 and (rows.group == rows.group[0]).all():
+        raise UserError(
+            f"{rows.name}: all {len(rows):,} rows are one group, so that none is a negative of "
+            "another and the loss is 0; give each passage its own `group`, or use "
+            "--set objective.mask=none"
+        )
+
+
 def validation_languages(config: Config, rows: Rows) -> tuple[str, ...]:
     """Return the languages of the validation loss: those in the settings, else the pivot."""
+    _check_groups(config, rows, negatives=False)
     if languages := config.data.validation_languages:
         _check_languages(languages, rows.languages, f"{rows.name} has", "data.validation_languages")
         return languages

@@ -41,7 +41,7 @@ class Stage:
     target: EvaluationTarget | None = None
     products: tuple[str, ...] = ()  # folders of the stage that move to the run's top
     on_all_ranks: bool = False  # all ranks fill the folder together, else rank 0 alone
-    wanted: str = ""  # a file that the folder must hold this time
+    wanted: str = ""  # a pattern of files that the folder must hold this time
     check: Callable[[], None] = lambda: None  # raises UserError for a stage that makes no sense
     finish: Callable[[bool], None] = lambda _: None  # on rank 0, once it is up to date
 
@@ -58,7 +58,7 @@ class Stage:
     @property
     def lacks_file(self) -> bool:
         """Whether the folder lacks the file that is wanted this time."""
-        return bool(self.wanted) and not (self.folder / self.wanted).exists()
+        return bool(self.wanted) and not any(self.folder.glob(self.wanted))
 
     def completion(self) -> str:
         """Return the completion id. Raises UserError where the stage is not finished."""
@@ -295,7 +295,7 @@ def evaluate(data: RunData, target: EvaluationTarget, *, trec: bool = False) -> 
         partial(_fill_evaluation, data, target, needs, trec),
         needs,
         target,
-        wanted="run.trec.gz" if trec else "",
+        wanted="run.*trec.gz" if trec else "",
         check=partial(_check_evaluation, data, target, trec),
         finish=lambda built: write_card(run) if built else None,
     )

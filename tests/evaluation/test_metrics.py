@@ -284,25 +284,6 @@ def test_per_query_values_average_to_the_metrics(tmp_path):
             assert any(b is None for _, b in groups) == (setting == "multi")
 
 
-def test_trec_files_say_the_same_of_the_multi_setting_to_ir_measures(tmp_path):
-    task = ragged(tmp_path)
-    found = metrics_of(tmp_path, task, random_vectors(task), trec=True)
-    with gzip.open(tmp_path / "run.trec.gz", "rt", encoding="utf-8") as file:
-        run = list(ir_measures.read_trec_run(file.read()))
-    qrels = list(ir_measures.read_trec_qrels((tmp_path / "qrels.trec").read_text()))
-    assert len(run) == 19 * 120  # every passage for every query
-    values = defaultdict(list)
-    for line in ir_measures.iter_calc(list(ORACLES.values()), qrels, run):
-        values[line.measure, line.query_id.partition(":")[0]].append(line.value)
-    for name, measure in ORACLES.items():
-        by_language = {lang: np.mean(values[measure, lang]) for lang in task.languages}
-        multi = {lang: v[name] for lang, v in found["by_query_language"]["multi"].items()}
-        assert by_language == pytest.approx(multi, abs=1e-9)
-        assert np.mean(list(by_language.values())) == pytest.approx(
-            found["settings"]["multi"][name], abs=1e-9
-        )
-
-
 def indexes_of(task: Task, passages: np.ndarray) -> dict[str, Any]:
     places = {**dict(zip(task.languages, task.blocks, strict=True)), "pool": slice(None)}
     return {name: build_index(passages[place], "flat") for name, place in places.items()}

@@ -333,8 +333,7 @@ def test_perturbed_training_has_the_gradient_of_the_loss_at_the_points_it_found(
             assert found == pytest.approx(expected, abs=1e-7)
     if isinstance(recipe, Adversarial):
         settings = recipe.settings
-        steps = settings.ascent_steps + (settings.start == "random")
-        assert len(visited) == 1 + (steps if settings.average else 1)
+        assert len(visited) == 1 + (settings.ascent_steps if settings.average else 1)
         assert sum(weight for weight, _ in visited) == pytest.approx(1 + settings.weight)
         assert parts["adversarial"] > parts["clean"]
         radius, sides = recipe.radius(step), visited[-1][1]
@@ -343,6 +342,24 @@ def test_perturbed_training_has_the_gradient_of_the_loss_at_the_points_it_found(
         for shift in (shift for _, shifts in visited for of in shifts.values() for shift in of):
             inside = adversary.project(shift, radius, settings.norm)
             torch.testing.assert_close(shift, inside, atol=1e-6, rtol=0)
+
+
+def test_free_lb_averages_a_random_start_and_the_points_of_all_steps_but_the_last(monkeypatch):
+    """K points, the first the start itself: lines 4 to 12 of algorithm 1, arXiv 1909.11764."""
+    recipe, points, whole = RECIPES["freelb"], [], TrainingBatch.backward
+
+    def watched(self, loss, *, shifts=None, weight=1.0, shifts_only=False):
+        points.append((weight, [s.detach().clone() for s in shifts["query"]]))
+        return whole(self, loss, shifts=shifts, weight=weight, shifts_only=shifts_only)
+
+    monkeypatch.setattr(TrainingBatch, "backward", watched)
+    step = step_of(chunks(bert(), 100, ["query", "passage"]), embedding_norm=0.5)
+    recipe.backward(step)
+    assert [weight for weight, _ in points] == pytest.approx([1, 1 / 3, 1 / 3, 1 / 3])
+    for chunk, start in zip(step.chunks["query"], points[1][1], strict=True):
+        numbers = step.random_shift(chunk, adversary.uniform)
+        expected = adversary.random_start(numbers, chunk.lengths, recipe.radius(step), "l2")
+        assert torch.equal(start, expected)
 
 
 @pytest.mark.parametrize(("norm", "epsilon"), [("l2", 0.3), ("linf", 0.05)])

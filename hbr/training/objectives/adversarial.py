@@ -36,7 +36,7 @@ class AdversarialSettings(Settings):
     )
     start: Literal["zero", "random"] = Field("zero", description="Where the ascent starts.")
     average: bool = Field(
-        False, description="Every point of the ascent counts (FreeLB), not the last alone."
+        False, description="K points of the ascent count (FreeLB), not the last alone."
     )
 
 
@@ -45,11 +45,13 @@ class Adversarial(Recipe):
     """L(E) + λ L(E + r), r the shift of the token embeddings E with the highest loss found.
 
     One step of ascent is FGM (arXiv 1605.07725), more are PGD (arXiv 1706.06083; for transfer
-    between languages arXiv 2104.08645). With `average` every point of the ascent counts, not the
-    last alone: λ/K Σ_t L(E + r_t), FreeLB's sum (arXiv 1909.11764, algorithm 1) beside the clean
-    loss. The clean pass gives the first direction at no cost: K steps from a zero start take 1 + K
-    passes, a random start takes one more. r is the worst case of all texts of a batch together.
-    Dropout is the same in all passes of a batch.
+    between languages arXiv 2104.08645). With `average` K points of the ascent count, not the last
+    alone: λ/K Σ_t L(E + r_t), FreeLB's sum (arXiv 1909.11764, algorithm 1) beside the clean loss.
+    With a random start these are the start and the points of the first K - 1 steps, as there; from
+    zero, whose loss is the clean one, those of K steps. The clean pass gives the first direction at
+    no cost: all this takes 1 + K passes, and one more with a random start whose last point alone
+    counts. r is the worst case of all texts of a batch together. Dropout is the same in all passes
+    of a batch.
     """
 
     settings: AdversarialSettings
@@ -64,7 +66,7 @@ class Adversarial(Recipe):
             shifts = batch.shifts(settings.perturbed, partial(self._start, batch, radius))
         else:
             shifts = self._ascend(shifts, radius)
-        points = settings.ascent_steps + random
+        points = settings.ascent_steps + (random and not settings.average)
         weight = settings.weight / (points if settings.average else 1)
         losses = []
         for point in range(1, points + 1):
