@@ -16,7 +16,8 @@ def config_of(
     files: list[Path] | None, assignments: list[str] | None, above: Mapping[str, Any] | None = None
 ) -> Any:
     """Return the config of defaults, files, assignments and, above all, some settings."""
-    from hbr.core.config import parse_set, read_yaml, resolve_config
+    from hbr.core.config import parse_set, resolve_config
+    from hbr.core.yaml_files import read_yaml
 
     layers = [read_yaml(path) for path in files or []]
     return resolve_config(*layers, parse_set(assignments or []), above or {})
@@ -73,7 +74,8 @@ def open_run_spec(
     assignments: list[str] | None = None,
 ) -> Any:
     """Open a run, with settings for what comes after training laid over those it has."""
-    from hbr.core.config import merge, nested, parse_set, read_yaml, resolve_config
+    from hbr.core.config import merge, nested, parse_set, resolve_config
+    from hbr.core.yaml_files import read_yaml
     from hbr.experiments.run_spec import RunSpec, open_run
 
     path = run or _latest(runs)

@@ -6,7 +6,7 @@ setting by its last word.
 
 import difflib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import yaml
@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from hbr.core import values
 from hbr.core.errors import UserError
 from hbr.core.settings import SECTIONS, UNTRAINED, Config, leaves, objective_section
+from hbr.core.yaml_files import load
 
 SHORT = {  # sections that may be given one value
     **{name: f"{name}.name" for name in ("sampler", "encoder", "objective")},
@@ -148,26 +149,7 @@ def _read(key: str, value: str) -> Any:
         field = leaves().get(full_path(key))
     except UserError:  # reported with all other mistakes by `resolve_config`
         field = None
-    return values.read(field, value) if field else yaml.safe_load(value)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping; a missing or broken file is a UserError that names file and line."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: there is no such file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise UserError(f"{where}: not YAML: {getattr(error, 'problem', error)}") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: must hold settings as `key: value`")
-    return content
+    return values.read(field, value) if field else load(value)
 
 
 def resolve_config(*layers: Mapping[str, Any]) -> Config:
@@ -207,4 +189,4 @@ def _mistake(item: Any, tree: Mapping[str, Any]) -> str:
         return f"there is no setting {path!r}{likely}"
     message = item["msg"].removeprefix("Value error, ")  # names in it keep their case
     message = message[:1].lower() + message[1:]
-    return f"{path} = {item['input']!r}: {message}"
+    return f"{path} = {shorten(repr(item['input']), 100)}: {message}"

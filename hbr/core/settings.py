@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -21,15 +20,26 @@ from pydantic import (
 
 from hbr.core import registry
 from hbr.core.target import Measure
+from hbr.core.yaml_files import dump
 
-Positive = Annotated[int, Field(gt=0)]
-NonNegative = Annotated[int, Field(ge=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
-NonNegativeFloat = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
+LEAST, MOST = 1e-12, 1e6  # no setting is meant to be a smaller or larger number, but 0
+
+
+def _no_trace(value: float) -> float:
+    if 0 < value < LEAST:
+        raise ValueError(f"input should be 0 or at least {LEAST:g}")
+    return value
+
+
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]
+Positive = Annotated[int, Field(ge=1, le=10**9, strict=True)]
+NonNegative = Annotated[int, Field(ge=0, le=10**9, strict=True)]
+PositiveFloat = Annotated[float, Field(ge=LEAST, le=MOST, strict=True)]
+NonNegativeFloat = Annotated[float, Field(ge=0, le=MOST, strict=True), AfterValidator(_no_trace)]
+Share = Annotated[float, Field(ge=0, le=1, strict=True), AfterValidator(_no_trace)]
 Tokens = Annotated[Positive, "tokens"]  # a text among a type's annotations is its unit
-Steps = Annotated[Positive, "steps"]
-Pairs = Annotated[int, Field(ge=2), "pairs"]
+Steps = Annotated[Positive, Field(le=10**7), "steps"]
+Pairs = Annotated[int, Field(ge=2, le=10**6, strict=True), "pairs"]
 MiB = Annotated[Positive, "MiB"]
 Rows = Annotated[Positive, "rows per language"]
 Precision = Literal["fp32", "bf16"]
@@ -75,7 +85,18 @@ def known_measure(name: str) -> Measure:
     return measure
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{twice[0]!r} stands in it twice")
+    return names
+
+
+Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_several),
+    Field(min_length=1),
+    AfterValidator(_each_once),
+]
 
 
 class Sampler(Section):
@@ -169,13 +190,13 @@ def objective_section(name: str) -> type[Objective]:
 class Train(Section):
     """Optimisation."""
 
-    max_steps: Annotated[NonNegative, "steps"] = Field(
+    max_steps: Annotated[NonNegative, Field(le=10**7), "steps"] = Field(
         300, description="Optimizer steps; 0 takes the encoder as it is, untrained."
     )
     batch_size: Pairs = Field(
         64, description="Query–passage pairs in the global batch, over all ranks."
     )
-    gradient_accumulation_steps: Annotated[Positive, "batches"] = Field(
+    gradient_accumulation_steps: Annotated[Positive, Field(le=10**4), "batches"] = Field(
         1, description="Batches per optimizer step, each with negatives of its own."
     )
     mini_batch_size: Annotated[Positive, "pairs"] | None = Field(
@@ -247,7 +268,7 @@ RANKING, MINING = {"metrics", "passage"}, {"margin", "n_neighbors"}  # what resu
 class Evaluate(Section):
     """What is measured."""
 
-    metrics: Annotated[tuple[str, ...], AfterValidator(_metrics)] = Field(
+    metrics: Annotated[Names, AfterValidator(_metrics)] = Field(
         (
             *("map", "map@20", "ndcg@10", "recall@1", "recall@5", "recall@10", "recall@100"),
             *("mrr", "rank_distance", "peer@20", "same_language@10"),
@@ -270,7 +291,7 @@ class Evaluate(Section):
     limit: Rows | None = Field(
         None, description="Concepts kept of each language, for a trial; null: all."
     )
-    seed: NonNegative = Field(0, description="Seed of query perturbations.")
+    seed: Seed = Field(0, description="Seed of query perturbations.")
 
 
 UNTRAINED = "untrained"  # what tables and claims call runs whose encoder is as it came
@@ -285,7 +306,7 @@ SAME_RESULT = {
 class Config(Section):
     """Everything a run depends on. `hbr train -C config.yaml` makes the same run again."""
 
-    seed: NonNegative = Field(0, description="Seed of everything random in training.")
+    seed: Seed = Field(0, description="Seed of everything random in training.")
     sampler: Sampler = Sampler()
     encoder: Encoder = Encoder()
     data: Data = Data()
@@ -309,11 +330,7 @@ class Config(Section):
 
     def to_yaml(self) -> str:
         """Return the whole config as YAML; reading it back gives an equal one."""
-        values = self.model_dump(mode="json")
-        text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-        if yaml.safe_load(text) != values:  # PyYAML reads some line ends, such as U+0085, as spaces
-            text = yaml.safe_dump(values, sort_keys=False)
-        return text
+        return dump(self.model_dump(mode="json"))
 
     def identity(self) -> dict[str, Any]:
         """Return the part that decides the trained weights, as plain values.

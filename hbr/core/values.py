@@ -10,6 +10,7 @@ from pydantic import AfterValidator
 from pydantic.fields import FieldInfo
 
 from hbr.core import registry
+from hbr.core.yaml_files import dump, load
 
 
 def alternatives(field: FieldInfo) -> list[tuple[Any, tuple[Any, ...]]]:
@@ -50,7 +51,7 @@ def read(field: FieldInfo, text: str) -> Any:
     if any(str in get_args(kind) for kind in lists):  # a language may be `no`
         parts = [part.strip() for part in text.split(",")]
         return parts if bare else yaml.load(text, yaml.BaseLoader)
-    return yaml.safe_load(f"[{text}]" if bare and "," in text else text)
+    return load(f"[{text}]" if bare and "," in text else text)
 
 
 def unit(field: FieldInfo) -> str:
@@ -91,6 +92,7 @@ def _words(kind: Any, about: tuple[Any, ...]) -> str:
             return "list of names"
         return f"[{', '.join(_words(*next(_alternatives(part, ()))) for part in parts)}]"
     bounds = {sign: getattr(m, sign) for m in about for sign in _SIGNS if hasattr(m, sign)}
+    bounds = {sign: f"{b:,}" if kind is int else f"{b:.10g}" for sign, b in bounds.items()}
     if bounds.keys() == {"ge", "le"}:
         return f"{NAMES[kind]} from {bounds['ge']} to {bounds['le']}"
     return " ".join([NAMES[kind], *(f"{_SIGNS[sign]} {bound}" for sign, bound in bounds.items())])
@@ -103,7 +105,7 @@ def default(field: FieldInfo) -> str:
     """Return a setting's default as a YAML file has it."""
     value = field.get_default()
     value = list(value) if isinstance(value, tuple) else value
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)
+    text = dump(value, default_flow_style=True, width=10_000)
     return text.removesuffix("...\n").strip()
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hbr.core.config import read_yaml, resolve_config
+from hbr.core.config import resolve_config
 from hbr.core.errors import UserError, first_line
 from hbr.core.registry import get
 from hbr.core.settings import Config, short_name
 from hbr.core.store import Store, fingerprint, write_atomic
+from hbr.core.yaml_files import read_yaml
 from hbr.data import prepare
 from hbr.models.presets import preset
 

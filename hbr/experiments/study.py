@@ -10,11 +10,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from hbr.compare.claims import Claim
 from hbr.compare.references import names as reference_names
 from hbr.compare.references import reference
-from hbr.core.config import full_path, read_yaml, resolve_config
+from hbr.core.config import full_path, resolve_config
 from hbr.core.errors import UserError
 from hbr.core.registry import known, near
 from hbr.core.settings import UNTRAINED, Config, Section, known_measure
 from hbr.core.target import EvaluationTarget, known_dataset
+from hbr.core.yaml_files import read_yaml
 from hbr.data.perturb import expand
 from hbr.experiments.run_spec import complete, slug
 

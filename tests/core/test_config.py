@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from hbr.core.config import ALIASES, full_path, parse_set, read_yaml, resolve_config
+from hbr.core.config import ALIASES, full_path, parse_set, resolve_config
 from hbr.core.errors import UserError
 from hbr.core.settings import Config, leaves
+from hbr.core.yaml_files import read_yaml
 
 
 def mistakes(*layers: dict) -> list[str]:

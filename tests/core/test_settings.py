@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from hbr.compare.results import settings_of
 from hbr.core import registry, values
-from hbr.core.config import parse_set, read_yaml, resolve_config
+from hbr.core.config import parse_set, resolve_config
 from hbr.core.errors import UserError
 from hbr.core.settings import LOG_ONLY, SAME_RESULT, Config, Objective, Train, leaves
+from hbr.core.yaml_files import read_yaml
 from hbr.evaluation.metrics import Metric
 from hbr.experiments.run_spec import complete, slug
 from hbr.training.objectives import Objective as TrainingObjective
@@ -39,6 +40,18 @@ def mistakes(*layers: dict) -> list[str]:
         ("evaluate.passage", "paragraph"),
         ("train.max_steps", "many"),
         ("data.size_exponent", float("nan")),
+        ("seed", True),
+        ("seed", "3"),
+        ("seed", -1),
+        ("seed", 2**63),
+        ("sampler.alpha", 1e-320),
+        ("train.learning_rate", float("inf")),
+        ("train.max_steps", 10**12),
+        ("train.gradient_accumulation_steps", 10**12),
+        ("encode.shard_size", 1e23),
+        ("objective.temperature", 1e12),
+        ("data.train", ["a", "b", "a"]),
+        ("evaluate.metrics", []),
     ],
 )
 def test_a_value_out_of_range_is_refused_in_one_line(key, value):
@@ -69,12 +82,15 @@ def test_alpha_out_of_range_is_told_once():
     assert len(mistakes({"alpha": 1.5})) == 1
 
 
+SHARES = st.just(0.0) | st.floats(1e-12, 1)
+
+
 @settings(deadline=None)
 @example(alpha=0.5, lr=None, train=["\x85"], prefix="\u2028")  # line ends to PyYAML
 @given(
-    alpha=st.floats(0, 1) | st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    alpha=SHARES | st.tuples(SHARES, SHARES),
     lr=st.none() | st.floats(1e-12, 1e3),
-    train=st.lists(st.text(min_size=1), min_size=1, max_size=3),
+    train=st.lists(st.text(min_size=1), min_size=1, max_size=3, unique=True),
     prefix=st.text(),
 )
 def test_yaml_reads_back_to_an_equal_config(alpha, lr, train, prefix):

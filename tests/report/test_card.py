@@ -11,8 +11,9 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from hbr.core.config import read_yaml, resolve_config
+from hbr.core.config import resolve_config
 from hbr.core.settings import Config
+from hbr.core.yaml_files import read_yaml
 from hbr.report.card import card, pooling_of
 from tests.support import beside, hbr, only_run
 

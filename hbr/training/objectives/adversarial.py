@@ -30,7 +30,7 @@ class AdversarialSettings(Settings):
         "or of each number of the embeddings (linf).",
     )
     norm: Literal["l2", "linf"] = Field("l2", description="Norm of the ball round a text.")
-    ascent_steps: Positive = Field(1, description="K: 1 is FGM, more are PGD.")
+    ascent_steps: Positive = Field(1, le=1000, description="K: 1 is FGM, more are PGD.")
     ascent_size: PositiveFloat | None = Field(
         None, description="Length of a step, as a share of epsilon; null: 2.5 / K, at most 1."
     )
