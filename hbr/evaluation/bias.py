@@ -4,11 +4,12 @@ Every measure is a function of the pool of all languages and a cut-off or None, 
 query: (queries,).
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from hbr.evaluation.metrics import Metric
+from hbr.evaluation.metrics import Metric, ndcg
 
 NOWHERE = -1  # the language of no passage
 
@@ -19,7 +20,8 @@ class Pool(NamedTuple):
     `ranks` (queries, most) are those of the relevant passages, ascending and infinite behind the
     last; `languages` (queries, most) are theirs, `NOWHERE` behind the last; `relevant` (queries,)
     is their number. `top` (queries, k) are the languages of the first k passages of the order,
-    relevant or not, and `query_language` (queries,) those of the queries.
+    relevant or not, and `query_language` (queries,) those of the queries; `share` (languages,) is
+    what part of the pool is in each language.
     """
 
     ranks: np.ndarray
@@ -27,6 +29,7 @@ class Pool(NamedTuple):
     relevant: np.ndarray
     top: np.ndarray
     query_language: np.ndarray
+    share: np.ndarray
 
 
 def rank_distance(pool: Pool, cutoff: int | None = None) -> np.ndarray:  # noqa: ARG001
@@ -42,15 +45,77 @@ def rank_distance(pool: Pool, cutoff: int | None = None) -> np.ndarray:  # noqa:
 def same_language(pool: Pool, cutoff: int | None = None) -> np.ndarray:
     """Share of the first `cutoff` passages that are in the language of the query.
 
-    Without bias it is the share of that language in the pool: see `expected_share`.
+    Without bias it is the share of that language in the pool.
     """
     return (pool.top[:, :cutoff] == pool.query_language[:, None]).mean(1)
 
 
-def expected_share(passage_language: np.ndarray, query_language: np.ndarray) -> np.ndarray:
-    """Share of the pool that is in each query's language: what chance would put into the top."""
-    most = int(max(passage_language.max(), query_language.max())) + 1
-    return (np.bincount(passage_language, minlength=most) / len(passage_language))[query_language]
+def pool_share(passage_language: np.ndarray, languages: int) -> np.ndarray:
+    """Share of the pool that is in each language, (languages,): what chance puts into the top."""
+    return np.bincount(passage_language, minlength=languages) / len(passage_language)
+
+
+def preference(pool: Pool, cutoff: int | None = None) -> np.ndarray:  # noqa: ARG001
+    """Language Preference Rate: 1 where the first relevant passage is in the query's language.
+
+    Else 0, and NaN for a query that has no choice, its relevant passages being all in its language
+    or none of them, and where none was retrieved. After MLAIRE (arXiv 2605.07249), whose abstract
+    names the rate; its equation was not seen.
+    """
+    same = pool.languages == pool.query_language[:, None]
+    choice = same.any(1) & (same.sum(1) < pool.relevant) & np.isfinite(pool.ranks[:, 0])
+    return np.where(choice, same[:, 0], np.nan)
+
+
+def lang_ndcg(pool: Pool, cutoff: int | None = None) -> np.ndarray:
+    """nDCG whose gains are 2 for a relevant passage in the query's language, 1 in another.
+
+    The best order has those in the query's language first. After Lang-nDCG of MLAIRE (arXiv
+    2605.07249), whose abstract names it; its equation was not seen, and the gains are ours.
+    """
+    same = pool.languages == pool.query_language[:, None]
+    gains = np.where(pool.languages == NOWHERE, 0, 1 + same)
+    return ndcg(pool.ranks, pool.relevant, cutoff, gains)
+
+
+def first_passage(
+    pool: Pool,
+    cutoff: int | None = None,  # noqa: ARG001
+    *,
+    right: bool,
+    same: bool,
+) -> np.ndarray:
+    """1 where the first passage is relevant or not, and in the query's language or not; else 0.
+
+    The four add up to 1; NaN where nothing was retrieved. After the four-way decomposition of
+    MLAIRE (arXiv 2605.07249), whose abstract names it; its equations were not seen.
+    """
+    is_right = pool.ranks[:, 0] == 1
+    is_same = pool.top[:, 0] == pool.query_language
+    return np.where(pool.top[:, 0] == NOWHERE, np.nan, (is_right == right) & (is_same == same))
+
+
+def exposure(top: np.ndarray, languages: int) -> np.ndarray:
+    """Share of each ranking's exposure that falls to each language: (queries, languages).
+
+    The exposure of rank r is 1 / log2(r + 1): Singh and Joachims, Fairness of Exposure in Rankings
+    (KDD 2018). `top` (queries, k) are languages; NaN where all are `NOWHERE`.
+    """
+    weights = 1 / np.log2(np.arange(2, top.shape[1] + 2))
+    falls = np.stack([(top == code) @ weights for code in range(languages)], axis=1)
+    with np.errstate(invalid="ignore"):
+        return falls / falls.sum(1, keepdims=True)
+
+
+def exposure_distance(pool: Pool, cutoff: int | None = None) -> np.ndarray:
+    """Half the L1 distance between the languages' shares of exposure and of the pool.
+
+    That is the part of the first `cutoff` passages' exposure that would have to go to other
+    languages for each to have its share of the pool; 0 is fair, and seldom within reach of a
+    single ranking. The L1 distance is the unfairness of Biega et al., Equity of Attention (SIGIR
+    2018), with the pool's composition for the relevance there.
+    """
+    return np.abs(exposure(pool.top[:, :cutoff], len(pool.share)) - pool.share).sum(1) / 2
 
 
 def peer(pool: Pool, cutoff: int | None = None) -> np.ndarray:
@@ -136,4 +201,20 @@ RANK_DISTANCE = Metric(
 PEER = Metric("peer", "PEER", peer, "pool")
 SAME_LANGUAGE = Metric(
     "same_language", "same", same_language, "pool", higher_is_better=False, needs_cutoff=True
+)
+LPR = Metric("lpr", "LPR", preference, "pool")
+LANG_NDCG = Metric("lang_ndcg", "Lang-nDCG", lang_ndcg, "pool")
+EXPOSURE = Metric(
+    "exposure", "exposure", exposure_distance, "pool", higher_is_better=False, needs_cutoff=True
+)
+RIGHT_SAME, RIGHT_OTHER, WRONG_SAME, WRONG_OTHER = (
+    Metric(
+        f"{'right' if right else 'wrong'}_{'same' if same else 'other'}",
+        f"{'right' if right else 'wrong'}, {'same' if same else 'other'}",
+        partial(first_passage, right=right, same=same),
+        "pool",
+        higher_is_better=right and same,
+    )
+    for right in (True, False)
+    for same in (True, False)
 )

@@ -64,4 +64,4 @@ def evaluate_index(
 
 def _top(measures: Sequence[Measure]) -> int:
     """Return how many of the first passages the measures of language bias look at."""
-    return max((m.cutoff or 0 for m in measures if m.metric.reads == "pool"), default=0)
+    return max((m.cutoff or 1 for m in measures if m.metric.reads == "pool"), default=0)

@@ -36,6 +36,8 @@ def write_results(
         facts = {**facts, **drops}
     averages = average(task, settings)
     described = _bias(task, by_language, averages)
+    if "multi" in averages["settings"]:
+        described |= _exposure(task, ranks, measures)
     for setting, spread in described["spread"].items():
         averages["settings"][setting]["map_spread"] = spread["map"]["sd"]
     metrics = {
@@ -68,13 +70,38 @@ def _bias(task: Task, scores: Scores, averages: Mapping[str, Any]) -> dict[str, 
             a: {b: float(v) for b, v in zip(languages, line, strict=True) if np.isfinite(v)}
             for a, line in zip(languages, matrix, strict=True)
         }
-        share = bias.expected_share(task.passage_language, np.arange(len(languages)))
-        described["expected_same_language"] = dict(zip(languages, map(float, share), strict=True))
+        shares = bias.pool_share(task.passage_language, len(languages)).tolist()
+        described["expected_same_language"] = dict(zip(languages, shares, strict=True))
     for setting, by_language in averages["by_query_language"].items():
         maps = [values["map"] for values in by_language.values() if values.get("map") is not None]
         if maps:
             described["spread"][setting] = {"map": bias.spread(np.array(maps))}
     return described
+
+
+def _exposure(task: Task, ranks: Ranks, measures: Sequence[Measure]) -> dict[str, Any]:
+    """Return each language's exposure in the pool, beside its share there, for each such measure.
+
+    Exposure is averaged over queries, then over query languages; `distance` is half the L1 distance
+    of these averages, which the queries of different languages may even out.
+    """
+    query, number = np.unique(ranks.query), len(task.languages)
+    of_query, share = task.query_language[query], bias.pool_share(task.passage_language, number)
+    top = np.where(ranks.top < 0, bias.NOWHERE, task.passage_language[ranks.top])[query]
+    tables = {}
+    for measure in measures:
+        falls = bias.exposure(top[:, : measure.cutoff], number)
+        if measure.name == "exposure" and np.isfinite(falls).all():
+            mean = np.mean(
+                [falls[of_query == code].mean(0) for code in np.unique(of_query)], axis=0
+            )
+            by_language = {
+                language: {"exposure": float(e), "pool": float(p)}
+                for language, e, p in zip(task.languages, mean, share, strict=True)
+            }
+            distance = float(np.abs(mean - share).sum() / 2)
+            tables[str(measure)] = {"distance": distance, "by_language": by_language}
+    return tables
 
 
 def _per_query(task: Task, setting: str, scores: Scores) -> pa.Table:

@@ -7,7 +7,7 @@ import numpy as np
 
 from hbr.core.target import Measure
 from hbr.data.tasks import Task
-from hbr.evaluation.bias import NOWHERE, Pool
+from hbr.evaluation.bias import NOWHERE, Pool, pool_share
 from hbr.retrieval.exact import Ranks, relevant_pairs
 
 
@@ -106,6 +106,7 @@ def _score_pool(task: Task, ranks: Ranks, measures: Sequence[Measure]) -> Scores
         lists.sizes,
         np.where(ranks.top < 0, NOWHERE, task.passage_language[ranks.top])[query],
         task.query_language[query],
+        pool_share(task.passage_language, len(task.languages)),
     )
     values = {
         measure: _from_ranks(measure, pool.ranks, pool.relevant, gains)

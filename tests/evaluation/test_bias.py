@@ -13,9 +13,14 @@ from hypothesis import strategies as st
 from hbr.evaluation.bias import (
     NOWHERE,
     Pool,
-    expected_share,
+    exposure,
+    exposure_distance,
+    first_passage,
+    lang_ndcg,
     mean_ranks,
     peer,
+    pool_share,
+    preference,
     rank_distance,
     same_language,
     spread,
@@ -38,7 +43,7 @@ class Order(NamedTuple):
     asked: int = 0
 
 
-def pool(*orders: Order, top: int | None = None) -> Pool:
+def pool(*orders: Order, top: int | None = None, share: Sequence[float] | None = None) -> Pool:
     """Lay some orders out as the arrays that measures take."""
     most = max(len(o.relevant) + len(o.lost) for o in orders)
     ranks = np.full((len(orders), most), INF)
@@ -53,6 +58,7 @@ def pool(*orders: Order, top: int | None = None) -> Pool:
         np.array([len(o.relevant) + len(o.lost) for o in orders]),
         np.array([o.languages[:top] for o in orders]),
         np.array([o.asked for o in orders]),
+        np.full(9, 1 / 9) if share is None else np.array(share),
     )
 
 
@@ -61,7 +67,8 @@ def at(*ranks: list[float], relevant: list[int] | None = None) -> Pool:
     table = np.array(ranks)
     count = np.array(relevant or [len(line) for line in ranks])
     nothing = np.zeros((len(table), 0), int)
-    return Pool(table, np.zeros(table.shape, int), count, nothing, np.zeros(len(table), int))
+    asked = np.zeros(len(table), int)
+    return Pool(table, np.zeros(table.shape, int), count, nothing, asked, np.ones(1))
 
 
 # Rank distance
@@ -104,9 +111,8 @@ def test_a_passage_that_an_index_did_not_find_is_in_no_language():
     assert same_language(pool(Order([0, NOWHERE, 0, NOWHERE], [1])), 4).tolist() == [1 / 2]
 
 
-def test_the_expected_share_is_that_of_the_pool():
-    found = expected_share(np.array([0, 0, 0, 1]), np.array([1, 0, 0, 2]))
-    assert found.tolist() == [1 / 4, 3 / 4, 3 / 4, 0]  # of language 2 there is no passage
+def test_a_language_s_share_of_the_pool_is_that_of_its_passages():
+    assert pool_share(np.array([0, 0, 0, 1]), 3).tolist() == [3 / 4, 1 / 4, 0]
 
 
 def test_an_order_by_chance_has_the_expected_share():
@@ -114,8 +120,75 @@ def test_an_order_by_chance_has_the_expected_share():
     languages = np.repeat([0, 1, 2], [50, 30, 20])
     orders = [Order(rng.permutation(languages).tolist(), [1], asked=i % 3) for i in range(3000)]
     some = pool(*orders, top=10)
-    expected = expected_share(languages, some.query_language)
+    expected = pool_share(languages, 3)[some.query_language]
     assert same_language(some, 10).mean() == pytest.approx(expected.mean(), abs=0.01)
+
+
+# The language of the query, preferred
+
+
+def test_the_preference_rate_asks_which_relevant_passage_comes_first():
+    orders = (
+        Order([1, 0, 2], [2, 3], asked=0),  # the first passage is not relevant
+        Order([1, 0, 2], [1, 2], asked=0),
+        Order([0, 1, 2], [3], lost=[0], asked=0),  # its own was not retrieved
+    )
+    assert preference(pool(*orders)).tolist() == [1, 0, 0]
+
+
+def test_a_query_without_a_choice_of_language_has_no_preference():
+    all_its_own, none_its_own = Order([0, 0], [1, 2], asked=0), Order([1, 2], [1, 2], asked=0)
+    nothing_found = Order([3, 3], [], lost=[0, 1], asked=0)
+    assert np.isnan(preference(pool(all_its_own, none_its_own, nothing_found))).all()
+
+
+def test_lang_ndcg_by_hand():
+    """Gains 1, 2 at the ranks 1, 3 of a query in language 0; the best order has 2, 1."""
+    some = pool(Order([1, 2, 0, 1], [1, 3], asked=0))
+    best = 2 + 1 / np.log2(3)
+    assert lang_ndcg(some) == pytest.approx([(1 + 2 / 2) / best])
+    assert lang_ndcg(some, 2) == pytest.approx([1 / best])
+    assert lang_ndcg(pool(Order([0, 1, 2], [1, 2], asked=0))).tolist() == [1]
+
+
+def test_lang_ndcg_counts_a_relevant_passage_that_was_lost_into_the_best_order():
+    some = pool(Order([1, 2], [1], lost=[0], asked=0))
+    assert lang_ndcg(some) == pytest.approx([1 / (2 + 1 / np.log2(3))])
+
+
+def test_the_first_passage_is_in_one_of_four_cases():
+    orders = (
+        Order([0, 1], [1], asked=0),
+        Order([1, 0], [1], asked=0),
+        Order([0, 1], [2], asked=0),
+        Order([1, 0], [2], asked=0),
+        Order([NOWHERE, NOWHERE], [], lost=[0], asked=0),
+    )
+    cases = [(right, same) for right in (True, False) for same in (True, False)]
+    found = [first_passage(pool(*orders), right=right, same=same) for right, same in cases]
+    assert np.array(found)[:, :4].tolist() == np.eye(4).tolist()
+    assert np.isnan(found)[:, 4].all()
+
+
+# Exposure
+
+
+def test_exposure_by_hand():
+    """Ranks 1, 2, 3 weigh 1, 1 / log2(3) and 1/2; that of rank 4 was not found."""
+    found = exposure(np.array([[0, 1, 0, NOWHERE], [NOWHERE] * 4]), 3)
+    total = 1 + 1 / np.log2(3) + 1 / 2
+    assert found[0] == pytest.approx([1.5 / total, 1 / np.log2(3) / total, 0])
+    assert np.isnan(found[1]).all()
+
+
+def test_the_distance_of_exposures_is_the_part_that_would_have_to_move():
+    orders = Order([0, 0, 0], [1]), Order([0, 1, 2], [1])
+    found = exposure_distance(pool(*orders, share=[1 / 2, 1 / 4, 1 / 4]), 1)
+    assert found.tolist() == [1 / 2, 1 / 2]
+    assert exposure_distance(pool(orders[0], share=[1, 0, 0]), 3).tolist() == [0]
+    second = 1 / np.log2(3) / (1 + 1 / np.log2(3))
+    found = exposure_distance(pool(orders[1], share=[1 / 2, 1 / 2, 0]), 2)
+    assert found == pytest.approx([1 / 2 - second])
 
 
 # Mean ranks
@@ -254,8 +327,8 @@ def test_peer_equals_a_naive_loop_and_is_a_probability(rng, passages, cutoff):
 def test_more_of_the_top_than_the_cut_off_changes_nothing(rng, passages, cutoff):
     orders = random_orders(rng, passages)
     whole, cut = pool(*orders), pool(*orders, top=cutoff)
-    for measure in (peer, same_language):
-        assert measure(whole, cutoff).tolist() == measure(cut, cutoff).tolist()
+    for measure in (peer, same_language, exposure_distance, lang_ndcg):
+        assert measure(whole, cutoff) == pytest.approx(measure(cut, cutoff), nan_ok=True)
 
 
 @FAST
@@ -267,7 +340,7 @@ def test_the_names_of_languages_do_not_matter(rng, passages, cutoff):
         Order([names[c] for c in shown], relevant, [names[c] for c in lost], names[asked])
         for shown, relevant, lost, asked in orders
     ]
-    for measure in (peer, same_language, rank_distance):
+    for measure in (peer, same_language, rank_distance, preference, lang_ndcg, exposure_distance):
         one, other = measure(pool(*orders), cutoff), measure(pool(*renamed), cutoff)
         assert one == pytest.approx(other, nan_ok=True)
 
@@ -275,6 +348,6 @@ def test_the_names_of_languages_do_not_matter(rng, passages, cutoff):
 def test_the_arrays_that_are_measured_stay_as_they_are():
     some = pool(*random_orders(np.random.default_rng(1), 12), top=12)
     before = [array.copy() for array in some]
-    for measure in (peer, same_language, rank_distance):
+    for measure in (peer, same_language, rank_distance, preference, lang_ndcg, exposure_distance):
         measure(some, 5)
     assert all(np.array_equal(a, b) for a, b in zip(some, before, strict=True))

@@ -106,6 +106,29 @@ def test_the_bias_section_by_hand(tmp_path):
     assert found["spread"]["mono"]["map"] == {"lowest": 1, "highest": 1, "sd": 0}
 
 
+def test_exposure_stands_beside_the_composition_of_the_pool(tmp_path):
+    """The first passages are in the languages de, en and en: of one query in de, and two in en."""
+    found = written(tmp_path, names=("map", "exposure@1"))["bias"]["exposure@1"]
+    task = task_of(tmp_path / "again", SMALL)
+    first = [task.languages[task.passage_language[order[0]]] for order in ORDERS]
+    assert first == ["de", "en", "en"]
+    assert found["by_language"] == {
+        "de": {"exposure": 0.5, "pool": 0.4},
+        "en": {"exposure": 0.5, "pool": 0.4},
+        "fr": {"exposure": 0, "pool": 0.2},
+    }
+    assert found["distance"] == pytest.approx(0.2)
+
+
+def test_a_preference_that_one_query_lacks_is_no_number_of_its_language(tmp_path):
+    found = written(tmp_path, names=("map", "lpr"))
+    values = [x["lpr"] for x in lines_of(tmp_path) if x["setting"] == "multi"]
+    assert sum(value is None or np.isnan(value) for value in values) == 0
+    gone = written(tmp_path / "gone", names=("map", "lpr"), pool=np.full(8, np.inf))
+    assert gone["settings"]["multi"]["lpr"] is None
+    assert found["settings"]["multi"]["lpr"] is not None
+
+
 def test_the_spread_of_the_languages_stands_beside_the_metrics(tmp_path):
     found = written(tmp_path)
     maps = [own["map"] for own in found["by_query_language"]["cross"].values()]
@@ -208,6 +231,7 @@ def orders_of(vectors: tuple[np.ndarray, np.ndarray]) -> list[list[int]]:
 
 
 NAMES = ["map", "rank_distance", "peer@7", "peer", "same_language@3"]
+NAMES += ["lpr", "lang_ndcg@5", "right_same", "wrong_other", "exposure@3"]
 
 
 @pytest.mark.parametrize("how", ["exact", "index"])
