@@ -14,7 +14,7 @@ class EvaluationTarget:
     Written `xquad-r`, `xquad-r~typo:0.1`, `beir/scifact@hnsw`; `str()` gives that back.
     """
 
-    dataset: str  # as the table of data sets spells it: `beir/scifact`
+    dataset: str  # as the table of data sets spells it: `beir/scifact`, `beir/scifact:dev`
     perturbation: str = ""  # as `hbr.data.perturb` spells it: `typo:0.1`; "" for clean queries
     index: str = ""  # kind of the index; "" for exact search
 
@@ -102,26 +102,34 @@ class Measure:
         return self.metric.decimals
 
 
-def layout_of(dataset: str) -> tuple[str, str]:
-    """Return the layout and the collection of a data set: `beir/scifact` is `beir`, `scifact`.
+def layout_of(dataset: str) -> tuple[str, str, str]:
+    """Return layout, collection and split: `beir/scifact:dev` is `beir`, `scifact`, `dev`.
 
-    Where the name is no collection of a known layout, it is itself the layout.
+    Where the name is none of a known layout, it is itself the layout.
     """
-    layout, slash, collection = dataset.partition("/")
+    name, _, split = dataset.partition(":")
+    layout, _, collection = name.partition("/")
     layout = registry.canonical("dataset", layout)
-    collected = bool(slash) and layout in registry.names("dataset")
-    return (layout, collection) if collected else (registry.canonical("dataset", dataset), "")
+    if layout in registry.names("dataset"):
+        return layout, collection, split
+    return registry.canonical("dataset", dataset), "", ""
 
 
 def canonical_dataset(dataset: str) -> str:
     """Return a data set's name as the table spells it."""
-    layout, collection = layout_of(dataset)
+    split = layout_of(dataset)[2]
+    return whole_dataset(dataset) + (f":{split}" if split else "")
+
+
+def whole_dataset(dataset: str) -> str:
+    """Return the name of the data set that a split is of: `beir/scifact` of `beir/scifact:dev`."""
+    layout, collection, _ = layout_of(dataset)
     return f"{layout}/{collection}" if collection else layout
 
 
 def known_dataset(dataset: str) -> str:
     """Return a data set's name as the table spells it. Raises ValueError for an unknown one."""
-    layout, _ = layout_of(dataset)
+    layout = layout_of(dataset)[0]
     if layout not in registry.names("dataset") and ":" not in dataset:
         raise ValueError(registry.unknown("dataset", dataset))
     return canonical_dataset(dataset)

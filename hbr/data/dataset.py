@@ -24,8 +24,8 @@ class Dataset:
     """A data set to evaluate on: `read(source, passage)` returns `EvaluationData`.
 
     It may be downloaded where `remote` has its files by name, or `hub` those of the hub. Of a
-    layout that many data sets share, `named` returns the one of a name, and `collections` has
-    those that can be listed.
+    layout that many data sets share, `named` returns the one of a name and a split, either of them
+    perhaps "", and `collections` has those that can be listed.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Dataset:
     hub: tuple[Snapshot, ...] = ()
     needs_source: bool = True  # read from files that somebody else has made
     version: int = 1  # raise it when what is read changes
-    named: "Callable[[str], Dataset] | None" = None
+    named: "Callable[[str, str], Dataset] | None" = None
     collections: "Mapping[str, Dataset]" = field(default_factory=dict)
 
     @property
@@ -82,11 +82,13 @@ def dataset(name: str) -> Dataset:
 
     if name.startswith(irds.PREFIX):
         return irds.reader(name)
-    layout, collection = layout_of(name)
+    layout, collection, split = layout_of(name)
     entry: Dataset = get("dataset", layout)
-    if collection and entry.named is None:
-        raise UserError(f"{layout} is one data set, and has no {collection!r} in it")
-    return entry.named(collection) if collection and entry.named else entry
+    if not collection and not split:
+        return entry
+    if entry.named is None:
+        raise UserError(f"{layout} is one data set, and has no {collection or split!r} in it")
+    return entry.named(collection, split)
 
 
 def training_data(name: str) -> tuple[TrainingData, Path | None]:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from hbr.core.store import Store, fingerprint
-from hbr.core.target import EvaluationTarget, folder_name
+from hbr.core.target import EvaluationTarget, folder_name, whole_dataset
 from hbr.data import rows, tasks
 from hbr.data.dataset import (
     KINDS,
@@ -61,7 +61,7 @@ def missing(runs: Path, data: Iterable[str], tasks: Mapping[str, Path | None]) -
 def from_environment(name: str) -> Path | None:
     """Return the folder of a data set in `$HBR_DATA`, if it is there."""
     root = os.environ.get("HBR_DATA")
-    place = Path(root) / name if root else None
+    place = Path(root) / whole_dataset(name) if root else None
     return place if place and place.exists() else None
 
 

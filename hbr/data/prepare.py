@@ -7,7 +7,7 @@ from typing import Any
 
 from hbr.core.errors import UserError
 from hbr.core.store import Store, lock
-from hbr.core.target import folder_name
+from hbr.core.target import folder_name, whole_dataset
 from hbr.data.dataset import Dataset, TrainingData, collection_hint, dataset, training_data
 from hbr.data.fetch import fetch
 from hbr.data.location import from_environment, kept, new_store, row_settings, task_settings
@@ -83,7 +83,7 @@ def _downloaded(
     if entry.hub:
         with lock(downloads / entry.hub[0].repo, wait=True):
             return fetch_snapshots(name, entry.hub, downloads, languages)
-    place = downloads / folder_name(name)
+    place = downloads / folder_name(whole_dataset(name))
     with lock(place, wait=True):
         return fetch(name, entry.remote, place)
 

@@ -3,6 +3,7 @@
 import json
 import zipfile
 from array import array
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ from hbr.core.errors import UserError
 from hbr.data.arrays import read_arrow
 
 SETTINGS = ("mono", "cross", "multi")
-LAYOUT = 3  # raise it when the files below change
+LAYOUT = 4  # raise it when the files below change
 CHUNK = 65_536  # texts written at a time
 
 
@@ -37,6 +38,15 @@ class Passage(NamedTuple):
     text: str
 
 
+class Absent(NamedTuple):
+    """A passage that is judged relevant for a concept, by its number, and that there is not."""
+
+    concept: int
+    language: str
+    id: str
+    gain: float
+
+
 class Mining(NamedTuple):
     """Two sides of a corpus to mine for translations, and of the one that gives the threshold."""
 
@@ -50,14 +60,15 @@ class EvaluationData(NamedTuple):
     """Queries, passages and relevance judgements, as a reader returns them.
 
     `relevant` has the language and id of the passages that answer a concept, with a gain where
-    judgements are graded. `notes` are counts for the log, such as questions left out; they are read
-    last. Ids are unique within a language. Passages may be yielded one by one, language by language
-    in the order of their codes; they are not held in memory.
+    judgements are graded; those that are not among the passages count as not found. `notes` are
+    counts for the log, such as questions left out; they are read last. Ids are unique within a
+    language. Passages may be yielded one by one, language by language in the order of their codes;
+    they are not held in memory.
     """
 
     queries: Sequence[Query]
     passages: Iterable[Passage]
-    relevant: Mapping[str, Sequence[Key | tuple[str, str, int]]]
+    relevant: Mapping[str, Sequence[Key | tuple[str, str, float]]]
     protocol: str
     settings: tuple[str, ...] = SETTINGS
     notes: Mapping[str, int] = {}
@@ -71,7 +82,8 @@ class Task:
 
     `query_language` (queries,) and `passage_language` (passages,) are positions in `languages`;
     the passages relevant to query q are `relevant[indptr[concept[q]]:indptr[concept[q] + 1]]`, and
-    `gain` says likewise how much each is worth.
+    `gain` says likewise how much each is worth. What is judged relevant and no passage of the task
+    stands in `absent`: no search can find it.
     """
 
     name: str
@@ -88,6 +100,7 @@ class Task:
     gain: np.ndarray
     excluded: np.ndarray  # (concepts,) a passage that does not count as found, or -1
     mining: tuple[Mining, ...] = ()
+    absent: tuple[Absent, ...] = ()  # by ascending concept
 
     @cached_property
     def queries(self) -> pa.Table:
@@ -157,8 +170,7 @@ def write_task(folder: Path, name: str, data: EvaluationData) -> dict[str, Any]:
     Raises UserError for doubled or unknown ids, and for passages that do not lie together by
     language, in order.
     """
-    if len({(q.language, q.id) for q in data.queries}) != len(data.queries):
-        raise UserError(f"{name}: two queries of one language have the same id")
+    _refuse_doubled(name, data.queries)
     concepts = sorted({q.concept for q in data.queries})
     gains = [_gains(data.relevant.get(concept, ())) for concept in concepts]
     if not any(gains):
@@ -166,8 +178,18 @@ def write_task(folder: Path, name: str, data: EvaluationData) -> dict[str, Any]:
     relevant = {key for of_concept in gains for key in of_concept}
     wanted = relevant | set(data.excluded.values())
     places, counts = _write_passages(folder / "passages.arrow", name, data.passages, wanted)
-    _require(name, relevant, places)
-    languages = sorted({*counts, *(q.language for q in data.queries)})
+    absent = [
+        Absent(concept, *key, gain)
+        for concept, of_concept in enumerate(gains)
+        for key, gain in of_concept.items()
+        if key not in places
+    ]
+    if len(absent) == sum(map(len, gains)):
+        _, language, passage, _ = absent[0]
+        raise UserError(f"{name}: no relevant passage is there, not even {passage} in {language}")
+    languages = sorted(
+        {*counts, *(q.language for q in data.queries), *(a.language for a in absent)}
+    )
     code = {language: i for i, language in enumerate(languages)}
     queries = sorted(data.queries, key=lambda q: code[q.language])  # stable: order kept within
     _write_texts(folder / "queries.arrow", ((q.id, q.text) for q in queries))
@@ -188,38 +210,42 @@ def write_task(folder: Path, name: str, data: EvaluationData) -> dict[str, Any]:
         "settings": data.settings,
         "languages": languages,
         "mining": data.mining,
+        "absent": absent,
     }
     (folder / "task.json").write_text(json.dumps(about))
+    notes = Counter(data.notes)
+    notes["judgements of passages that are not there, scored as not found"] += len(absent)
+    notes["concepts that do not find the passage of their own id"] += sum(p >= 0 for p in excluded)
     return {
         "languages": languages,
         "queries": len(queries),
         "passages": sum(counts.values()),
         "passages_by_language": {language: counts.get(language, 0) for language in languages},
-        "notes": dict(data.notes),
+        "notes": dict(+notes),
     }
 
 
-def _require(name: str, relevant: Collection[Key], places: Mapping[Key, int]) -> None:
-    if unknown := sorted(set(relevant) - places.keys()):
-        language, passage = unknown[0]
-        raise UserError(
-            f"{name}: {len(unknown)} relevant passages are not in the corpus, the first being "
-            f"{passage} in {language}"
-        )
+def _refuse_doubled(name: str, queries: Iterable[Query]) -> None:
+    counts = Counter((query.language, query.id) for query in queries)
+    for (language, id), count in counts.most_common(1):
+        if count > 1:
+            raise UserError(f"{name}: two queries in {language} have the same id, {id!r}")
 
 
-def _answers(gains: list[dict[Key, int]], places: dict[Key, int]) -> dict[str, np.ndarray]:
+def _answers(gains: list[dict[Key, float]], places: dict[Key, int]) -> dict[str, np.ndarray]:
     """Return the relevant passages of each concept by their places, and their gains."""
-    answers = [sorted((places[key], gain) for key, gain in one.items()) for one in gains]
+    answers = [
+        sorted((places[key], gain) for key, gain in one.items() if key in places) for one in gains
+    ]
     pairs = [pair for one in answers for pair in one]
     return {
         "indptr": np.cumsum([0, *map(len, answers)], dtype=np.int64),
         "relevant": np.array([place for place, _ in pairs], dtype=np.int64),
-        "gain": np.array([gain for _, gain in pairs], dtype=np.int16),
+        "gain": np.array([gain for _, gain in pairs], dtype=np.float64),
     }
 
 
-def _gains(relevant: Sequence[Key | tuple[str, str, int]]) -> dict[Key, int]:
+def _gains(relevant: Sequence[Key | tuple[str, str, float]]) -> dict[Key, float]:
     """Return the gain of each relevant passage by language and id."""
     return {(language, passage): (gain or [1])[0] for language, passage, *gain in relevant}
 
@@ -249,8 +275,10 @@ def _write_passages(
             yield passage.id, passage.text
 
     _write_texts(path, texts())
-    if len(np.unique(np.frombuffer(hashes, np.int64))) != len(hashes):
-        raise UserError(f"{name}: two passages of one language have the same id")
+    order = np.argsort(values := np.frombuffer(hashes, np.int64), kind="stable")
+    if len(again := np.flatnonzero(np.diff(values[order]) == 0)):
+        id = read_arrow(path)["id"][int(order[again[0]])]
+        raise UserError(f"{name}: two passages of one language have the same id, {id.as_py()!r}")
     return places, counts
 
 
@@ -271,7 +299,8 @@ def open_task(folder: Path, id: str) -> Task:
         protocol=about["protocol"],
         settings=tuple(about["settings"]),
         languages=tuple(about["languages"]),
-        mining=tuple(Mining(*one) for one in about.get("mining", ())),
+        mining=tuple(Mining(*one) for one in about["mining"]),
+        absent=tuple(Absent(*one) for one in about["absent"]),
         **arrays,
     )
 
@@ -290,17 +319,19 @@ def data_of(task: Task) -> EvaluationData:
     def passage(place: int) -> tuple[str, str]:
         return task.languages[task.passage_language[place]], ids[int(place)].as_py()
 
-    bounds = list(pairwise(task.indptr))
+    relevant: dict[str, list[tuple[str, str, float]]] = {
+        str(concept): [(*passage(task.relevant[i]), float(task.gain[i])) for i in range(a, b)]
+        for concept, (a, b) in enumerate(pairwise(task.indptr))
+    }
+    for absent in task.absent:
+        relevant[str(absent.concept)].append((absent.language, absent.id, absent.gain))
     return EvaluationData(
         [
             Query(id, language, str(task.concept[i]), text)
             for id, language, i, text in texts(task.queries, task.query_language)
         ],
         (Passage(i, lang, t) for i, lang, _, t in texts(task.passages, task.passage_language)),
-        {
-            str(concept): [(*passage(task.relevant[i]), int(task.gain[i])) for i in range(a, b)]
-            for concept, (a, b) in enumerate(bounds)
-        },
+        relevant,
         task.protocol,
         task.settings,
         mining=task.mining,

@@ -48,18 +48,49 @@ class _Lists:
         return table
 
 
+class _Judged(NamedTuple):
+    """All that is judged relevant for each query, (pairs,): ranks of what is absent are infinite.
+
+    In order of queries, and of the languages of the passages.
+    """
+
+    query: np.ndarray
+    language: np.ndarray
+    gain: np.ndarray
+    block: np.ndarray
+    pool: np.ndarray
+
+    @classmethod
+    def of(cls, task: Task, ranks: Ranks) -> "_Judged":
+        """Return the ranks of a task's passages with what is absent among them."""
+        gain = relevant_pairs(task.concept, task.indptr, task.gain)[1]
+        language = task.passage_language[ranks.passage]
+        there = cls(ranks.query, language, gain, ranks.block, ranks.pool)
+        if not task.absent:
+            return there
+        concept, names, _, worth = map(np.array, zip(*task.absent, strict=True))
+        indptr = np.searchsorted(concept, np.arange(len(task.indptr)))
+        query, place = relevant_pairs(task.concept, indptr, np.arange(len(concept)))
+        codes = np.searchsorted(task.languages, names).astype(language.dtype)
+        nowhere = np.full(len(query), np.inf)
+        more = cls(query, codes[place], worth[place], nowhere, nowhere)
+        together = [np.concatenate(pair) for pair in zip(there, more, strict=True)]
+        order = np.lexsort((together[1], together[0]))
+        return cls(*(values[order] for values in together))
+
+
 def score_languages(task: Task, ranks: Ranks, measures: Sequence[Measure]) -> Scores:
     """Score the ranks within the passages of each language, query by query."""
-    language = task.passage_language[ranks.passage]
-    lists = _Lists(ranks.query * (int(language.max(initial=0)) + 1) + language, ranks.block)
-    within, gains = lists.table(ranks.block.astype(float), np.inf), lists.table(_gains(task), 0)
+    query, language, gain, block, pool = _Judged.of(task, ranks)
+    lists = _Lists(query * (int(language.max(initial=0)) + 1) + language, block)
+    within, gains = lists.table(block.astype(float), np.inf), lists.table(gain, 0)
     values = {
         measure: _from_ranks(measure, within, lists.sizes, gains)
         for measure in measures
         if measure.metric.reads == "ranks"
     }
-    pool_rank = np.add.reduceat(ranks.pool, lists.starts) / lists.sizes
-    return Scores(ranks.query[lists.starts], language[lists.starts], values, pool_rank)
+    pool_rank = np.add.reduceat(pool, lists.starts) / lists.sizes
+    return Scores(query[lists.starts], language[lists.starts], values, pool_rank)
 
 
 def score_settings(
@@ -98,11 +129,12 @@ def average(task: Task, settings: Mapping[str, Scores]) -> dict[str, Any]:
 
 def _score_pool(task: Task, ranks: Ranks, measures: Sequence[Measure]) -> Scores:
     """Score the ranks in the pool of all languages, query by query."""
-    lists = _Lists(ranks.query, ranks.pool)
-    query, gains = ranks.query[lists.starts], lists.table(_gains(task), 0)
+    judged = _Judged.of(task, ranks)
+    lists = _Lists(judged.query, judged.pool)
+    query, gains = judged.query[lists.starts], lists.table(judged.gain, 0)
     pool = Pool(
-        lists.table(ranks.pool.astype(float), np.inf),
-        lists.table(task.passage_language[ranks.passage], NOWHERE),
+        lists.table(judged.pool.astype(float), np.inf),
+        lists.table(judged.language, NOWHERE),
         lists.sizes,
         np.where(ranks.top < 0, NOWHERE, task.passage_language[ranks.top])[query],
         task.query_language[query],
@@ -115,11 +147,6 @@ def _score_pool(task: Task, ranks: Ranks, measures: Sequence[Measure]) -> Scores
         for measure in measures
     }
     return Scores(query, np.full(len(query), NOWHERE), values)
-
-
-def _gains(task: Task) -> np.ndarray:
-    """Return the gain of each pair of a query and a relevant passage, as ranks order them."""
-    return relevant_pairs(task.concept, task.indptr, task.gain)[1]
 
 
 def _from_ranks(

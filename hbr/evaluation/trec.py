@@ -47,7 +47,7 @@ def write_trec(
     or `de->fr:56be…` for passages in another; blanks in them are percent-encoded. Raises UserError
     for gains that qrels cannot hold, and for more than 100 million lines.
     """
-    if (task.gain % 1).any():
+    if (task.gain % 1).any() or any(absent.gain % 1 for absent in task.absent):
         raise UserError(f"--trec: {task.name} has gains that are no whole numbers; qrels need such")
     settings = ["multi"] if "multi" in task.settings else task.settings
     cutoffs = [m.cutoff or 0 for m in measures if m.metric.reads == "ranks"]
@@ -77,6 +77,7 @@ def write_trec(
                         f"{queries[query]} Q0 {passages[place]} {rank} {score:.9g} hbr\n"
                         for rank, (place, score) in enumerate(zip(order, scores, strict=True), 1)
                     )
+            qrels.writelines(_absent(task, setting))
 
 
 def _lists(task: Task, ranks: Ranks, setting: str, depth: int | None) -> Iterator[_Lists]:
@@ -141,9 +142,22 @@ def _strictly_falling(scores: np.ndarray) -> np.ndarray:
     return bits.astype(np.int32).view(np.float32)
 
 
+def _absent(task: Task, setting: str) -> Iterator[str]:
+    """Yield the lines of qrels for passages that are judged relevant and not there."""
+    ids = task.queries["id"]
+    for concept, language, id, gain in task.absent:
+        for query in np.flatnonzero(task.concept == concept):
+            own = task.languages[task.query_language[query]]
+            if setting == "multi" or (own == language) == (setting == "mono"):
+                target = f"->{language}" if setting == "cross" else ""
+                name = _id(f"{own}{target}:{ids[int(query)].as_py()}")
+                yield f"{name} 0 {_id(f'{language}:{id}')} {gain:.0f}\n"
+
+
 def _ids(task: Task, codes: np.ndarray, texts: pa.Table, target: str = "") -> list[str]:
-    ids = texts["id"].to_pylist()
-    return [
-        BLANK.sub(lambda blank: quote(blank[0]), f"{task.languages[code]}{target}:{id}")
-        for code, id in zip(codes, ids, strict=True)
-    ]
+    ids = zip(codes, texts["id"].to_pylist(), strict=True)
+    return [_id(f"{task.languages[code]}{target}:{id}") for code, id in ids]
+
+
+def _id(name: str) -> str:
+    return BLANK.sub(lambda blank: quote(blank[0]), name)

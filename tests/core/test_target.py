@@ -52,9 +52,12 @@ def test_what_is_no_measure_is_refused(text):
 
 
 def test_the_layout_is_what_stands_before_the_collection_of_a_known_one():
-    assert layout_of("beir/scifact") == ("beir", "scifact")
-    assert layout_of("xquad_r") == ("xquad-r", "")
-    assert layout_of("my/folder") == ("my/folder", "")
+    assert layout_of("beir/scifact") == ("beir", "scifact", "")
+    assert layout_of("beir/scifact:dev") == ("beir", "scifact", "dev")
+    assert layout_of("beir:dev") == ("beir", "", "dev")
+    assert layout_of("irds:beir/scifact/test") == ("irds:beir/scifact/test", "", "")
+    assert layout_of("xquad_r") == ("xquad-r", "", "")
+    assert layout_of("my/folder") == ("my/folder", "", "")
     assert folder_name("beir/scifact~typo:0.1") == "beir-scifact~typo-0.1"
 
 

@@ -69,7 +69,7 @@ def test_the_embedded_data_are_as_large_as_is_said() -> None:
         languages = {language for row in rows for language in row["query"]}
         assert ROWS[name].size == f"{len(rows):,} rows"
         assert ROWS[name].languages == str(len(languages))
-    draft = lareqa.parse(synthetic.documents(), "sentence")
+    draft = TASKS["embedded"].read(None, "sentence")
     assert TASKS["embedded"].size == f"{len(draft.queries):,} queries"
     assert TASKS["embedded"].languages == str(len({query.language for query in draft.queries}))
 

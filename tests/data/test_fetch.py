@@ -298,7 +298,7 @@ def prepared(server, tmp_path, monkeypatch, name: str, place: str, reader) -> st
         kind = remote.checksum.partition(":")[0]
         files[file] = remote._replace(checksum=checksum(served, kind))
     there = replace(reader, remote=files)
-    monkeypatch.setattr(place, replace(BEIR, named=lambda _: there) if "/" in name else there)
+    monkeypatch.setattr(place, replace(BEIR, named=lambda *_: there) if "/" in name else there)
     monkeypatch.delenv("HBR_DATA", raising=False)
     said = hbr("prepare", "--dataset", name, "--output-dir", tmp_path / "runs")
     assert said.code == 0, said.err

@@ -139,15 +139,39 @@ def test_an_excluded_passage_is_kept_by_its_concept(tmp_path):
 
 def test_doubled_passage_ids_of_one_language_are_refused(tmp_path):
     passages = [*DRAFT.passages, Passage("p1", "de", "noch eins")]
-    assert "two passages of one language have the same id" in refused(tmp_path, passages=passages)
+    assert "two passages of one language have the same id, 'p1'" in refused(
+        tmp_path, passages=passages
+    )
 
 
 def test_doubled_query_ids_of_one_language_are_refused(tmp_path):
     refused(tmp_path, queries=[*DRAFT.queries, Query("q1", "de", "k1", "noch eins?")])
 
 
-def test_relevant_passages_that_are_not_there_are_refused(tmp_path):
-    refused(tmp_path, relevant={"k1": [("en", "p9")]})
+def test_a_task_of_which_no_relevant_passage_is_there_is_refused(tmp_path):
+    message = refused(tmp_path, relevant={"k1": [("en", "p9")]})
+    assert "no relevant passage is there, not even p9 in en" in message
+
+
+def test_relevant_passages_that_are_not_there_are_counted_and_come_back(tmp_path):
+    relevant = {"k1": [("en", "p9", 2.5), ("en", "p1")], "k2": [("th", "p9"), ("de", "p9")]}
+    counts = write_task(tmp_path, "small", DRAFT._replace(relevant=relevant))
+    assert counts["notes"] == {
+        "left out": 1,
+        "judgements of passages that are not there, scored as not found": 3,
+    }
+    task = open_task(tmp_path, "x")
+    assert task.absent == ((0, "en", "p9", 2.5), (1, "th", "p9", 1), (1, "de", "p9", 1))
+    assert data_of(task).relevant == {
+        "0": [("en", "p1", 1), ("en", "p9", 2.5)],
+        "1": [("th", "p9", 1), ("de", "p9", 1)],
+    }
+
+
+def test_gains_may_be_fractions_and_large(tmp_path):
+    relevant = {"k1": [("en", "p1", 2**31), ("de", "p1", 0.5)]}
+    write_task(tmp_path, "small", DRAFT._replace(relevant=relevant))
+    assert open_task(tmp_path, "x").gain.tolist() == [0.5, 2**31]
 
 
 @pytest.mark.parametrize(

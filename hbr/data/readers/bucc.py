@@ -10,7 +10,8 @@ from pathlib import Path
 
 from hbr.core.errors import UserError
 from hbr.data.dataset import Dataset, language_list
-from hbr.data.readers.files import required, table
+from hbr.data.readers.files import required
+from hbr.data.records import table
 from hbr.data.tasks import EvaluationData, Mining, Passage, Query
 
 LANGUAGES = ("de", "fr", "ru", "zh")

@@ -18,41 +18,43 @@ from typing import Any
 
 from hbr.core.errors import UserError
 from hbr.data.dataset import YOUR_FILES, TrainingData
-from hbr.data.readers.streams import find, json_items, row, titled
+from hbr.data.readers.files import by_stem, find, row, titled
+from hbr.data.records import OptionalText, Record, Text, items
 
 NQ_FILE = "biencoder-nq-train.json"
 SOURCE = "github.com/facebookresearch/DPR"
 ORIGIN = f"https://{SOURCE} (data.retriever.nq-train)"
 
 
+class Context(Record):
+    title: OptionalText = ""
+    text: OptionalText
+
+
+class Question(Record):
+    remedy = "a question without passages (positive_ctxs) needs them retrieved first"
+    question: Text
+    positive_ctxs: list[Context]
+    hard_negative_ctxs: list[Context] | None = None
+
+
 def read(source: Path | None, names: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
     """Read one file, one of `names` in a folder, or all `*.json` and `*.json.gz` of a folder."""
     if source is not None and source.is_dir() and not names:
-        files = sorted({*source.glob("*.json"), *source.glob("*.json.gz")})
+        files = [*by_stem(source, ".json").values()]
         if not files:
             raise UserError(f"{source}: holds no *.json; give files in DPR's layout")
     else:
         files = [find(source, names or ["a JSON file in DPR's layout"], ORIGIN)]
     for file in files:
         stem = file.name.removesuffix(".gz").removesuffix(".json")
-        for number, (where, item) in enumerate(json_items(file), start=1):
-            if (pair := _row(f"{stem}:{number}", where, item)) is not None:
-                yield pair
-
-
-def _row(id: str, where: str, item: Any) -> dict[str, Any] | None:
-    try:
-        query, positives = item["question"], item["positive_ctxs"]
-        negatives = [titled(c.get("title"), c["text"]) for c in item.get("hard_negative_ctxs", ())]
-        if not positives or not query.strip():
-            return None
-        passage = titled(positives[0].get("title"), positives[0]["text"])
-        return row(id, query, passage, negatives) if passage else None
-    except (KeyError, TypeError, AttributeError) as error:
-        lacks = "has no passages (positive_ctxs); retrieve them first"
-        other = "is not in DPR's layout (question, positive_ctxs, hard_negative_ctxs)"
-        bare = isinstance(item, dict) and "question" in item and "positive_ctxs" not in item
-        raise UserError(f"{where}: {lacks if bare else other}") from error
+        for number, (_, item) in enumerate(items(file, Question), start=1):
+            positives, negatives = (
+                [titled(context.title, context.text) for context in contexts]
+                for contexts in (item.positive_ctxs, item.hard_negative_ctxs or ())
+            )
+            if item.question and positives and positives[0]:
+                yield row(f"{stem}:{number}", item.question, positives[0], negatives)
 
 
 NQ = TrainingData(

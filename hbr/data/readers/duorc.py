@@ -16,32 +16,36 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hbr.core.errors import UserError
 from hbr.data.dataset import TrainingData
+from hbr.data.readers.files import find, row
 from hbr.data.readers.sentences import split
-from hbr.data.readers.streams import find, json_items, row
+from hbr.data.records import Id, Record, Text, items
 
 SELF, PARAPHRASE = "SelfRC_train.json", "ParaphraseRC_train.json"
 ORIGIN = "https://github.com/duorc/duorc"
 
 
+class Question(Record):
+    id: Id
+    question: Text
+    answers: list[Text]
+    no_answer: bool
+
+
+class Plot(Record):
+    plot: str
+    qa: list[Question]
+
+
 def read(source: Path | None, name: str) -> Iterator[dict[str, Any]]:
     """Read one file of DuoRC, here or in `dataset`."""
-    for where, plot in json_items(find(source, (name, f"dataset/{name}"), ORIGIN)):
-        try:
-            sentences = split(plot["plot"])
-            questions = [(str(qa["id"]), qa["question"].strip(), _answers(qa)) for qa in plot["qa"]]
-        except (KeyError, TypeError, AttributeError) as error:
-            layout = "plot, qa with id, question, answers, no_answer"
-            raise UserError(f"{where}: not in DuoRC's layout ({layout})") from error
-        for id, question, answers in questions:
+    for _, plot in items(find(source, (name, f"dataset/{name}"), ORIGIN), Plot):
+        sentences = split(plot.plot)
+        for question in plot.qa:
+            answers = [] if question.no_answer else list(filter(None, question.answers))
             holding = _holding(sentences, answers)
-            if question and len(holding) == 1:
-                yield row(id, question, holding[0])
-
-
-def _answers(question: dict[str, Any]) -> list[str]:
-    return [] if question["no_answer"] else [a.strip() for a in question["answers"] if a.strip()]
+            if question.question and len(holding) == 1:
+                yield row(question.id, question.question, holding[0])
 
 
 def _holding(sentences: Sequence[str], answers: Sequence[str]) -> list[str]:

@@ -4,12 +4,17 @@ from pathlib import Path
 
 from hbr.data import synthetic
 from hbr.data.dataset import Dataset, TrainingData
-from hbr.data.readers.lareqa import parse
+from hbr.data.readers.lareqa import Article, parse
+from hbr.data.records import checked
 from hbr.data.tasks import EvaluationData
 
 
 def _task(_source: Path | None, passage: str) -> EvaluationData:
-    data = parse(synthetic.documents(), passage, "embedded ")
+    documents = {
+        language: [(language, checked(Article, article, language)) for article in document["data"]]
+        for language, document in synthetic.documents().items()
+    }
+    data = parse(documents, passage)
     return data._replace(protocol=f"synthetic languages; {data.protocol}")
 
 

@@ -1,15 +1,33 @@
-"""What readers of tasks share: tables and judgements; mistakes are reported by line."""
+"""What readers share: where files are, judgements, and rows of one language."""
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from hbr.core.errors import UserError
-from hbr.data.readers.streams import lines
+from hbr.data.records import lines, table
 from hbr.data.tasks import Passage, Query
 
 LEFT_OUT = "queries without a relevant passage, left out"
 DOUBLED = "passages with the id of an earlier one, dropped"
+NEGATIVES = 8  # kept of a row, the first ones: upstream lists up to a hundred
+MOST_GAIN = 2**31
+Judged = dict[str, dict[str, float]]  # gains above 0 by query and passage
+
+
+def find(source: Path | None, names: Sequence[str], origin: str) -> Path:
+    """Return `source` if it is a file, else the first of `names` (or `NAME.gz`) in that folder."""
+    wanted = " or ".join(names)
+    if source is None or not source.exists():
+        where = "no source is named" if source is None else f"{source}: there is no such file"
+        raise UserError(f"{where}; get {wanted} from {origin}")
+    places = (present(source / name) for name in names)
+    path = next(filter(None, places), None) if source.is_dir() else source
+    if path is None:
+        raise UserError(f"{source}: holds no {wanted}; get it from {origin}")
+    return path
 
 
 def present(path: Path) -> Path | None:
@@ -25,18 +43,22 @@ def required(path: Path, layout: str) -> Path:
     return place
 
 
-def table(path: Path, *columns: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield `file:line` and the cells of every line, split at tabs; the last one may hold more."""
-    for number, line in lines(path):
-        where, cells = f"{path}:{number}", line.split("\t", len(columns) - 1)
-        if len(cells) != len(columns):
-            raise UserError(f"{where}: needs {' and '.join(columns)}, with a tab between them")
-        yield where, cells
+def by_stem(folder: Path, suffix: str) -> dict[str, Path]:
+    """Return the files of a folder, plain or gzipped, by their names without the suffix.
+
+    Hidden files, such as the `._NAME` that macOS puts beside NAME, are passed over.
+    """
+    files = (
+        path
+        for path in sorted(folder.iterdir() if folder.is_dir() else ())
+        if path.name.removesuffix(".gz").endswith(suffix) and not path.name.startswith(".")
+    )
+    return {path.name.removesuffix(".gz").removesuffix(suffix): path for path in files}
 
 
-def judgements(path: Path) -> dict[str, dict[str, int]]:
-    """Read TREC qrels (`query 0 passage gain`): the gains above 0 by query and passage."""
-    judged: dict[str, dict[str, int]] = {}
+def judgements(path: Path) -> Judged:
+    """Read TREC qrels: `query 0 passage gain`."""
+    judged: Judged = {}
     for number, line in lines(path):
         where, cells = f"{path}:{number}", line.split()
         if len(cells) != 4:
@@ -45,16 +67,22 @@ def judgements(path: Path) -> dict[str, dict[str, int]]:
     return judged
 
 
-def add_gain(
-    judged: dict[str, dict[str, int]], where: str, query: str, passage: str, gain: str
-) -> None:
+def add_gain(judged: Judged, where: str, query: str, passage: str, gain: str) -> None:
     """Note a judgement where it is above 0."""
+    value = as_number(gain)
+    if value is None or value > MOST_GAIN:
+        raise UserError(f"{where}: the relevance {gain!r} is no number up to 2^31")
+    if value > 0 and judged.setdefault(query, {}).setdefault(passage, value) != value:
+        raise UserError(f"{where}: judges {query} and {passage} again, and otherwise")
+
+
+def as_number(text: str) -> float | None:
+    """Return the finite number that a text is, or None; a whole one is an integer."""
     try:
-        value = int(gain)
-    except ValueError as error:
-        raise UserError(f"{where}: the relevance {gain!r} is no whole number") from error
-    if value > 0:
-        judged.setdefault(query, {})[passage] = value
+        value = float(text) if "_" not in text else math.nan
+    except ValueError:
+        return None
+    return (int(value) if value == int(value) else value) if math.isfinite(value) else None
 
 
 def judged_queries(
@@ -86,3 +114,15 @@ def first_of_each(passages: Iterable[Passage], notes: Counter[str]) -> Iterator[
         else:
             seen.add(passage.id)
             yield passage
+
+
+def titled(title: str, text: str) -> str:
+    """Put a passage's title before it, if it has one."""
+    return f"{title} {text}".strip()
+
+
+def row(id: str, query: str, passage: str, negatives: Sequence[str] = ()) -> dict[str, Any]:
+    """Make an English row; rows with the same passage are one group, whatever the data set."""
+    kept = [text for text in negatives if text][:NEGATIVES]
+    texts = {"query": {"en": query}, "passage": {"en": passage}}
+    return {"id": id, "group": None, **texts, "negatives": {"en": kept} if kept else {}}

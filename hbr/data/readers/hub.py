@@ -10,7 +10,8 @@ from typing import Any
 
 from hbr.core.errors import UserError, first_line
 from hbr.data.dataset import TrainingData
-from hbr.data.readers.jsonl import checked
+from hbr.data.readers.jsonl import Row
+from hbr.data.records import checked
 
 PREFIX = "hf:"
 
@@ -31,15 +32,4 @@ def _read(name: str) -> Iterator[dict[str, Any]]:
     except Exception as error:  # the library raises many kinds; all mean that it is not there
         raise UserError(f"{name} cannot be loaded: {first_line(error)}") from error
     for number, row in enumerate(data, start=1):
-        yield checked(_without_missing(row), f"{name} row {number}", number)
-
-
-def _without_missing(row: dict[str, Any]) -> dict[str, Any]:
-    """Drop what a column format had to fill in: languages without a text."""
-    return {
-        key: {lang: text for lang, text in value.items() if text is not None}
-        if isinstance(value, dict)
-        else value
-        for key, value in row.items()
-        if value is not None
-    }
+        yield checked(Row, row, f"{name} row {number}").as_dict(number)

@@ -40,11 +40,11 @@ def read(_source: Path | None, _passage: str, name: str) -> EvaluationData:
         lang or UNKNOWN for lang in (collection.docs_lang(), collection.queries_lang())
     )
     try:
-        judged: dict[str, list[tuple[str, str, int]]] = {}
+        judged: dict[str, dict[tuple[str, str], float]] = {}
         for judgement in collection.qrels_iter():
             if judgement.relevance > 0:
-                answers = judged.setdefault(judgement.query_id, [])
-                answers.append((passage_language, judgement.doc_id, judgement.relevance))
+                answers = judged.setdefault(judgement.query_id, {})
+                answers[passage_language, judgement.doc_id] = judgement.relevance
         notes: Counter[str] = Counter()
         queries = []
         for query in collection.queries_iter():
@@ -62,13 +62,18 @@ def read(_source: Path | None, _passage: str, name: str) -> EvaluationData:
         ) from error
     settings = ("mono",) if passage_language == query_language else ("cross",)
     passages = _passages(collection, passage_language)
-    itself = (
-        {query.id: (passage_language, query.id) for query in queries}
-        if name.startswith("beir/")
-        else {}
+    themselves = {query.id: (passage_language, query.id) for query in queries}
+    itself = {id: key for id, key in themselves.items() if key not in judged[id]}
+    relevant = {id: [(*key, gain) for key, gain in of_id.items()] for id, of_id in judged.items()}
+    return EvaluationData(
+        queries,
+        passages,
+        relevant,
+        f"ir_datasets {name}",
+        settings,
+        notes,
+        excluded=itself if name.startswith("beir/") else {},
     )
-    protocol = f"ir_datasets {name}"
-    return EvaluationData(queries, passages, judged, protocol, settings, notes, excluded=itself)
 
 
 def _load(name: str) -> Any:

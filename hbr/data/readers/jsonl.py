@@ -8,44 +8,51 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hbr.core.errors import UserError
+from pydantic import model_validator
+
 from hbr.data.dataset import TrainingData
-from hbr.data.readers.streams import json_lines
+from hbr.data.records import FullText, Id, Record, Texts, records
+
+
+class Row(Record):
+    remedy = 'a row is {"id", "query": {language: text}, "passage": {language: text}}'
+    id: Id | None = None
+    group: Id | None = None
+    query: Texts
+    passage: Texts
+    negatives: dict[str, list[FullText] | None] | None = None
+
+    @model_validator(mode="after")
+    def _has_the_same_languages(self) -> "Row":
+        if not self.query and not self.passage:
+            raise ValueError("has no text")
+        for one, other, name in (
+            (self.query, self.passage, "passage"),
+            (self.passage, self.query, "query"),
+        ):
+            if lacking := sorted(one.keys() - other.keys()):
+                raise ValueError(
+                    f"lacks {', '.join(lacking)} in its {name}; give every row the same languages "
+                    "in query and passage"
+                )
+        with_texts = {language for language, texts in (self.negatives or {}).items() if texts}
+        if lacking := sorted(with_texts - self.query.keys()):
+            raise ValueError(f"has negatives but no query in {', '.join(lacking)}")
+        return self
+
+    def as_dict(self, number: int | str) -> dict[str, Any]:
+        """Return the row as readers yield it; without an id it has its number."""
+        negatives = {language: texts for language, texts in (self.negatives or {}).items() if texts}
+        id = str(number) if self.id is None else self.id
+        texts = {"query": self.query, "passage": self.passage, "negatives": negatives}
+        return {"id": id, "group": self.group, **texts}
 
 
 def read(source: Path | None) -> Iterator[dict[str, Any]]:
     """Yield the rows of a file; a bad line is a UserError that names file and line."""
     assert source is not None
-    for where, row in json_lines(source):
-        yield checked(row, where, where.rpartition(":")[2])
+    for where, row in records(source, Row):
+        yield row.as_dict(where.rpartition(":")[2])
 
 
-def checked(row: Any, where: str, number: int | str) -> dict[str, Any]:
-    """Return a row as it is, with an id, or raise a UserError that says where and what is wrong."""
-    if not isinstance(row, dict) or not {"query", "passage"} <= row.keys():
-        raise UserError(f"{where}: a row needs `query` and `passage`, each as {{language: text}}")
-    query, passage, negatives = row["query"], row["passage"], row.get("negatives") or {}
-    for field, texts in (("query", query), ("passage", passage)):
-        if not isinstance(texts, dict) or not texts:
-            raise UserError(f"{where}: `{field}` must be {{language: text}}")
-        for language, text in texts.items():
-            if not isinstance(text, str) or not text.strip():
-                raise UserError(f"{where}: `{field}` in {language!r} is empty or no text")
-    for one, other, name in ((query, passage, "passage"), (passage, query, "query")):
-        if lacking := sorted(set(one) - set(other)):
-            raise UserError(
-                f"{where}: its {name} lacks {', '.join(lacking)}; give every row the same "
-                "languages in query and passage"
-            )
-    if not isinstance(negatives, dict) or not all(
-        isinstance(texts, list) and all(isinstance(text, str) and text.strip() for text in texts)
-        for texts in negatives.values()
-    ):
-        raise UserError(f"{where}: `negatives` must be {{language: [text, …]}}")
-    if lacking := sorted(set(negatives) - set(query)):
-        raise UserError(f"{where}: has negatives but no query in {', '.join(lacking)}")
-    id = row.get("id")
-    return {**row, "id": str(number if id is None else id)}
-
-
-JSONL = TrainingData("parallel rows", read, needs_source=False)
+JSONL = TrainingData("parallel rows", read, needs_source=False, version=2)

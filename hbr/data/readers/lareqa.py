@@ -4,15 +4,19 @@ Roy et al., LAReQA: Language-Agnostic Answer Retrieval from a Multilingual Pool
 (arXiv 2004.05484). XQuAD-R and MLQA-R are published so.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from annotated_types import Len
 
 from hbr.core.errors import UserError
 from hbr.data.dataset import YOUR_FILES, Dataset, language_list
 from hbr.data.fetch import Remote, listed
+from hbr.data.readers import squad
+from hbr.data.readers.files import by_stem
+from hbr.data.records import Record, items
 from hbr.data.tasks import EvaluationData, Passage, Query
 
 SOURCE = "github.com/google-research-datasets/lareqa"
@@ -23,13 +27,27 @@ XQUAD_R_FILES = listed("xquad-r.sha256", f"{RAW}/{REVISION}/xquad-r")
 MLQA_R_FILES = listed("mlqa-r.sha256", f"{RAW}/{MLQA_REVISION}/mlqa-r")
 
 
+class Question(squad.Question):
+    answers: Annotated[list[squad.Answer], Len(min_length=1)]
+
+
+class Paragraph(squad.Paragraph):
+    qas: list[Question]  # type: ignore[assignment]
+    sentence_breaks: list[Annotated[list[int], Len(2, 2)]]
+
+
+class Article(Record):
+    remedy = "LAReQA's layout is data / paragraphs / context, qas, sentence_breaks"
+    paragraphs: list[Paragraph]
+
+
 def read(source: Path | None, passage: str) -> EvaluationData:
     """Read every `<language>.json` in a folder."""
     assert source is not None
-    files = sorted(source.glob("*.json"))
+    files = by_stem(source, ".json")
     if not files:
         raise UserError(f"{source}: holds no <language>.json file in LAReQA's layout")
-    return parse({file.stem: _load(file) for file in files}, passage)
+    return parse({name: items(file, Article, "data") for name, file in files.items()}, passage)
 
 
 def read_whole(
@@ -43,11 +61,13 @@ def read_whole(
             f"{source}: {name}'s {', '.join(missing)} are missing; "
             "use --dataset lareqa to evaluate on a folder with fewer languages"
         )
-    return parse({Path(file).stem: _load(source / file) for file in files}, passage)
+    return parse(
+        {Path(file).stem: items(source / file, Article, "data") for file in files}, passage
+    )
 
 
-def parse(documents: Mapping[str, Any], passage: str, origin: str = "") -> EvaluationData:
-    """Make a task of one SQuAD-style document per language.
+def parse(documents: Mapping[str, Iterable[tuple[str, Article]]], passage: str) -> EvaluationData:
+    """Make a task of the articles of each language, each with where it stands.
 
     A candidate is each sentence of each paragraph (`sentence_breaks` over `context`), and with
     `passage="sentence+context"` its paragraph behind it. Relevant is the sentence in which the
@@ -57,60 +77,34 @@ def parse(documents: Mapping[str, Any], passage: str, origin: str = "") -> Evalu
     passages: list[Passage] = []
     relevant: dict[str, list[tuple[str, str]]] = {}
     left_out = 0
-    for language, document in documents.items():
-        for place, paragraph in _paragraphs(document, f"{origin}{language}.json"):
-            context, breaks = paragraph["context"], paragraph["sentence_breaks"]
+    for language, articles in documents.items():
+        for place, paragraph in _paragraphs(articles):
+            context, breaks = paragraph.context, paragraph.sentence_breaks
             behind = f" {context}" if passage == "sentence+context" else ""
             for i, (start, end) in enumerate(breaks):
                 text = context[start:end].strip() + behind
                 passages.append(Passage(f"{place}.{i}", language, text))
-            for concept, question, at in _questions(paragraph, f"{origin}{language}.json", place):
+            for question in paragraph.qas:
+                at = question.answers[0].answer_start
                 hit = [i for i, (start, end) in enumerate(breaks) if start <= at < end]
                 if not hit:
                     left_out += 1
                     continue
-                queries.append(Query(concept, language, concept, question.strip()))
-                relevant.setdefault(concept, []).append((language, f"{place}.{hit[0]}"))
+                queries.append(Query(question.id, language, question.id, question.question))
+                relevant.setdefault(question.id, []).append((language, f"{place}.{hit[0]}"))
     notes = {"questions whose answer starts in no sentence, left out": left_out} if left_out else {}
     protocol = f"LAReQA, passage = {passage}"
     return EvaluationData(queries, passages, relevant, protocol, notes=notes)
 
 
-def _paragraphs(document: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    try:
-        for a, article in enumerate(document["data"]):
-            for p, paragraph in enumerate(article["paragraphs"]):
-                where = f"article {a + 1}, paragraph {p + 1}"
-                if not all(0 <= a <= b for a, b in paragraph.get("sentence_breaks", ())):
-                    raise UserError(f"{name}: {where}: sentence_breaks are no character ranges")
-                if missing := {"context", "qas", "sentence_breaks"} - set(paragraph):
-                    raise UserError(
-                        f"{name}: {where} lacks {', '.join(sorted(missing))}: not LAReQA's layout"
-                    )
-                yield f"{a}.{p}", paragraph
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{name}: not in LAReQA's layout (data / paragraphs / qas)") from error
-
-
-def _questions(paragraph: dict[str, Any], name: str, place: str) -> Iterator[tuple[str, str, int]]:
-    """Yield the id and text of every question, and where its answer starts."""
-    for number, question in enumerate(paragraph["qas"], start=1):
-        try:
-            start = int(question["answers"][0]["answer_start"])
-            yield question["id"], question["question"], start
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{name}: question {number} of paragraph {place} lacks an id, a question or an "
-                "answer with its start: not LAReQA's layout"
-            ) from error
-
-
-def _load(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        line = f":{error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise UserError(f"{file}{line}: not readable as JSON: {error}") from error
+def _paragraphs(articles: Iterable[tuple[str, Article]]) -> Iterator[tuple[str, Paragraph]]:
+    for a, (where, article) in enumerate(articles):
+        for p, paragraph in enumerate(article.paragraphs):
+            if not all(0 <= start <= end for start, end in paragraph.sentence_breaks):
+                raise UserError(
+                    f"{where}: paragraph {p + 1}: sentence_breaks are no character ranges"
+                )
+            yield f"{a}.{p}", paragraph
 
 
 XQUAD_R = Dataset(

@@ -5,7 +5,6 @@ dense_representations_for_entity_retrieval/mel, whose get-mewsli-x.sh makes the 
 here, with the text of the articles in them. XTREME-R's measure is map@20, the mean over languages.
 """
 
-import json
 import re
 from array import array
 from collections import Counter
@@ -13,19 +12,54 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+
+from pydantic import NonNegativeInt
 
 from hbr.core.errors import UserError
 from hbr.data.dataset import Dataset
-from hbr.data.readers.files import LEFT_OUT
-from hbr.data.readers.streams import json_lines
+from hbr.data.readers.files import LEFT_OUT, required
+from hbr.data.records import FullText, Id, Record, RecordFile, records
 from hbr.data.tasks import EvaluationData, Passage, Query
 
 SOURCE = (
     "github.com/google-research/google-research, dense_representations_for_entity_retrieval/mel"
 )
 ENTITIES = "candidate_set_entities.jsonl"
+LAYOUT = "what get-mewsli-x.sh makes"
 BRACED = re.compile(r"\{(.*?)\}")  # braces of the text itself become parentheses
+
+
+class Span(Record):
+    start: NonNegativeInt
+    end: NonNegativeInt
+
+
+class Mention(Span):
+    text: str
+
+
+class Linked(Record):
+    example_id: Id
+    entity_id: Id
+    mention_span: Mention
+
+
+class Context(Record):
+    text: str
+    language: FullText
+    sentence_spans: list[Span]
+
+
+class Article(Record):
+    context: Context
+    mentions: list[Linked]
+
+
+class Entity(Record):
+    entity_id: Id
+    description: str
+    description_language: FullText
+    sentence_spans: list[Span]
 
 
 def read(source: Path | None, _passage: str, split: str) -> EvaluationData:
@@ -35,14 +69,12 @@ def read(source: Path | None, _passage: str, split: str) -> EvaluationData:
     passage is the sentences of the description: both as in XTREME-R's baseline.
     """
     assert source is not None
-    mention_file, candidates = source / f"wikinews_mentions-{split}.jsonl", source / ENTITIES
-    for path in (mention_file, candidates):
-        if not path.is_file():
-            raise UserError(f"{path} is missing: --source needs what get-mewsli-x.sh makes")
+    mention_file = required(source / f"wikinews_mentions-{split}.jsonl", LAYOUT)
+    candidates = RecordFile(required(source / ENTITIES, LAYOUT), Entity)
     mentions = [
         mention
-        for where, record in json_lines(mention_file, "context", "mentions")
-        for mention in _mentions(record, where)
+        for where, article in records(mention_file, Article)
+        for mention in _mentions(article, where)
     ]
     places, languages = _candidates(candidates, {entity for _, entity in mentions})
     queries = [query for query, entity in mentions if entity in languages]
@@ -56,34 +88,30 @@ def read(source: Path | None, _passage: str, split: str) -> EvaluationData:
     return EvaluationData(queries, passages, relevant, f"Mewsli-X {split}", ("multi",), notes)
 
 
-def _mentions(record: dict[str, Any], where: str) -> Iterator[tuple[Query, str]]:
+def _mentions(article: Article, where: str) -> Iterator[tuple[Query, str]]:
     """Yield the query of every mention in an article, and the entity that is meant."""
-    try:
-        context, text = record["context"], record["context"]["text"]
-        if not text:
-            raise UserError(f"{where}: the article has no text; run get-mewsli-x.sh to put it in")
-        for mention in record["mentions"]:
-            name, span = str(mention["example_id"]), mention["mention_span"]
-            if text[span["start"] : span["end"]] != span["text"]:
-                raise UserError(f"{where}: mention {name} is not at its place in the text")
-            language = context["language"]
-            query = Query(name, language, f"{language}:{name}", _marked(context, span))
-            yield query, mention["entity_id"]
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{where}: not in Mewsli-X's layout (context / mentions)") from error
+    context = article.context
+    if not context.text:
+        raise UserError(f"{where}: the article has no text; run get-mewsli-x.sh to put it in")
+    for mention in article.mentions:
+        name, span = mention.example_id, mention.mention_span
+        if context.text[span.start : span.end] != span.text:
+            raise UserError(f"{where}: mention {name} is not at its place in the text")
+        concept = f"{context.language}:{name}"
+        yield Query(name, context.language, concept, _marked(context, span)), mention.entity_id
 
 
-def _marked(context: dict[str, Any], span: dict[str, Any]) -> str:
+def _marked(context: Context, mention: Mention) -> str:
     """Return a mention, and behind it the sentence that holds it: the article where none does."""
-    text, start, end = context["text"], span["start"], span["end"]
-    held = ((s["start"], s["end"]) for s in context["sentence_spans"])
+    text, start, end = context.text, mention.start, mention.end
+    held = ((s.start, s.end) for s in context.sentence_spans)
     first, last = next(((a, b) for a, b in held if a <= start and end <= b), (0, len(text)))
     before, behind = (BRACED.sub(r"(\1)", side) for side in (text[first:start], text[end:last]))
-    return " ".join(f"{span['text']}: {before} {{ {span['text']} }} {behind}".split())
+    return " ".join(f"{mention.text}: {before} {{ {mention.text} }} {behind}".split())
 
 
 def _candidates(
-    path: Path, wanted: Container[str]
+    file: RecordFile[Entity], wanted: Container[str]
 ) -> tuple[dict[str, "array[int]"], dict[str, str]]:
     """Return where in the file the entities of each language are, and the languages of `wanted`.
 
@@ -92,36 +120,20 @@ def _candidates(
     """
     places: dict[str, array[int]] = {}
     languages: dict[str, str] = {}
-    at = 0
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                try:
-                    entity = json.loads(line)
-                    language, name = entity["description_language"], entity["entity_id"]
-                    _described(entity)
-                except (ValueError, KeyError, TypeError) as error:
-                    raise UserError(f"{path}:{number}: is no entity of Mewsli-X") from error
-                places.setdefault(language, array("q")).append(at)
-                if name in wanted:
-                    languages[name] = language
-            at += len(line)
+    for at, _, entity in file:
+        places.setdefault(entity.description_language, array("q")).append(at)
+        if entity.entity_id in wanted:
+            languages[entity.entity_id] = entity.description_language
     return places, languages
 
 
-def _passages(path: Path, places: Mapping[str, "array[int]"]) -> Iterator[Passage]:
-    with path.open("rb") as file:
-        for language in sorted(places):
-            for at in places[language]:
-                file.seek(at)
-                entity = json.loads(file.readline())
-                yield Passage(entity["entity_id"], language, _described(entity))
-
-
-def _described(entity: dict[str, Any]) -> str:
-    spans = entity["sentence_spans"]
-    sentences = (entity["description"][span["start"] : span["end"]] for span in spans)
-    return " ".join(" ".join(sentences).split())
+def _passages(file: RecordFile[Entity], places: Mapping[str, "array[int]"]) -> Iterator[Passage]:
+    for language in sorted(places):
+        for entity in map(file.at, places[language]):
+            spans = entity.sentence_spans
+            sentences = (entity.description[span.start : span.end] for span in spans)
+            text = " ".join(" ".join(sentences).split())
+            yield Passage(entity.entity_id, language, text)
 
 
 MEWSLI_X = Dataset(

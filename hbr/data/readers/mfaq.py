@@ -8,27 +8,32 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hbr.core.errors import UserError
 from hbr.data.dataset import TrainingData
-from hbr.data.readers.streams import find, json_lines, row
+from hbr.data.readers.files import find, row
+from hbr.data.records import Id, OptionalText, Record, records
 from hbr.data.snapshot import Snapshot
 
 NAMES = ("train.jsonl", "en/train.jsonl", "data/en/train.jsonl")
 ORIGIN = "https://huggingface.co/datasets/clips/mfaq"
 
 
+class Pair(Record):
+    question: OptionalText
+    answer: OptionalText
+
+
+class Page(Record):
+    id: Id | None = None
+    qa_pairs: list[Pair]
+
+
 def read(source: Path | None) -> Iterator[dict[str, Any]]:
     """Read the pairs of `train.jsonl`, here or in `data/en`; a pair with an empty side is none."""
-    for page, (where, item) in enumerate(json_lines(find(source, NAMES, ORIGIN)), start=1):
-        try:
-            page_id = str(item.get("id", page))
-            pairs = [(pair["question"] or "", pair["answer"] or "") for pair in item["qa_pairs"]]
-            full = [(n, q, a) for n, (q, a) in enumerate(pairs, start=1) if q.strip() and a.strip()]
-        except (KeyError, TypeError, AttributeError) as error:
-            layout = "id, qa_pairs with question and answer"
-            raise UserError(f"{where}: not in MFAQ's layout ({layout})") from error
-        for number, question, answer in full:
-            yield row(f"{page_id}:{number}", question, answer)
+    file = find(source, NAMES, ORIGIN)
+    for number, (_, page) in enumerate(records(file, Page), start=1):
+        for place, pair in enumerate(page.qa_pairs, start=1):
+            if pair.question and pair.answer:
+                yield row(f"{page.id or number}:{place}", pair.question, pair.answer)
 
 
 MFAQ = TrainingData(

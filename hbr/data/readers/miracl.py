@@ -12,8 +12,8 @@ from pathlib import Path
 
 from hbr.core.errors import UserError
 from hbr.data.dataset import Dataset, language_list
-from hbr.data.readers.files import first_of_each, judged_queries, required
-from hbr.data.readers.streams import json_lines, titled
+from hbr.data.readers.files import first_of_each, judged_queries, required, titled
+from hbr.data.records import Id, OptionalText, Record, records
 from hbr.data.snapshot import Snapshot
 from hbr.data.tasks import EvaluationData, Passage, Query
 
@@ -24,6 +24,12 @@ LANGUAGES = (
 WITH_DOUBLED_IDS = ("ko",)  # castorini/pyserini#1902; others are too many to hold their ids
 LAYOUT = "MIRACL's miracl-v1.0-<language> and miracl-corpus-v1.0-<language>"
 NO_CORPUS = "languages without a corpus in the folder, left out"
+
+
+class Document(Record):
+    docid: Id
+    title: OptionalText
+    text: OptionalText
 
 
 def read(source: Path | None, _passage: str) -> EvaluationData:
@@ -65,9 +71,8 @@ def _passages(corpora: Mapping[str, list[Path]], notes: Counter[str]) -> Iterato
 
 def _of_language(language: str, paths: list[Path]) -> Iterator[Passage]:
     for path in paths:
-        for _, record in json_lines(path, "docid", "title", "text"):
-            text = titled(record["title"], record["text"])
-            yield Passage(str(record["docid"]), language, text)
+        for _, document in records(path, Document):
+            yield Passage(document.docid, language, titled(document.title, document.text))
 
 
 def _corpus(source: Path, language: str) -> list[Path]:

@@ -15,7 +15,7 @@ from hbr.core.errors import UserError
 from hbr.core.registry import near
 from hbr.data.dataset import TrainingData, language_list
 from hbr.data.readers.mmarco_dev import LANGUAGES, LICENCE, REPOSITORY, folders, hub
-from hbr.data.readers.streams import lines
+from hbr.data.records import lines
 from hbr.data.rows import Linked
 
 TRIPLES = "triples.train.ids.small.tsv"

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from hbr.core.errors import UserError
 from hbr.data.dataset import Dataset, language_list
-from hbr.data.readers.files import LEFT_OUT, judgements, present, table
+from hbr.data.readers.files import LEFT_OUT, judgements, present
+from hbr.data.records import table
 from hbr.data.snapshot import Snapshot
 from hbr.data.tasks import EvaluationData, Passage, Query
 

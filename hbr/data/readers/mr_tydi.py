@@ -13,7 +13,7 @@ from pathlib import Path
 from hbr.core.errors import UserError
 from hbr.data.dataset import Dataset, language_list
 from hbr.data.readers.files import first_of_each, judged_queries, required
-from hbr.data.readers.streams import json_lines
+from hbr.data.records import Id, Record, records
 from hbr.data.tasks import EvaluationData, Passage, Query
 
 LANGUAGES = {
@@ -23,6 +23,11 @@ LANGUAGES = {
 }
 WITH_DOUBLED_IDS = ("ko",)  # MIRACL's Korean corpus, of the same dump, has doubled ids
 LAYOUT = "Mr. TyDi's mrtydi-v1.1-<language> folders"
+
+
+class Document(Record):
+    id: Id
+    contents: str
 
 
 def read(source: Path | None, _passage: str, split: str) -> EvaluationData:
@@ -56,9 +61,9 @@ def _passages(collections: Mapping[str, Path], notes: Counter[str]) -> Iterator[
 
 
 def _of_language(language: str, path: Path) -> Iterator[Passage]:
-    for _, record in json_lines(path, "id", "contents"):
-        text = str(record["contents"]).replace("\n\n", " ", 1)  # title, blank line, text
-        yield Passage(str(record["id"]), language, text.strip())
+    for _, document in records(path, Document):
+        text = document.contents.replace("\n\n", " ", 1)  # title, blank line, text
+        yield Passage(document.id, language, text.strip())
 
 
 MR_TYDI = Dataset(

@@ -10,31 +10,42 @@ arXiv 2408.10536 has 59,496 and does not say which are left out.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from hbr.core.errors import UserError
+from pydantic import Field
+
 from hbr.data.dataset import TrainingData
-from hbr.data.readers.streams import find, json_items, row
+from hbr.data.readers.files import find, row
+from hbr.data.records import Id, Record, Text, items
 
 NAME = "combined-newsqa-data-v1.json"
 ORIGIN = "https://github.com/Maluuba/newsqa"
 
 
+class Consensus(Record):
+    s: Annotated[int, Field(ge=0)] | None = None
+
+
+class Question(Record):
+    q: Text
+    consensus: Consensus
+
+
+class Story(Record):
+    type: str
+    text: str
+    storyId: Id | None = None
+    questions: list[Question]
+
+
 def read(source: Path | None) -> Iterator[dict[str, Any]]:
     """Read the training stories; questions that are bad or without an answer are left out."""
-    for number, (where, story) in enumerate(json_items(find(source, [NAME], ORIGIN), "data")):
-        try:
-            if story["type"] != "train":
-                continue
-            text, story_id = story["text"], str(story.get("storyId", number))
-            questions = [(q["q"].strip(), q["consensus"].get("s")) for q in story["questions"]]
-        except (KeyError, TypeError, AttributeError) as error:
-            layout = "text, type, questions with q and consensus"
-            raise UserError(f"{where}: not in NewsQA's layout ({layout})") from error
-        for place, (question, start) in enumerate(questions):
-            passage = "" if start is None else _paragraph(text, start)
-            if question and passage:
-                yield row(f"{story_id}:{place}", question, passage)
+    for number, (_, story) in enumerate(items(find(source, [NAME], ORIGIN), Story, "data")):
+        for place, question in enumerate(story.questions if story.type == "train" else ()):
+            start = question.consensus.s
+            passage = "" if start is None else _paragraph(story.text, start)
+            if question.q and passage:
+                yield row(f"{story.storyId or number}:{place}", question.q, passage)
 
 
 def _paragraph(text: str, place: int) -> str:

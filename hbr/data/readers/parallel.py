@@ -10,6 +10,7 @@ from pathlib import Path
 from hbr.core.errors import UserError
 from hbr.data.dataset import YOUR_FILES, Dataset
 from hbr.data.readers import jsonl
+from hbr.data.readers.files import by_stem
 from hbr.data.tasks import EvaluationData, Passage, Query
 
 SHARED = "passages that another row of the group has already, not repeated"
@@ -49,7 +50,7 @@ def read(source: Path | None, _passage: str) -> EvaluationData:
 
 
 def _file(source: Path) -> Path:
-    files = [source] if source.is_file() else sorted(source.glob("*.jsonl"))
+    files = [*by_stem(source, ".jsonl").values()] if source.is_dir() else [source]
     if len(files) != 1:
         raise UserError(f"{source}: holds {len(files)} .jsonl files; name one with --source FILE")
     return files[0]

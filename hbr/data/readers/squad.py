@@ -19,9 +19,10 @@ from typing import Any
 
 from hbr.core.errors import UserError
 from hbr.data.dataset import TrainingData
+from hbr.data.readers.files import by_stem, find
 from hbr.data.readers.joined import join
 from hbr.data.readers.sentences import sentence_at
-from hbr.data.readers.streams import find, json_items
+from hbr.data.records import Id, Record, Text, items
 
 CONTEXT: Any = {"title": "the same, with paragraphs", "protocol": "sentence + context"}
 ENGLISH = "train-v1.1.json"
@@ -29,6 +30,25 @@ PREFIX = "squad.translate.train.en-"
 ORIGIN = "https://rajpurkar.github.io/SQuAD-explorer"
 SHIFTS = [f"{name}_v1.0.json" for name in ("new_wiki", "nyt", "reddit", "amazon_reviews")]
 SHIFTS_ORIGIN = "https://github.com/modestyachts/squadshifts-website"
+
+
+class Answer(Record):
+    answer_start: int
+
+
+class Question(Record):
+    id: Id
+    question: Text
+    answers: list[Answer]
+
+
+class Paragraph(Record):
+    context: str
+    qas: list[Question]
+
+
+class Article(Record):
+    paragraphs: list[Paragraph]
 
 
 def read(source: Path | None, context: bool = False) -> Iterator[dict[str, Any]]:
@@ -39,8 +59,9 @@ def read(source: Path | None, context: bool = False) -> Iterator[dict[str, Any]]
     else:
         files = {"en": find(source, [ENGLISH], ORIGIN)}
         for folder in (source, source / "translate-train") if source else ():
-            for file in folder.glob(f"{PREFIX}*.json"):
-                files[file.stem.removeprefix(PREFIX)] = file
+            for stem, file in by_stem(folder, ".json").items():
+                if stem.startswith(PREFIX):
+                    files[stem.removeprefix(PREFIX)] = file
     with tempfile.TemporaryDirectory() as place:
         plain = {language: Path(place) / f"{language}.jsonl" for language in files}
         for language, path in plain.items():
@@ -66,23 +87,18 @@ def read_shifts(source: Path | None, context: bool = False) -> Iterator[dict[str
 
 def _lines(file: Path, context: bool) -> Iterator[dict[str, str]]:
     """Yield the questions of a SQuAD file, but those whose answer is not in the paragraph."""
-    for a, (where, article) in enumerate(json_items(file, "data")):
-        try:
-            for p, paragraph in enumerate(article["paragraphs"]):
-                text = paragraph["context"]
-                for question in paragraph["qas"]:
-                    query, answers = question["question"].strip(), question["answers"]
-                    start = answers[0]["answer_start"] if answers else -1
-                    if not query or not 0 <= start < len(text) or not text.strip():
-                        continue
-                    passage = sentence_at(text, start)
-                    if context:
-                        passage = f"{passage} {text.strip()}"
-                    ids = {"id": question["id"], "group": f"{a}.{p}"}
-                    yield {**ids, "query": query, "passage": passage}
-        except (KeyError, TypeError, IndexError, AttributeError) as error:
-            said = f"{where}: not in SQuAD's layout (paragraphs / context, qas / answers)"
-            raise UserError(f"{said}: {error!r}") from error
+    for a, (_, article) in enumerate(items(file, Article, "data")):
+        for p, paragraph in enumerate(article.paragraphs):
+            text = paragraph.context
+            for question in paragraph.qas:
+                start = question.answers[0].answer_start if question.answers else -1
+                if not question.question or not 0 <= start < len(text) or not text.strip():
+                    continue
+                passage = sentence_at(text, start)
+                if context:
+                    passage = f"{passage} {text.strip()}"
+                ids = {"id": question.id, "group": f"{a}.{p}"}
+                yield {**ids, "query": question.question, "passage": passage}
 
 
 SQUAD = TrainingData(

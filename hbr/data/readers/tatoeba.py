@@ -15,6 +15,7 @@ from pathlib import Path
 from hbr.core.errors import UserError
 from hbr.data.dataset import Dataset
 from hbr.data.fetch import listed
+from hbr.data.records import lines
 from hbr.data.tasks import EvaluationData, Passage, Query
 
 XTREME = (
@@ -55,7 +56,10 @@ def read_all(source: Path | None, _passage: str) -> EvaluationData:
 def _data(source: Path, codes: tuple[str, ...]) -> EvaluationData:
     texts: dict[str, list[str]] = {}
     for code in codes:
-        pair = {language: _lines(path) for language, path in _files(source, code).items()}
+        pair = {
+            language: [text.strip() for _, text in lines(path, blank=True)]
+            for language, path in _files(source, code).items()
+        }
         if len({len(side) for side in pair.values()}) > 1:
             counted = " and ".join(f"{len(pair[lang])} lines in {lang}" for lang in pair)
             raise UserError(f"{source}: the files of {code}-eng are not parallel: {counted}")
@@ -80,15 +84,6 @@ def _data(source: Path, codes: tuple[str, ...]) -> EvaluationData:
 def _files(source: Path, code: str) -> dict[str, Path]:
     name = f"tatoeba.{code}-eng"
     return {code: source / f"{name}.{code}", f"eng-{code}": source / f"{name}.eng"}
-
-
-def _lines(path: Path) -> list[str]:
-    """Return the lines of a file, blank ones too: their numbers say what belongs together."""
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as text: {error}; get the file again") from error
-    return [line.strip() for line in text.removesuffix("\n").split("\n")]
 
 
 TATOEBA = Dataset(

@@ -15,7 +15,7 @@ from typing import Any
 
 from hbr.core.errors import UserError
 from hbr.data.dataset import YOUR_FILES, TrainingData
-from hbr.data.readers.streams import lines
+from hbr.data.records import lines
 
 NAME = re.compile(r"(?P<stem>(.+\.)?(?P<one>\w+)-(?P<two>\w+))\.(?P<end>\w+?)(\.gz)?")
 LAYOUT = "NAME.<l1>-<l2>.<l1> beside NAME.<l1>-<l2>.<l2>, or NAME.<l1>-<l2>.tsv"
@@ -27,7 +27,7 @@ def read(source: Path | None) -> Iterator[dict[str, Any]]:
         raise UserError(f"{source}: there is no such file or folder; bitext is {LAYOUT}")
     stems: dict[str, tuple[Path, str, str]] = {}
     for file in sorted(source.iterdir()) if source.is_dir() else [source]:
-        match = NAME.fullmatch(file.name)
+        match = None if file.name.startswith(".") else NAME.fullmatch(file.name)
         if match and match["end"] in (match["one"], match["two"], "tsv"):
             stems.setdefault(match["stem"], (file, match["one"], match["two"]))
     if not stems:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hbr.core.errors import UserError
 from hbr.data.dataset import TrainingData
-from hbr.data.readers.streams import find, json_lines, row, titled
+from hbr.data.readers.files import find, row, titled
+from hbr.data.records import Id, OptionalText, Record, Text, records
 from hbr.data.snapshot import Snapshot
 
 NAMES = ("train.jsonl", "mrtydi-v1.1-english/train.jsonl")
@@ -19,20 +19,27 @@ REPOSITORY = "castorini/mr-tydi"
 ORIGIN = f"https://huggingface.co/datasets/{REPOSITORY}"
 
 
+class Passage(Record):
+    title: OptionalText = ""
+    text: OptionalText
+
+
+class Question(Record):
+    query_id: Id
+    query: Text
+    positive_passages: list[Passage]
+    negative_passages: list[Passage]
+
+
 def read(source: Path | None) -> Iterator[dict[str, Any]]:
     """Read `train.jsonl` or `train.jsonl.gz`, here or in `mrtydi-v1.1-english`."""
-    for where, item in json_lines(find(source, NAMES, ORIGIN)):
-        try:
-            positives, negatives = (
-                [titled(passage.get("title"), passage["text"]) for passage in item[field]]
-                for field in ("positive_passages", "negative_passages")
-            )
-            query, id = item["query"].strip(), str(item["query_id"])
-        except (KeyError, TypeError, AttributeError) as error:
-            layout = "query_id, query, positive_passages, negative_passages"
-            raise UserError(f"{where}: not in Mr. TyDi's layout ({layout})") from error
-        if query and positives and positives[0]:
-            yield row(id, query, positives[0], negatives)
+    for _, item in records(find(source, NAMES, ORIGIN), Question):
+        positives, negatives = (
+            [titled(passage.title, passage.text) for passage in passages]
+            for passages in (item.positive_passages, item.negative_passages)
+        )
+        if item.query and positives and positives[0]:
+            yield row(item.query_id, item.query, positives[0], negatives)
 
 
 MR_TYDI_TRAIN = TrainingData(

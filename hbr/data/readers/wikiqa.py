@@ -14,7 +14,8 @@ from typing import Any
 
 from hbr.core.errors import UserError
 from hbr.data.dataset import TrainingData
-from hbr.data.readers.streams import find, lines, row
+from hbr.data.readers.files import find, row
+from hbr.data.records import lines
 
 NAMES = ("WikiQA.tsv", "WikiQA-train.tsv")
 HEADER = "QuestionID\tQuestion\tDocumentID\tDocumentTitle\tSentenceID\tSentence\tLabel"
@@ -26,11 +27,12 @@ def read(source: Path | None) -> Iterator[dict[str, Any]]:
     file = find(source, NAMES, ORIGIN)
     for _, records in groupby(_records(file), key=lambda record: record["QuestionID"]):
         candidates = list(records)
-        negatives = [record["Sentence"] for record in candidates if record["Label"] == "0"]
+        negatives = [r["Sentence"].strip() for r in candidates if r["Label"] == "0"]
         for record in candidates:
-            if record["Label"] == "1" and record["Sentence"].strip():
+            if record["Label"] == "1" and record["Sentence"].strip() and record["Question"].strip():
                 id = f"{record['QuestionID']}:{record['SentenceID']}"
-                pair = row(id, record["Question"], record["Sentence"], negatives)
+                texts = record["Question"].strip(), record["Sentence"].strip()
+                pair = row(id, *texts, negatives)
                 yield {**pair, "group": record["DocumentID"]}
 
 

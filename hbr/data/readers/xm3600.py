@@ -6,13 +6,14 @@ Thapliyal et al., Crossmodal-3600: A Massively Multilingual Multimodal Evaluatio
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+
+from pydantic import ConfigDict, Field
 
 from hbr.core.errors import UserError
 from hbr.data.dataset import Dataset
 from hbr.data.fetch import Remote
 from hbr.data.readers.files import LEFT_OUT, required
-from hbr.data.readers.streams import json_lines
+from hbr.data.records import Id, Record, Text, checked, records
 from hbr.data.tasks import EvaluationData, Passage, Query
 
 FILE = "captions.jsonl"
@@ -23,6 +24,15 @@ ARCHIVE = Remote(
     unpack=True,
 )
 SINGLE = "images with one caption in a language: a query, no candidate"
+
+
+class Image(Record):
+    model_config = ConfigDict(extra="allow")
+    key: Id = Field(alias="image/key")
+
+
+class Captions(Record):
+    caption: list[Text]
 
 
 def read(source: Path | None, _passage: str) -> EvaluationData:
@@ -38,8 +48,8 @@ def read(source: Path | None, _passage: str) -> EvaluationData:
     passages: list[Passage] = []
     relevant: dict[str, list[tuple[str, str]]] = {}
     notes: Counter[str] = Counter()
-    for where, record in json_lines(path, "image/key"):
-        image = str(record["image/key"])
+    for where, record in records(path, Image):
+        image = record.key
         for language, captions in _captions(record, where).items():
             queries.append(Query(image, language, image, captions[0]))
             notes[SINGLE] += len(captions) == 1
@@ -53,20 +63,16 @@ def read(source: Path | None, _passage: str) -> EvaluationData:
     return EvaluationData(kept, passages, relevant, protocol, notes=+notes)
 
 
-def _captions(record: dict[str, Any], where: str) -> dict[str, list[str]]:
+def _captions(image: Image, where: str) -> dict[str, list[str]]:
     """Return the captions that are not blank by language: the keys that hold a "caption"."""
-    by_language: dict[str, list[str]] = {}
-    for language, held in record.items():
-        if not isinstance(held, dict) or "caption" not in held:
-            continue
-        captions = held["caption"]
-        if not isinstance(captions, list) or not all(isinstance(c, str) for c in captions):
-            raise UserError(f'{where}: "caption" in {language} must be a list of texts')
-        if texts := [caption.strip() for caption in captions if caption.strip()]:
-            by_language[language] = texts
-    if not by_language:
+    by_language = {
+        language: list(filter(None, checked(Captions, held, f"{where}: {language}").caption))
+        for language, held in (image.model_extra or {}).items()
+        if isinstance(held, dict) and "caption" in held
+    }
+    if not any(by_language.values()):
         raise UserError(f'{where}: needs captions, as "en": {{"caption": ["…"]}}')
-    return by_language
+    return {language: captions for language, captions in by_language.items() if captions}
 
 
 XM3600 = Dataset(

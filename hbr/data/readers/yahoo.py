@@ -10,22 +10,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hbr.core.errors import UserError
 from hbr.data.dataset import TrainingData
-from hbr.data.readers.streams import find, json_items, row
+from hbr.data.readers.files import find, row
+from hbr.data.records import Id, Record, Text, items
 
 ORIGIN = "https://ciir.cs.umass.edu/downloads/nfL6"
 
 
+class Question(Record):
+    id: Id
+    question: Text
+    answer: Text
+
+
 def read(source: Path | None) -> Iterator[dict[str, Any]]:
     """Read `nfL6.json` or `nfL6.json.gz`."""
-    for where, item in json_items(find(source, ["nfL6.json"], ORIGIN)):
-        try:
-            id, question, answer = str(item["id"]), item["question"], item["answer"]
-            if question.strip() and answer.strip():
-                yield row(id, question, answer)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{where}: not in nfL6's layout (id, question, answer)") from error
+    for _, item in items(find(source, ["nfL6.json"], ORIGIN), Question):
+        if item.question and item.answer:
+            yield row(item.id, item.question, item.answer)
 
 
 YAHOO_QA = TrainingData(

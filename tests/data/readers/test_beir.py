@@ -123,15 +123,15 @@ def test_a_missing_file_is_named(folder, name):
 
 def test_missing_judgements_are_named(folder):
     (folder / "qrels" / "test.tsv").unlink()
-    assert "has no test.tsv, dev.tsv or train.tsv" in refused(folder)
+    assert "has no test.tsv or dev.tsv or train.tsv" in refused(folder)
 
 
 @pytest.mark.parametrize(
     ("name", "line", "said"),
     [
-        ("corpus.jsonl", '{"_id": "d9"}', 'corpus.jsonl:5: not in the layout .*"_id", "text"'),
+        ("corpus.jsonl", '{"_id": "d9"}', 'corpus.jsonl:5: "text" is missing'),
         ("corpus.jsonl", '{"_id": ', "corpus.jsonl:5: not JSON"),
-        ("queries.jsonl", "[]", "queries.jsonl:4: not in the layout"),
+        ("queries.jsonl", "[]", "queries.jsonl:4: is no object"),
         ("qrels/test.tsv", "q1 d1 1", "test.tsv:7: needs query-id and corpus-id and score"),
         ("qrels/test.tsv", "q1\td1\thigh", "test.tsv:7: the relevance 'high'"),
     ],

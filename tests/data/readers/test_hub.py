@@ -51,7 +51,7 @@ def test_parquet_in_a_folder_gives_the_same_rows(tmp_path, rows):
 def test_a_row_that_is_wrong_is_named_by_its_number(rows_file):
     rows = [*ROWS, {**ROWS[0], "passage": {"en": "p"}}]
     path = rows_file(rows, name="set/train.jsonl")
-    with pytest.raises(UserError, match=r"hf:.*set row 4: its passage lacks de"):
+    with pytest.raises(UserError, match=r"hf:.*set row 4: lacks de in its passage"):
         list(reader(f"hf:{path.parent}").read(None))
 
 

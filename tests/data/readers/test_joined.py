@@ -9,6 +9,7 @@ import pytest
 from hbr.core.errors import UserError
 from hbr.data.readers import jsonl
 from hbr.data.readers.joined import JOINED
+from hbr.data.records import checked
 
 EN = [
     {"id": "a", "query": "q1", "passage": "p1", "group": "g"},
@@ -65,7 +66,7 @@ def test_lines_with_the_same_id_are_one_row_in_the_order_of_the_english_file(fol
 
 def test_the_rows_are_rows_as_the_json_lines_have_them(folder):
     for number, row in enumerate(read(folder), start=1):
-        assert jsonl.checked(row, "here", number) == row
+        assert checked(jsonl.Row, row, "here").as_dict(number) == row
 
 
 def test_without_english_the_first_language_leads(folder):
@@ -98,11 +99,11 @@ def test_an_id_that_stands_twice_is_named_with_file_and_line(folder):
     ("line", "told"),
     [
         ("{", "not JSON: "),
-        ("[]", "has no id"),
-        ('{"query": "q", "passage": "p"}', "has no id"),
-        ('{"id": 1, "query": {"en": "q"}, "passage": "p"}', "`query` is empty or no text"),
-        ('{"id": 1, "query": "q", "passage": " "}', "`passage` is empty or no text"),
-        ('{"id": 1, "query": "q", "passage": "p", "negatives": "n"}', "`negatives` must be a list"),
+        ("[]", "is no object"),
+        ('{"query": "q", "passage": "p"}', '"id" is missing'),
+        ('{"id": 1, "query": {"en": "q"}, "passage": "p"}', '"query" is no text'),
+        ('{"id": 1, "query": "q", "passage": " "}', '"passage" is blank'),
+        ('{"id": 1, "query": "q", "passage": "p", "negatives": "n"}', '"negatives" is no list'),
     ],
 )
 def test_a_line_that_is_wrong_is_named(folder, line, told):
@@ -114,12 +115,12 @@ def test_a_line_that_is_wrong_is_named(folder, line, told):
 
 def test_bytes_that_are_not_utf_8_are_named(folder):
     (folder / "en.jsonl").write_bytes(b'{"id": "\xff"}\n')
-    with pytest.raises(UserError, match=r"en\.jsonl:1: not JSON: "):
+    with pytest.raises(UserError, match=r"en\.jsonl:1: not UTF-8: "):
         read(folder)
 
 
 def test_a_folder_without_files_is_told_the_layout(tmp_path):
-    with pytest.raises(UserError, match=r"holds no <language>\.jsonl; each line"):
+    with pytest.raises(UserError, match=r"holds no <language>\.jsonl; a line is"):
         read(tmp_path)
 
 

@@ -7,6 +7,7 @@ import pytest
 from hbr.core.errors import UserError
 from hbr.data.readers import jsonl
 from hbr.data.readers.mfaq import MFAQ
+from hbr.data.records import checked
 
 PAGES = [
     {
@@ -32,7 +33,7 @@ def test_every_full_pair_of_every_page_is_a_row(tmp_path):
     assert [row["id"] for row in rows] == ["31:1", "31:3"]
     assert rows[0]["query"] == {"en": "Do you ship?"}
     assert rows[0]["passage"] == {"en": "Yes.\nTo Zürich."}
-    assert [jsonl.checked(row, "here", 1) for row in rows] == rows
+    assert [checked(jsonl.Row, row, "here").as_dict(1) for row in rows] == rows
     assert list(MFAQ.read(path)) == list(MFAQ.read(path.parent)) == rows
 
 
@@ -41,7 +42,7 @@ def test_every_full_pair_of_every_page_is_a_row(tmp_path):
 )
 def test_another_layout_is_named_with_its_line(tmp_path, line):
     (tmp_path / "train.jsonl").write_text(json.dumps(PAGES[0]) + "\n" + line + "\n")
-    with pytest.raises(UserError, match=r"train\.jsonl:2: not in MFAQ's layout"):
+    with pytest.raises(UserError, match=r"train\.jsonl:2: .*is (missing|no )"):
         list(MFAQ.read(tmp_path))
 
 

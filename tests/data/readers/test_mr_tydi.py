@@ -84,5 +84,5 @@ def test_a_bad_passage_is_named_when_it_is_read(folder):
     place = folder / "mrtydi-v1.1-thai" / "collection" / "docs.jsonl.gz"
     place.write_bytes(gzip.compress(b'{"docid": "7#0"}\n'))
     draft = MR_TYDI.read(folder, "sentence")
-    with pytest.raises(UserError, match=r"docs\.jsonl\.gz:1: not in the layout"):
+    with pytest.raises(UserError, match=r"docs\.jsonl\.gz:1: .* is missing"):
         list(draft.passages)

@@ -7,6 +7,7 @@ import pytest
 from hbr.core.errors import UserError
 from hbr.data.readers import jsonl
 from hbr.data.readers.newsqa import NEWSQA
+from hbr.data.records import checked
 
 TEXT = "ZÜRICH (CNN) -- Ann saw Bo.\n\n\nIt rained on Monday. \n\nCy left."
 
@@ -43,7 +44,7 @@ def test_a_row_is_a_training_question_with_the_paragraph_of_its_answer(tmp_path)
         ("./cnn/x.story:3", "When?", "It rained on Monday."),
         ("./cnn/x.story:4", "What?", "Cy left."),
     ]
-    assert [jsonl.checked(row, "here", 1) for row in rows] == rows
+    assert [checked(jsonl.Row, row, "here").as_dict(1) for row in rows] == rows
 
 
 @pytest.mark.parametrize("lacking", ["text", "type", "questions"])
@@ -51,7 +52,7 @@ def test_another_layout_is_named_with_its_item(tmp_path, lacking):
     other = story("train", asked("Who?", {"s": 0, "e": 1}))
     del other[lacking]
     write(tmp_path / "x.json", story("train"), other)
-    with pytest.raises(UserError, match=r"x\.json item 2: not in NewsQA's layout"):
+    with pytest.raises(UserError, match=r"x\.json item 2: .* is missing"):
         list(NEWSQA.read(tmp_path / "x.json"))
 
 

@@ -70,7 +70,7 @@ def test_two_rows_with_one_id_are_a_users_mistake(rows_file):
 
 def test_a_bad_row_is_named(rows_file):
     path = rows_file([*ROWS, {"query": {"en": "q"}, "passage": {"de": "p"}}])
-    with pytest.raises(UserError, match=rf"{path}:4: its passage lacks en"):
+    with pytest.raises(UserError, match=rf"{path}:4: lacks en in its passage"):
         PARALLEL.read(path, "sentence")
 
 

@@ -60,13 +60,13 @@ def test_files_of_different_lengths_are_named(folder):
 
 def test_a_file_without_its_twin_is_named(folder):
     (folder / "tatoeba.deu-eng.deu").unlink()
-    with pytest.raises(UserError, match=r"tatoeba\.deu-eng\.deu: cannot be read"):
+    with pytest.raises(UserError, match=r"tatoeba\.deu-eng\.deu: there is no such file"):
         TATOEBA_112.read(folder, "sentence")
 
 
 def test_a_file_that_is_not_text_is_named(folder):
     (folder / "tatoeba.deu-eng.deu").write_bytes(b"\xff\n")
-    with pytest.raises(UserError, match=r"tatoeba\.deu-eng\.deu: cannot be read as text"):
+    with pytest.raises(UserError, match=r"tatoeba\.deu-eng\.deu:1: not UTF-8"):
         TATOEBA_112.read(folder, "sentence")
 
 

@@ -7,6 +7,7 @@ import pytest
 from hbr.core.errors import UserError
 from hbr.data.readers import jsonl
 from hbr.data.readers.tsv import BITEXT
+from hbr.data.records import checked
 
 DE, EN = "Hallo.\r\n\r\nWie geht’s?\r\n", "Hello.\r\nOdd.\r\nHow are you?\r\n"
 
@@ -23,7 +24,7 @@ def test_two_parallel_files_are_rows_and_a_line_with_an_empty_side_is_none(folde
     rows = list(BITEXT.read(folder))
     assert [row["id"] for row in rows] == ["Tatoeba.v1.de-en:1", "Tatoeba.v1.de-en:3"]
     assert rows[1]["query"] == rows[1]["passage"] == {"de": "Wie geht’s?", "en": "How are you?"}
-    assert jsonl.checked(rows[0], "here", 1) == rows[0]
+    assert checked(jsonl.Row, rows[0], "here").as_dict(1) == rows[0] | {"negatives": {}}
 
 
 def test_one_of_the_two_files_stands_for_both_and_may_be_gzipped(folder):

@@ -5,6 +5,7 @@ import pytest
 from hbr.core.errors import UserError
 from hbr.data.readers import jsonl
 from hbr.data.readers.wikiqa import HEADER, WIKIQA
+from hbr.data.records import checked
 
 LINES = [
     HEADER,
@@ -30,7 +31,7 @@ def test_a_row_is_a_sentence_marked_as_an_answer(tmp_path):
     ]
     assert rows[0]["passage"] == {"en": "Ice caves melt “out” ."}
     assert [row["negatives"] for row in rows] == [{"en": ["A cave in ice ."]}] * 2 + [{}]
-    assert [jsonl.checked(row, "here", 1) for row in rows] == rows
+    assert [checked(jsonl.Row, row, "here").as_dict(1) for row in rows] == rows
 
 
 def test_the_whole_corpus_goes_before_the_training_part(tmp_path):

@@ -84,9 +84,9 @@ def test_a_missing_file_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('{"image/locale": "en"}', ':7: not in the layout .* needs "image/key"'),
+        ('{"image/locale": "en"}', ':7: "image/key" is missing'),
         ('{"image/key": "0d", "image/locale": "en"}', ":7: needs captions"),
-        ('{"image/key": "0d", "en": {"caption": "text"}}', ':7: "caption" in en must be a list'),
+        ('{"image/key": "0d", "en": {"caption": "text"}}', ':7: en: "caption" is no list'),
         ('{"image/key": ', ":7: not JSON"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 from hbr.core.errors import UserError
 from hbr.data.readers import jsonl
 from hbr.data.readers.yahoo import YAHOO_QA
+from hbr.data.records import checked
 
 ITEMS = [
     {
@@ -26,7 +27,7 @@ def test_a_row_is_a_question_with_its_best_answer(tmp_path):
     path.write_bytes(gzip.compress(json.dumps(ITEMS, indent=2).encode()))
     rows = list(YAHOO_QA.read(tmp_path))
     assert (
-        [jsonl.checked(row, "here", 1) for row in rows]
+        [checked(jsonl.Row, row, "here").as_dict(1) for row in rows]
         == rows
         == [
             {
@@ -43,7 +44,7 @@ def test_a_row_is_a_question_with_its_best_answer(tmp_path):
 @pytest.mark.parametrize("item", [{}, 3, {**ITEMS[0], "answer": None}, {"id": 1, "question": "q"}])
 def test_another_layout_is_named_with_its_item(tmp_path, item):
     (tmp_path / "nfL6.json").write_text(json.dumps([ITEMS[0], item]))
-    with pytest.raises(UserError, match=r"nfL6\.json item 2: not in nfL6's layout"):
+    with pytest.raises(UserError, match=r"nfL6\.json item 2: .*is (missing|no )"):
         list(YAHOO_QA.read(tmp_path))
 
 
