@@ -60,7 +60,7 @@ def encoder_of(name: str) -> Encoder:
     config = BertConfig(
         hidden_size=384, num_hidden_layers=12, num_attention_heads=12, intermediate_size=1536
     )
-    return Encoder(BertModel(config), mock.Mock(pad_token_id=0), Pooling("mean"))
+    return Encoder(BertModel(config), mock.Mock(pad_token_id=0), Pooling())
 
 
 def trainer_of(folder: Path, name: str, settings: dict[str, object], batch_size: int) -> Trainer:

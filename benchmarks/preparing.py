@@ -120,7 +120,7 @@ def hbr(folder: Path, cut: Any) -> tuple[dict[str, float], np.ndarray, np.ndarra
     shape = {"hidden_size": 8, "num_attention_heads": 1, "intermediate_size": 8}
     model = BertModel(BertConfig(vocab_size=8, num_hidden_layers=1, **shape))
     cut.model_max_length = 512
-    encoder, store = Encoder(model, cut, Pooling("mean")), Store(folder / "rows")
+    encoder, store = Encoder(model, cut, Pooling()), Store(folder / "rows")
     none, lengths = (
         ("query_prompt", "passage_prompt"),
         ("query_max_seq_length", "passage_max_seq_length"),

@@ -90,7 +90,7 @@ def encoder() -> Any:
         num_attention_heads=4,
         intermediate_size=512,
     )
-    return Encoder(BertModel(config), tokenizer, Pooling("mean"))
+    return Encoder(BertModel(config), tokenizer, Pooling())
 
 
 def train_step(folder: Path, size: int, chunk: int | None) -> Work:

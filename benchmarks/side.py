@@ -147,7 +147,7 @@ def encoder(given: Path | None, place: Path, shape: str, texts: Path | None) -> 
         special = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
         backbone = XLMRobertaModel(XLMRobertaConfig(**settings, **special))
     tokenizer.model_max_length = 512
-    made = Encoder(backbone, tokenizer, Pooling("mean"))
+    made = Encoder(backbone, tokenizer, Pooling())
     save(made, place, {}, 512)
     return place
 

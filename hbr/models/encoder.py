@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hbr.models import unpadded as packing
+from hbr.models.folder import LONGEST
 
 logger = logging.getLogger(__name__)
 
@@ -16,10 +17,31 @@ TOKENIZER_BATCH = 1_000  # texts: more only wait in memory, fewer leave cores wi
 
 
 class Pooling(NamedTuple):
-    """What follows the backbone: `mean` or `cls`, and perhaps a dense layer with tanh."""
+    """What follows the backbone: vectors pooled by some modes, end to end, through some layers."""
 
-    mode: str
-    dense: nn.Linear | None = None
+    modes: tuple[str, ...] = ("mean",)
+    layers: tuple[nn.Module, ...] = ()
+    truncate_dim: int | None = None  # numbers kept of a vector
+
+
+class Dense(nn.Module):
+    """A linear layer with an activation."""
+
+    def __init__(self, linear: nn.Linear, activation: nn.Module | None = None) -> None:
+        super().__init__()
+        self.linear, self.activation_function = linear, activation or nn.Tanh()
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Return vectors of the linear layer's output size."""
+        return self.activation_function(self.linear(vectors.to(self.linear.weight.dtype)))
+
+
+class Normalize(nn.Module):
+    """Scales vectors to unit length."""
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Return vectors of length 1 in float32."""
+        return nn.functional.normalize(vectors.float(), dim=-1)
 
 
 class Encoder(nn.Module):
@@ -30,25 +52,32 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone: Any
-        self.backbone, self.dense = backbone, pooling.dense
-        self.pooling_mode, self.normalize = pooling.mode, normalize
-        self.tokenizer = tokenizer
+        self.backbone, self.tokenizer = backbone, tokenizer
+        self.modes, self.layers = pooling.modes, nn.Sequential(*pooling.layers)
+        self.truncate_dim, self.normalize = pooling.truncate_dim, normalize
+        self.lower_case = False  # whether texts are lower-cased before the tokenizer's own rules
+        self.clipped = 0  # texts cut by `tokenize` so far
         if getattr(backbone, "pooler", None) is not None:
             backbone.pooler = None  # unused, and random where a checkpoint has none
-        self.supports_unpadded = packing.enable(backbone)
+        self.supports_unpadded = packing.enable(backbone) and packing.POOLINGS.issuperset(
+            self.modes
+        )
         self.vocab_remap: np.ndarray | None = None  # token ids, while the vocabulary is trimmed
 
     @property
     def embedding_dimension(self) -> int:
         """Length of a vector."""
-        return self.dense.out_features if self.dense else self.backbone.config.hidden_size
+        width = self.backbone.config.hidden_size * len(self.modes)
+        for layer in self.layers:
+            width = layer.linear.out_features if isinstance(layer, Dense) else width
+        return min(width, self.truncate_dim or width)
 
     @property
     def max_seq_length(self) -> int:
         """Most tokens that backbone and tokenizer take."""
         config = self.backbone.config
-        positions = getattr(config, "max_position_embeddings", None) or 512
-        positions -= packing.first_position(config)
+        positions = getattr(config, "max_position_embeddings", None) or 0
+        positions = positions - packing.first_position(self.backbone) if positions > 0 else LONGEST
         return int(min(positions, self.tokenizer.model_max_length))
 
     @property
@@ -74,13 +103,14 @@ class Encoder(nn.Module):
             return self(*self.pad(token_ids, device), shift)
         packed = packing.pack(token_ids, device)
         hidden = packing.forward(self.backbone, packed, shift)
-        return self._project(packing.pool(hidden, packed, self.pooling_mode))
+        return self._project([packing.pool(hidden, packed, mode) for mode in self.modes])
 
     def use_unpadded(self, requested: bool) -> bool:
         """Return whether texts are encoded without padding; log where only the backbone forbids."""
         if requested and not self.supports_unpadded:
-            kind = type(self.backbone).__name__
-            logger.info(f"{kind}: texts are padded; only {' and '.join(packing.MODELS)} do without")
+            kind = f"{type(self.backbone).__name__}, {' and '.join(self.modes)} pooling"
+            can = f"{' and '.join(packing.MODELS)} with {', '.join(sorted(packing.POOLINGS))}"
+            logger.info(f"{kind}: texts are padded; only {can} do without")
         return requested and self.supports_unpadded
 
     def forward(
@@ -96,27 +126,30 @@ class Encoder(nn.Module):
             embeddings = self.backbone.get_input_embeddings()(input_ids)
             inputs = {"inputs_embeds": embeddings + shift * attention_mask[..., None]}
         hidden = self.backbone(**inputs, attention_mask=attention_mask).last_hidden_state
-        if self.pooling_mode == "cls":
-            return self._project(hidden[:, 0])
-        return self._project(_mean_pooling(hidden, attention_mask))
+        return self._project([pool(hidden, attention_mask, mode) for mode in self.modes])
 
-    def _project(self, vectors: Tensor) -> Tensor:
-        if self.dense is not None:
-            vectors = torch.tanh(self.dense(vectors.to(self.dense.weight.dtype)))
-        vectors = vectors.float()
+    def _project(self, pooled: list[Tensor]) -> Tensor:
+        vectors = self.layers(torch.cat(pooled, dim=-1)).float()[..., : self.truncate_dim]
         return nn.functional.normalize(vectors, dim=-1) if self.normalize else vectors
 
     def tokenize(self, texts: Sequence[str], max_length: int) -> list[list[int]]:
-        """Return the token ids of texts, special tokens included, cut to `max_length`."""
+        """Return the token ids of texts, special tokens included, cut to `max_length`.
+
+        Those that are cut add to `clipped`.
+        """
         fast = self.tokenizer.backend_tokenizer  # without masks and offsets, which nobody needs
         fast.no_padding()
-        fast.enable_truncation(
-            min(max_length, self.max_seq_length), direction=self.tokenizer.truncation_side
-        )
+        longest = min(max_length, self.max_seq_length)
+        fast.enable_truncation(longest, direction=self.tokenizer.truncation_side)
         fast.encode_special_tokens = self.tokenizer.split_special_tokens
         starts = range(0, len(texts), TOKENIZER_BATCH)
         batches = (list(texts[start : start + TOKENIZER_BATCH]) for start in starts)
-        return [text.ids for batch in batches for text in fast.encode_batch_fast(batch)]
+        token_ids = []
+        for batch in batches:
+            for text in fast.encode_batch_fast(batch):
+                token_ids.append(ids := text.ids)
+                self.clipped += len(ids) >= longest and bool(text.overflowing)
+        return token_ids
 
     def pad(
         self, token_ids: Sequence[Any], device: torch.device | str = "cpu"
@@ -124,14 +157,26 @@ class Encoder(nn.Module):
         """Pad texts to the longest of them: ids and attention mask, both (texts, tokens)."""
         lengths = torch.tensor([len(ids) for ids in token_ids])
         mask = torch.arange(int(lengths.max()))[None] < lengths[:, None]
-        padded = torch.full(mask.shape, self.tokenizer.pad_token_id)
+        padded = torch.full(mask.shape, self.tokenizer.pad_token_id or 0)  # masked, if it has none
         padded[mask] = torch.from_numpy(np.concatenate(token_ids).astype(np.int64))
         return padded.to(device, non_blocking=True), mask.long().to(device, non_blocking=True)
 
 
-def _mean_pooling(hidden: Tensor, attention_mask: Tensor) -> Tensor:
-    weights = attention_mask[..., None].to(hidden.dtype)
-    return (hidden * weights).sum(1) / weights.sum(1)
+def pool(hidden: Tensor, mask: Tensor, mode: str) -> Tensor:
+    """Pool the hidden states of padded texts by a mode of sentence-transformers: (texts, hidden).
+
+    `mask` is (texts, tokens); padding stands on the right.
+    """
+    if mode == "cls":
+        return hidden[:, 0]
+    if mode == "lasttoken":
+        return hidden[torch.arange(len(hidden)), mask.sum(1) - 1]
+    if mode == "max":
+        return hidden.masked_fill(mask[..., None] == 0, -torch.inf).amax(1)
+    weights = (mask * mask.cumsum(1) if mode == "weightedmean" else mask)[..., None]
+    weights = weights.to(hidden.dtype)
+    total = weights.sum(1)
+    return (hidden * weights).sum(1) / (total.sqrt() if mode == "mean_sqrt_len_tokens" else total)
 
 
 def token_batches(

@@ -5,84 +5,162 @@ tokenizer at the top, `modules.json` naming pooling, dense layer and normalizati
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import normalizers
 from torch import nn
 
 from hbr.core.errors import UserError, first_line
-from hbr.models.encoder import Encoder, Pooling
+from hbr.models.encoder import Dense, Encoder, Normalize, Pooling
+from hbr.models.folder import POOLINGS, DenseConfig, EncoderFolder, read_folder
 
 LIBRARY = "sentence_transformers.models"
-DENSE_TANH = "torch.nn.modules.activation.Tanh"
 WEIGHTS = "model.safetensors"
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 
 
 def load(
-    folder: Path, *, pooling: str | None = None, fallback: str = "mean", normalize: bool = True
+    folder: Path,
+    *,
+    pooling: str | None = None,
+    fallback: str = "mean",
+    normalize: bool | None = None,
 ) -> Encoder:
     """Load an encoder from a folder in the transformers or sentence-transformers layout.
 
-    `pooling` (mean, cls, dense) overrides what `modules.json` says; `fallback` is used where it
-    says nothing. A dense layer that the files do not hold is made anew, its weights from a fixed
-    seed. Only safetensors are loaded. Raises UserError for anything else.
+    `pooling` (a mode, or dense) overrides what the files say; `fallback` is used where they say
+    nothing. Without `normalize`, the files decide. A dense layer that they do not hold is made
+    anew, its weights from a fixed seed. Only safetensors are loaded, and no code. Raises UserError
+    for what cannot be honoured, for weights that are not there, and for what encodes no text.
     """
-    from transformers import AutoModel, AutoTokenizer
+    files = read_folder(folder)
+    backbone = _load_backbone(files.path)
+    tokenizer = _load_tokenizer(files)
+    chosen = _choose_pooling(files, pooling, fallback, backbone.config.hidden_size)
+    if normalize is None:
+        normalize = files.resolved()["normalize"]
+    encoder = Encoder(backbone, tokenizer, chosen, normalize=normalize).eval()
+    encoder.lower_case = files.transformer.do_lower_case
+    try:
+        with torch.inference_mode():
+            vectors = encoder(*encoder.pad([[0], [0, 0, 0]]))
+        works = vectors.shape == (2, encoder.embedding_dimension)
+        reason = "" if works else f"it gives {tuple(vectors.shape)} numbers for two texts"
+    except Exception as error:
+        reason = first_line(error)
+    if reason:
+        raise UserError(f"{folder}: {type(backbone).__name__} encodes no text here: {reason}")
+    return encoder
 
-    modules = _read_modules(folder)
-    path = folder / modules.get("Transformer", "")
+
+def _load_backbone(path: Path) -> Any:
+    from transformers import AutoModel
+
+    if (path / "adapter_config.json").exists():
+        raise UserError(
+            f"{path} is an adapter of another encoder: merge them (peft's merge_and_unload) and "
+            "save the result"
+        )
     if not (path / "config.json").exists():
-        raise UserError(f"{folder} is no encoder: it holds no config.json")
+        raise UserError(f"{path} is no encoder: it holds no config.json")
     if not list(path.glob("*.safetensors")):
         raise UserError(
             f"{path} holds no {WEIGHTS}; hbr loads no pickles: save the model again with "
             "save_pretrained(…, safe_serialization=True)"
         )
     try:
-        backbone = AutoModel.from_pretrained(
-            path, use_safetensors=True, local_files_only=True, dtype=torch.float32
+        backbone, keys = AutoModel.from_pretrained(
+            path,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,  # they are named below
+            output_loading_info=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-        reset_tokenizer(tokenizer)
     except Exception as error:
         raise UserError(f"{path} cannot be loaded: {first_line(error)}") from error
-    stored = _read_pooling(folder, modules)
-    chosen = _choose_pooling(stored, pooling, fallback, backbone.config.hidden_size)
-    return Encoder(backbone, tokenizer, chosen, normalize=normalize).eval()
+    if backbone.config.is_encoder_decoder:
+        raise UserError(f"{path}: {type(backbone).__name__} has a decoder; hbr takes encoders only")
+    prefix, parts = f"{backbone.base_model_prefix}.", dict(backbone.named_children())
+    extra = [key.removeprefix(prefix) for key in keys["unexpected_keys"]]
+    faults = {
+        "no weights for": keys["missing_keys"],
+        "weights of another size for": [key for key, *_ in keys["mismatched_keys"]],
+        "weights that its config has no place for:": [
+            key for key in extra if key.partition(".")[0] in parts and not key.endswith("_ids")
+        ],
+    }
+    for fault, found in faults.items():
+        if names := sorted(key for key in found if not key.startswith("pooler.")):
+            rest = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise UserError(f"{path} has {fault} {names[0]}{rest}; it is damaged or incomplete")
+    return backbone
 
 
-def save(encoder: Encoder, folder: Path, prompts: dict[str, str], max_seq_length: int) -> None:
+def _load_tokenizer(files: EncoderFolder) -> Any:
+    from transformers import AutoTokenizer
+
+    path = files.path
+    if not any(found for pattern in VOCABULARIES for found in path.glob(pattern)):
+        raise UserError(f"{path} holds no tokenizer; save it with tokenizer.save_pretrained(…)")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            path, local_files_only=True, trust_remote_code=False
+        )
+        reset_tokenizer(tokenizer)
+    except Exception as error:
+        raise UserError(f"{path}: its tokenizer cannot be loaded: {first_line(error)}") from error
+    if files.transformer.max_seq_length:
+        tokenizer.model_max_length = files.transformer.max_seq_length
+    if files.transformer.do_lower_case:
+        fast = tokenizer.backend_tokenizer
+        before = [fast.normalizer] if fast.normalizer else []
+        fast.normalizer = normalizers.Sequence([normalizers.Lowercase(), *before])
+    return tokenizer
+
+
+def save(encoder: Encoder, folder: Path, prompts: Mapping[str, str], *lengths: int) -> None:
     """Write an encoder so that transformers and sentence-transformers load it.
 
-    `prompts` are stored by name; `max_seq_length` is that of queries and passages alike.
+    `prompts` are stored by name; `lengths` are the most tokens of a query and of a passage, or of
+    both.
     """
     reset_tokenizer(encoder.tokenizer)
     encoder.backbone.save_pretrained(folder)
     encoder.tokenizer.save_pretrained(folder)
     modules = [("Transformer", ""), ("Pooling", "1_Pooling")]
-    pooling = {
-        "word_embedding_dimension": encoder.backbone.config.hidden_size,
-        "pooling_mode_cls_token": encoder.pooling_mode == "cls",
-        "pooling_mode_mean_tokens": encoder.pooling_mode == "mean",
-    }
-    _write_json(folder / "1_Pooling" / "config.json", pooling)
-    if encoder.dense is not None:
-        modules.append(("Dense", "2_Dense"))
-        _write_dense(folder / "2_Dense", encoder.dense)
-    if encoder.normalize:
-        modules.append(("Normalize", f"{len(modules)}_Normalize"))
-        (folder / modules[-1][1]).mkdir(exist_ok=True)
+    modes = {key: mode in encoder.modes for mode, key in POOLINGS.items()}
+    width = {"word_embedding_dimension": encoder.backbone.config.hidden_size}
+    _write_json(folder / "1_Pooling" / "config.json", width | modes)
+    normalize = [Normalize()] if encoder.normalize else []
+    for number, layer in enumerate([*encoder.layers, *normalize], 2):
+        modules.append((type(layer).__name__, f"{number}_{type(layer).__name__}"))
+        place = folder / modules[-1][1]
+        place.mkdir(exist_ok=True)
+        if isinstance(layer, Dense):
+            _write_dense(place, layer)
     entries = [
         {"idx": i, "name": str(i), "path": path, "type": f"{LIBRARY}.{kind}"}
         for i, (kind, path) in enumerate(modules)
     ]
     _write_json(folder / "modules.json", entries)
-    length = min(max_seq_length, encoder.max_seq_length)
-    lengths = {"max_seq_length": length, "do_lower_case": False}
-    _write_json(folder / "sentence_bert_config.json", lengths)
-    config = {"prompts": prompts, "default_prompt_name": None, "similarity_fn_name": "cosine"}
+    query, passage = (min(n, encoder.max_seq_length) for n in (lengths * 2)[:2])
+    longest = {"max_seq_length": max(query, passage), "do_lower_case": encoder.lower_case}
+    if query != passage:
+        longest |= {"query_length": query, "document_length": passage}
+    _write_json(folder / "sentence_bert_config.json", longest)
+    config: dict[str, Any] = {
+        "prompts": {**prompts, **({"document": prompts["passage"]} if prompts else {})},
+        "default_prompt_name": None,
+        "similarity_fn_name": "cosine" if encoder.normalize else "dot",
+    }
+    if encoder.truncate_dim:
+        config["truncate_dim"] = encoder.truncate_dim
     _write_json(folder / "config_sentence_transformers.json", config)
 
 
@@ -93,70 +171,50 @@ def reset_tokenizer(tokenizer: Any) -> None:
 
 
 def _choose_pooling(
-    stored: Pooling | None, pooling: str | None, fallback: str, hidden_size: int
+    files: EncoderFolder, pooling: str | None, fallback: str, hidden_size: int
 ) -> Pooling:
-    if stored and (pooling is None or (pooling == "dense" and stored.dense)):
-        return stored
-    mode = pooling or fallback
+    truncate_dim, mode = files.model.truncate_dim, pooling or fallback
+    dense = any(config for _, config in files.layers)
+    if files.pooling and (pooling is None or (pooling == "dense" and dense)):
+        layers = [_read_dense(p, config) if config else Normalize() for p, config in files.layers]
+        if layers and isinstance(layers[-1], Normalize):
+            layers.pop()  # `normalize` decides on the last one
+        return Pooling(files.pooling, tuple(layers), truncate_dim)
     if mode != "dense":
-        return Pooling(mode)
+        return Pooling((mode,), (), truncate_dim)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return Pooling("cls", nn.Linear(hidden_size, hidden_size))
+        return Pooling(("cls",), (Dense(nn.Linear(hidden_size, hidden_size)),), truncate_dim)
 
 
-def _read_modules(folder: Path) -> dict[str, str]:
-    """Return the folder of each module by its kind, as sentence-transformers' modules.json says."""
-    try:
-        entries = json.loads((folder / "modules.json").read_text())
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise UserError(f"{folder / 'modules.json'} is not JSON: {error}") from error
-    modules = {module["type"].rpartition(".")[2]: module["path"] for module in entries}
-    if unknown := sorted(set(modules) - {"Transformer", "Pooling", "Dense", "Normalize"}):
-        raise UserError(f"{folder / 'modules.json'}: hbr has no module {', '.join(unknown)}")
-    return modules
-
-
-def _read_pooling(folder: Path, modules: dict[str, str]) -> Pooling | None:
-    if "Pooling" not in modules:
-        return None
-    path = folder / modules["Pooling"] / "config.json"
-    config = json.loads(path.read_text())
-    old = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}
-    modes = [config["pooling_mode"]] if "pooling_mode" in config else []
-    enabled = [key for key, on in config.items() if key.startswith("pooling_mode_") and on is True]
-    modes += [old.get(key, key) for key in enabled]
-    if len(modes) != 1 or modes[0] not in ("cls", "mean"):
-        raise UserError(f"{path}: hbr pools by mean or cls, not by {modes}")
-    return Pooling(modes[0], _read_dense(folder / modules["Dense"]) if "Dense" in modules else None)
-
-
-def _read_dense(folder: Path) -> nn.Linear:
-    config = json.loads((folder / "config.json").read_text())
-    if config.get("activation_function") != DENSE_TANH:
-        raise UserError(f"{folder / 'config.json'}: hbr's dense layer is followed by tanh only")
+def _read_dense(folder: Path, config: DenseConfig) -> Dense:
+    name = config.activation_function or "torch.nn.modules.linear.Identity"
+    activation = getattr(nn, name.rpartition(".")[2], None)
+    if not name.startswith("torch.nn.") or not isinstance(activation, type):
+        raise UserError(f"{folder / 'config.json'}: activation_function: torch has no {name}")
     if not (folder / WEIGHTS).exists():
         raise UserError(f"{folder} holds no {WEIGHTS}; hbr loads no pickles")
-    layer = nn.Linear(config["in_features"], config["out_features"], bias=config["bias"])
-    weights = load_file(folder / WEIGHTS)
-    layer.load_state_dict({name.removeprefix("linear."): value for name, value in weights.items()})
+    try:
+        layer = Dense(nn.Linear(config.in_features, config.out_features, config.bias), activation())
+        layer.load_state_dict(load_file(folder / WEIGHTS))
+    except Exception as error:
+        raise UserError(f"{folder} cannot be loaded: {' '.join(str(error).split())}") from error
     return layer
 
 
-def _write_dense(folder: Path, dense: nn.Linear) -> None:
+def _write_dense(folder: Path, layer: Dense) -> None:
+    kind = type(layer.activation_function)
     config = {
-        "in_features": dense.in_features,
-        "out_features": dense.out_features,
-        "bias": dense.bias is not None,
-        "activation_function": DENSE_TANH,
+        "in_features": layer.linear.in_features,
+        "out_features": layer.linear.out_features,
+        "bias": layer.linear.bias is not None,
+        "activation_function": f"{kind.__module__}.{kind.__qualname__}",
     }
     _write_json(folder / "config.json", config)
-    weights = {f"linear.{name}": value.contiguous() for name, value in dense.state_dict().items()}
+    weights = {name: value.contiguous() for name, value in layer.state_dict().items()}
     save_file(weights, folder / WEIGHTS)
 
 
 def _write_json(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -28,7 +28,7 @@ from transformers import (
 )
 
 from hbr.data import synthetic
-from hbr.models.encoder import Encoder, Pooling
+from hbr.models.encoder import Dense, Encoder, Pooling
 
 MAX_SEQ_LENGTH = 128  # tokens, special ones included
 _VOCAB_SIZE = 4096
@@ -59,15 +59,15 @@ def build(name: str, seed: int = 0) -> Encoder:
 def _labse_tiny(seed: int) -> Encoder:
     model, tokenizer = _bert()
     width = model.config.hidden_size
-    encoder = Encoder(model, tokenizer, Pooling("cls", torch.nn.Linear(width, width)))
+    encoder = Encoder(model, tokenizer, Pooling(("cls",), (Dense(torch.nn.Linear(width, width)),)))
     _widen(model)
     _rank_translations(encoder, seed)
     return encoder
 
 
 _MAKERS: dict[str, Callable[[int], Encoder]] = {
-    "xlm-r-tiny": lambda _: Encoder(*_xlm_r(), Pooling("mean")),
-    "mbert-tiny": lambda _: Encoder(*_bert(), Pooling("mean")),
+    "xlm-r-tiny": lambda _: Encoder(*_xlm_r(), Pooling()),
+    "mbert-tiny": lambda _: Encoder(*_bert(), Pooling()),
     "labse-tiny": _labse_tiny,
 }
 NAMES = tuple(_MAKERS)

@@ -18,6 +18,7 @@ from hbr.models.dropout import quick_dropout
 
 NAME = "hbr_packed"
 MODELS = ("BertModel", "XLMRobertaModel")
+POOLINGS = {"mean", "cls", "lasttoken"}
 HALF = (torch.bfloat16, torch.float16)
 QKV = tuple[Tensor, Tensor, Tensor]  # query, key, value: (1, heads, tokens, head size) each
 
@@ -70,9 +71,11 @@ def enable(backbone: Any) -> bool:
     return config._attn_implementation == NAME
 
 
-def first_position(config: Any) -> int:
+def first_position(backbone: Any) -> int:
     """Return the position id of a text's first token: RoBERTa counts from behind the padding id."""
-    return config.pad_token_id + 1 if "roberta" in config.model_type else 0
+    table = getattr(getattr(backbone, "embeddings", None), "position_embeddings", None)
+    padding = getattr(table, "padding_idx", None)
+    return 0 if padding is None else padding + 1
 
 
 def forward(backbone: Any, packed: Packed, shift: Tensor | None = None) -> Tensor:
@@ -84,14 +87,15 @@ def forward(backbone: Any, packed: Packed, shift: Tensor | None = None) -> Tenso
     if shift is not None:
         embeddings = backbone.get_input_embeddings()(packed.input_ids)
         inputs = {"inputs_embeds": embeddings + shift[packed.text_of, packed.position_ids]}
-    position_ids = packed.position_ids[None] + first_position(backbone.config)
+    position_ids = packed.position_ids[None] + first_position(backbone)
     return backbone(**inputs, position_ids=position_ids, packed=packed)[0][0]
 
 
 def pool(hidden: Tensor, packed: Packed, mode: str) -> Tensor:
-    """Return a vector of each text by `mean` or `cls`: (texts, hidden size)."""
-    if mode == "cls":
-        return hidden[packed.cu_seqlens[:-1].long()[packed.row_index]]
+    """Return a vector of each text by one of `POOLINGS`: (texts, hidden size)."""
+    if mode != "mean":
+        ends = packed.cu_seqlens.long()
+        return hidden[(ends[:-1] if mode == "cls" else ends[1:] - 1)[packed.row_index]]
     parts = hidden.split([count * length for count, length in packed.length_groups])
     means = [
         part.view(count, length, -1).mean(1)

@@ -1,6 +1,5 @@
 """The model card of an encoder: what it is, how it was made, what it scores, how to load it."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from hbr.compare.fairness import contamination
 from hbr.compare.table import name
+from hbr.models.folder import read_folder
 from hbr.report.terminal import number
 
 Facts = Mapping[str, Any]
@@ -65,10 +65,10 @@ def card(
 
 
 def pooling_of(folder: Path) -> str:
-    """Return how a saved encoder pools: `mean` or `cls`, and perhaps ` with a dense layer`."""
-    config = json.loads((folder / "1_Pooling" / "config.json").read_text())
-    tokens = "cls" if config["pooling_mode_cls_token"] else "mean"
-    return tokens + (" with a dense layer" if (folder / "2_Dense").exists() else "")
+    """Return how a saved encoder pools: `mean`, say, and perhaps ` with a dense layer`."""
+    files = read_folder(folder)
+    dense = any(config for _, config in files.layers)
+    return " and ".join(files.pooling or ()) + (" with a dense layer" if dense else "")
 
 
 def _facts(

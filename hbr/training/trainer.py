@@ -63,8 +63,9 @@ def train(
 
 def save_model(encoder: Encoder, config: Config, folder: Path) -> None:
     """Write an encoder with the prompts and lengths of a config."""
-    prompts = {"query": config.encoder.query_prompt, "passage": config.encoder.passage_prompt}
-    save(encoder, folder, prompts, config.encoder.passage_max_seq_length)
+    settings = config.encoder
+    prompts = {"query": settings.query_prompt, "passage": settings.passage_prompt}
+    save(encoder, folder, prompts, settings.query_max_seq_length, settings.passage_max_seq_length)
 
 
 class Trainer:

@@ -24,7 +24,7 @@ def store_of(folder: Path) -> Store:
 def test_tokens_are_found_again_whatever_was_tokenised_before_them(tmp_path):
     stores = [store_of(tmp_path / name) for name in ("train", "validation")]
     model, tokenizer = tiny._xlm_r()
-    encoder = Encoder(model, tokenizer, Pooling("mean"))
+    encoder = Encoder(model, tokenizer, Pooling())
     for store in (*stores, *stores[::-1]):
         tokenize_rows(store, open_rows(store.path / "rows"), encoder, Settings())
     with mock.patch.object(encoder, "tokenize", side_effect=AssertionError):

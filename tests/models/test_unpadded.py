@@ -12,7 +12,7 @@ from transformers import XLMRobertaModel as XLMRoberta
 from hbr.core.errors import UserError
 from hbr.models import unpadded
 from hbr.models.dropout import set_attention_dropout
-from hbr.models.encoder import Encoder, Pooling
+from hbr.models.encoder import Dense, Encoder, Pooling
 
 LENGTHS = [5, 17, 1, 9, 5, 30, 2, 9]
 SHAPE = {
@@ -41,9 +41,10 @@ def made(family: str, pooling: str = "mean", *, hidden: float = 0.0, attention: 
         model = XLMRoberta(XLMRobertaConfig(**shape, max_position_embeddings=32, pad_token_id=1))
     for weights in model.parameters():  # so large that texts look unlike
         torch.nn.init.normal_(weights, std=0.2)
-    dense = torch.nn.Linear(32, 24) if pooling == "dense" else None
+    layers = (Dense(torch.nn.Linear(32, 24)),) if pooling == "dense" else ()
+    mode = "cls" if pooling == "dense" else pooling
     padding = Padding(model.config.pad_token_id)
-    encoder = Encoder(model, padding, Pooling("mean" if pooling == "mean" else "cls", dense))
+    encoder = Encoder(model, padding, Pooling((mode,), layers))
     return encoder.eval()
 
 
@@ -62,7 +63,7 @@ def gradients(encoder: Encoder, vectors: torch.Tensor) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("family", ["bert", "xlm-r"])
-@pytest.mark.parametrize("pooling", ["mean", "cls", "dense"])
+@pytest.mark.parametrize("pooling", ["mean", "cls", "lasttoken", "dense"])
 def test_vectors_and_gradients_are_those_of_padded_texts(family: str, pooling: str) -> None:
     encoder = made(family, pooling)
     found, expected = (encoder.encode(texts(), unpadded=on) for on in (True, False))
@@ -192,10 +193,10 @@ def test_attention_dropout_reaches_packed_texts_and_can_be_set() -> None:
 def test_other_models_are_padded_and_say_so(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "hbr")
     shape = {"vocab_size": 60, "dim": 32, "n_layers": 1, "n_heads": 4, "hidden_dim": 64}
-    encoder = Encoder(DistilBertModel(DistilBertConfig(**shape)), Padding(0), Pooling("mean"))
+    encoder = Encoder(DistilBertModel(DistilBertConfig(**shape)), Padding(0), Pooling())
     encoder.eval()
     assert encoder.use_unpadded(True) is False
-    assert "DistilBertModel: texts are padded" in caplog.text
+    assert "DistilBertModel, mean pooling: texts are padded" in caplog.text
     caplog.clear()
     assert encoder.use_unpadded(False) is False
     assert caplog.text == ""

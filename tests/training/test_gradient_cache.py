@@ -32,7 +32,7 @@ def encoder(request: pytest.FixtureRequest) -> Encoder:
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
     )
-    return Encoder(BertModel(config), None, Pooling("mean")).train()
+    return Encoder(BertModel(config), None, Pooling()).train()
 
 
 def texts(count: int, seed: int) -> Tensor:

@@ -77,7 +77,7 @@ def bert(dropout: float = 0.0) -> Encoder:
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
     )
-    return Encoder(BertModel(config), None, Pooling("mean")).train()
+    return Encoder(BertModel(config), None, Pooling()).train()
 
 
 def text(role: int, number: int) -> Tensor:
