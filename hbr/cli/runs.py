@@ -101,7 +101,9 @@ def _latest(runs: Path) -> Path:
 
 
 def point_latest(runs: Path, run: Path) -> None:
-    """Make `runs/latest` name a run."""
+    """Make `runs/latest` name a run, unless it does."""
+    if (runs / "latest").is_symlink() and (runs / "latest").readlink() == Path(run.name):
+        return
     link = runs / f".latest.{os.getpid()}"
     link.symlink_to(run.name)
     link.replace(runs / "latest")

@@ -1,6 +1,7 @@
 """`hbr sweep`."""
 
 import logging
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -47,6 +48,9 @@ def sweep(
     from hbr.experiments import sweep as sweeping
     from hbr.experiments.study import read_study, trial
 
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) is signal.SIG_DFL:  # nohup ignores SIGHUP
+            signal.signal(ending, signal.default_int_handler)
     plan = read_study(study)
     overrides = parse_set(settings or [])
     if limit:

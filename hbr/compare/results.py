@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from hbr.core.errors import UserError
 from hbr.core.settings import Config
-from hbr.core.store import Store
+from hbr.core.store import Store, entry_of
 from hbr.core.target import EvaluationTarget
 from hbr.evaluation.diagnostics import FILE
 
@@ -84,22 +84,40 @@ class Result(NamedTuple):
         assert self.folder is not None
         path = self.folder / "per_query.parquet"
         try:
-            return read(path)
+            result = read(path)
         except (OSError, pa.ArrowInvalid) as error:
             raise UserError(
                 f"{path} is missing or damaged; renew it: `hbr evaluate --dataset "
                 f"{self.metrics['dataset']} --run {self.folder.parents[1]} --force`"
             ) from error
+        self._check_unchanged()
+        return result
+
+    def _check_unchanged(self) -> None:
+        """Raise UserError where the folder was replaced since the metrics were read."""
+        assert self.folder is not None
+        entry = entry_of(self.folder)
+        if entry and entry["id"] != self.stages["evaluate"]["id"]:
+            raise UserError(f"{self.folder} was evaluated anew meanwhile; run this again")
 
 
 def read_result(run: Store, config: Config, target: EvaluationTarget) -> Result:
-    """Read a run's metrics on a target.
+    """Read a run's metrics on a target, the old or the new ones where they are being renewed.
 
     Raises UserError where it was not evaluated, or on vectors of another model.
     """
-    renew = f"`{_command(target, run)}`"
-    stages = run.entries()
     chain = [stage if stage == "train" else f"{stage}/{target.folder}" for stage in CHAIN]
+    return run.read(chain, lambda stages: _read_result(run, config, target, chain, stages))
+
+
+def _read_result(
+    run: Store,
+    config: Config,
+    target: EvaluationTarget,
+    chain: Sequence[str],
+    stages: Mapping[str, Any],
+) -> Result:
+    renew = f"`{_command(target, run)}`"
     if any(stage not in stages for stage in chain):
         raise UserError(f"{run.path} has no results on {target}; get them with {renew}")
     entries = {name: stages[stage] for name, stage in zip(CHAIN, chain, strict=True)}

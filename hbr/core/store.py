@@ -1,6 +1,7 @@
 """Run directories: stages published whole or not at all, keyed by what they were made from."""
 
 import contextlib
+import ctypes
 import fcntl
 import functools
 import hashlib
@@ -13,16 +14,20 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hbr.core.errors import UserError
 
 logger = logging.getLogger(__name__)
 
+Entries = dict[str, dict[str, Any]]  # of stages, by name
+T = TypeVar("T")
+
 KEY, ENTRY = ".key.json", ".stage.json"
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 VERSIONS = ("hbr", "torch", "transformers", "tokenizers", "numpy", "faiss-cpu")
 
 
@@ -46,8 +51,13 @@ def tree_digest(folder: Path) -> str:
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader sees the old bytes or the new ones, also after a power cut."""
+    """Write a file, unless it has these bytes; a reader sees it old or new, also after a power cut.
+
+    Text is written as UTF-8.
+    """
     data = content.encode() if isinstance(content, str) else content
+    if path.is_file() and path.read_bytes() == data:
+        return
     partial = path.with_name(f".{path.name}.partial")
     partial.write_bytes(data)
     replace_synced(partial, path)
@@ -69,7 +79,7 @@ def lock(folder: Path, *, wait: bool) -> Iterator[None]:
     `wait` is false.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+") as file:
+    with (folder / ".lock").open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -100,16 +110,50 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def entries(self) -> dict[str, dict[str, Any]]:
+    def entries(self) -> Entries:
         """Return what the manifest says of each finished stage."""
         try:
-            return json.loads((self.path / "manifest.json").read_text())["stages"]
+            return json.loads((self.path / "manifest.json").read_bytes())["stages"]
         except FileNotFoundError:
             return {}
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{self.path / 'manifest.json'} is damaged; delete it to do the stages again"
             ) from error
+
+    def read(self, stages: Collection[str], read: Callable[[Entries], T]) -> T:
+        """Return what `read` makes of the manifest's entries and of the folders of some stages.
+
+        Beside a process that publishes one of them it is repeated, so that it sees the old version
+        or the new one: entries of these stages are those in their folders, which change together
+        with the files. A UserError of `read` counts once nothing is being published any more, or
+        after a second: then a publication was cut off.
+        """
+        for _ in range(50):
+            there, error = self._folder_entries(stages), None
+            try:
+                entries = self.entries()
+                result = read(entries | {k: v for k, v in there.items() if k in entries})
+            except UserError as mistake:
+                error = mistake
+            settled = all(not self._is_halfway(stage) for stage in stages)
+            if settled and there == self._folder_entries(stages):
+                break
+            time.sleep(0.02)
+        if error:
+            raise error
+        return result
+
+    def _folder_entries(self, stages: Collection[str]) -> Entries:
+        """Return what the folders of stages say of themselves, where they do."""
+        read = {stage: entry_of(self.path / stage) for stage in stages}
+        return {stage: entry for stage, entry in read.items() if entry}
+
+    def _is_halfway(self, stage: str) -> bool:
+        """Return whether a stage is between the start of its publication and its end."""
+        published = entry_of(self.path / stage)
+        ready = published or entry_of(self.partial(stage))
+        return bool(ready) and not (published and stage in self.entries())
 
     def completion(self, stage: str) -> str:
         """Return the completion id of a stage. Raises UserError where it is not finished."""
@@ -186,31 +230,29 @@ class Store:
         return True
 
     def _is_done(self, stage: str, key: str) -> bool:
-        entry = self.entries().get(stage, {})
-        return entry.get("key") == key and (self.path / stage).is_dir()
+        entry, folder = self.entries().get(stage, {}), self.path / stage
+        there = entry_of(folder) or entry  # another one after a publication that was cut off
+        same = all(entry.get(name) == there.get(name) for name in ("key", "id"))
+        return entry.get("key") == key and same and folder.is_dir()
 
     def _open_partial(self, stage: str, key: str, *, resume: bool) -> Path:
         partial = self.partial(stage)
         try:
-            resumable = (partial / KEY).read_text() == key and not (partial / ENTRY).exists()
+            resumable = (partial / KEY).read_text("utf-8") == key and not (partial / ENTRY).exists()
         except FileNotFoundError:
             resumable = False
         if not (resume and resumable):
-            for mark in (ENTRY, KEY):  # first, lest a half-removed folder is taken for whole
-                (partial / mark).unlink(missing_ok=True)
-            shutil.rmtree(partial, ignore_errors=True)
+            _remove(partial)
             partial.mkdir(parents=True)
             write_atomic(partial / KEY, key)
         return partial
 
     def _recover(self, stage: str, key: str, products: tuple[str, ...]) -> bool:
         """Finish a publication that was cut off between its renames."""
-        for folder in (self.partial(stage), self.path / stage):
-            try:
-                entry = json.loads((folder / ENTRY).read_text())
-            except (FileNotFoundError, ValueError):
-                continue
-            if entry["key"] == key and not self._is_done(stage, key):
+        folders = [self.path / stage, self.partial(stage)]
+        for folder in sorted(folders, key=_finished, reverse=True):  # the old one may be in either
+            entry = entry_of(folder)
+            if entry and entry["key"] == key and not self._is_done(stage, key):
                 self._publish(stage, entry, products, moved=folder == self.path / stage)
                 return True
         return False
@@ -218,24 +260,62 @@ class Store:
     def _publish(
         self, stage: str, entry: dict[str, Any], products: tuple[str, ...], *, moved: bool = False
     ) -> None:
-        """Rename products and stage into place, unless they are, and write the manifest."""
+        """Put products and stage into their places, unless they are, and write the manifest.
+
+        The stage's folder is exchanged at once, so that a reader finds the old or the new one.
+        """
         partial, final = self.partial(stage), self.path / stage
         stages = self.entries()
-        if stages.pop(stage, None):
-            self._write_manifest(stages)
-        if not moved:
-            (final / ENTRY).unlink(missing_ok=True)  # what it says of the products ends here
+        if products and not moved:  # of several folders there is no exchange: nothing stands
+            if stages.pop(stage, None):
+                self._write_manifest(stages)
+            _unmark(final)
             for product in products:
                 if (partial / product).exists():
                     _replace_folder(partial / product, self.path / product)
+        if not (moved or _exchange(partial, final)):
             _replace_folder(partial, final)
-        for name in (*products, stage):
-            shutil.rmtree(_old(self.path / name), ignore_errors=True)
-        self._write_manifest(self.entries() | {stage: entry})
+        for folder in (partial, *(_old(self.path / name) for name in (*products, stage))):
+            _remove(folder)
+        self._write_manifest(stages | {stage: entry})
 
     def _write_manifest(self, stages: dict[str, Any]) -> None:
         text = json.dumps({"stages": stages}, indent=1, ensure_ascii=False)
         write_atomic(self.path / "manifest.json", text)
+
+
+def _finished(folder: Path) -> int:
+    entry = folder / ENTRY
+    return entry.stat().st_mtime_ns if entry.exists() else 0
+
+
+def entry_of(folder: Path) -> dict[str, Any] | None:
+    """Return what a stage's folder says of itself, None where it is not whole."""
+    try:
+        return json.loads((folder / ENTRY).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder; one that is half removed is taken for nothing."""
+    _unmark(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unmark(folder: Path) -> None:
+    for mark in (KEY, ENTRY):
+        (folder / mark).unlink(missing_ok=True)
+
+
+def _exchange(source: Path, target: Path) -> bool:
+    """Exchange two folders at once; return whether there are two and the system can."""
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
+    names = [os.fsencode(path) for path in (source, target)]
+    if renameat2 is None or renameat2(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE):
+        return False
+    _sync(target.parent)
+    return True
 
 
 def _replace_folder(source: Path, target: Path) -> None:
@@ -260,7 +340,11 @@ def _sync(path: Path) -> None:
 
 
 def _sync_tree(folder: Path) -> None:
+    """Sync files and folders; a file that a library made private gets the rights of the others."""
+    rights = (folder / KEY).stat().st_mode & 0o777
     for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(rights)
         _sync(path)
     _sync(folder)
 
@@ -289,9 +373,10 @@ def _versions() -> dict[str, str]:
 
 @functools.cache
 def _commit() -> str | None:
+    """Return git's name of the source's state, None outside git; git must not hold up a stage."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except OSError:
-        return None
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=1)
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return "unknown"
     return done.stdout.strip() or None if done.returncode == 0 else None

@@ -59,7 +59,7 @@ def _write_chunk(
 ) -> np.ndarray:
     """Tokenise a chunk, unless that was done; return the number of tokens of each cell."""
     place, sizes = folder / f"{role}-{number}.tokens", folder / f"{role}-{number}.npy"
-    if not sizes.exists():
+    if not (sizes.exists() and place.exists()):
         tokens = tokenize(role, chunk.to_pylist())
         lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
         np.fromiter(chain.from_iterable(tokens), np.int32, int(lengths.sum())).tofile(place)
@@ -76,8 +76,8 @@ def _join_chunks(folder: Path, role: str, number: int) -> None:
             with part.open("rb") as file:
                 shutil.copyfileobj(file, whole)
     for part in parts:
+        part.with_suffix(".npy").unlink()  # first: without it the chunk counts as not done
         part.unlink()
-        part.with_suffix(".npy").unlink()
 
 
 def open_tokens(folder: Path) -> Tokens:

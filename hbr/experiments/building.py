@@ -38,7 +38,7 @@ def _update_one(stage: Stage, force: bool, fresh: bool) -> bool:
     else:
         built = distributed.rank() == 0 and _build(stage, force, fresh)
     if distributed.rank() == 0:
-        stage.finish(built)
+        stage.finish()
     return built
 
 

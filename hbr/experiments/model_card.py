@@ -8,6 +8,14 @@ from hbr.core.store import write_atomic
 from hbr.experiments.run_spec import RunSpec, base_model
 
 
+def renew_card(run: RunSpec) -> None:
+    """Write the card unless it is newer than the manifest: a kill may have come between the two."""
+    card, manifest = run.path / "model" / "README.md", run.path / "manifest.json"
+    written = card.stat().st_mtime_ns if card.exists() else 0
+    if card.parent.is_dir() and written < manifest.stat().st_mtime_ns:
+        write_card(run)
+
+
 def write_card(run: RunSpec) -> None:
     """Write `model/README.md`. Raises UserError where the run is not trained."""
     from hbr.report.card import card, pooling_of

@@ -16,7 +16,7 @@ from hbr.core.settings import MINING, RANKING, Config
 from hbr.core.target import EvaluationTarget
 from hbr.data.perturb import PerturbationSpec
 from hbr.evaluation.perturbed_queries import perturb_queries, write_perturbed_queries
-from hbr.experiments.model_card import write_card
+from hbr.experiments.model_card import renew_card
 from hbr.experiments.run_data import RunData, batch_schedule, validation_languages
 from hbr.experiments.run_spec import RunSpec
 from hbr.models.presets import preset
@@ -43,7 +43,7 @@ class Stage:
     on_all_ranks: bool = False  # all ranks fill the folder together, else rank 0 alone
     wanted: str = ""  # a pattern of files that the folder must hold this time
     check: Callable[[], None] = lambda: None  # raises UserError for a stage that makes no sense
-    finish: Callable[[bool], None] = lambda _: None  # on rank 0, once it is up to date
+    finish: Callable[[], None] = lambda: None  # on rank 0, once it is up to date
 
     @property
     def name(self) -> str:
@@ -107,12 +107,12 @@ def train(data: RunData) -> Stage:
             inputs["validation"] = validation[0].completion("rows")
         return inputs | {"encoder": encoder_id(encoder)}
 
-    def finish(built: bool) -> None:
+    def finish() -> None:
         best = run.path / "train" / "best.safetensors"
-        best.unlink(missing_ok=True)  # the same weights stand in model/
+        if best.exists():
+            best.unlink()  # the same weights stand in model/
         run.write_config()  # also without training: settings of the evaluation may be new
-        if built:
-            write_card(run)
+        renew_card(run)
 
     return Stage(
         run,
@@ -297,7 +297,7 @@ def evaluate(data: RunData, target: EvaluationTarget, *, trec: bool = False) -> 
         target,
         wanted="run.*trec.gz" if trec else "",
         check=partial(_check_evaluation, data, target, trec),
-        finish=lambda built: write_card(run) if built else None,
+        finish=partial(renew_card, run),
     )
 
 

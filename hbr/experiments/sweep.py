@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import redirect_stderr
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 
 from hbr.core import log
@@ -115,9 +116,7 @@ def _outcomes(todo: list[Cell], logs: Path, jobs: int) -> Iterator[tuple[Cell, s
     """Yield every cell as it ends, with its error or None, and its seconds."""
     waiting, suspects = list(todo), []
     while waiting:
-        threads = max(1, len(os.sched_getaffinity(0)) // jobs)
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(jobs, context, _start_worker, (threads,)) as pool:
+        with _pool(jobs) as pool:
             running: dict[Future[tuple[str | None, float]], Cell] = {}
             broken = False
             while (waiting and not broken) or running:
@@ -138,12 +137,34 @@ def _outcomes(todo: list[Cell], logs: Path, jobs: int) -> Iterator[tuple[Cell, s
         yield from _outcomes([cell], logs, 1)
 
 
+@contextmanager
+def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Worker processes, which end at once where the sweep is interrupted."""
+    threads = max(1, len(os.sched_getaffinity(0)) // jobs)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, _start_worker, (threads,)) as pool:
+        try:
+            yield pool
+        except BaseException:
+            for worker in multiprocessing.active_children():
+                worker.kill()  # nothing that was finished is lost
+            raise
+
+
 def _start_worker(threads: int) -> None:
     os.environ["OMP_NUM_THREADS"] = str(threads)  # before torch is imported
     # a thread that spins while it waits takes the core of the one it waits for
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ["TOKENIZERS_PARALLELISM"] = "false" if threads == 1 else "true"
     log.configure()  # to the `sys.stderr` of the moment
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process once that of the sweep is gone: where it is killed, it can stop nobody."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def _work(cell: Cell, logs: Path) -> tuple[str | None, float]:
