@@ -92,7 +92,7 @@ def evaluate(
 
 
 def _read(path: Path) -> Any:
-    return json.loads(path.read_text())
+    return json.loads(path.read_text("utf-8"))
 
 
 def _show(

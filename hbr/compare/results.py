@@ -137,7 +137,7 @@ def _command(target: EvaluationTarget, run: Store) -> str:
 
 def _read_metrics(path: Path, renew: str) -> Mapping[str, Any]:
     try:
-        metrics = dict(json.loads(path.read_text()))
+        metrics = dict(json.loads(path.read_text("utf-8")))
     except (OSError, TypeError, ValueError) as error:
         raise UserError(f"{path} is missing or damaged; renew it: {renew}") from error
     if "training" not in metrics:

@@ -58,7 +58,7 @@ def _curve(result: Result, loss: str) -> Curve:
     """Read a loss by step from a run's training log."""
     path = result.folder.parents[1] / "train" / "log.jsonl" if result.folder else None
     curve = []
-    for line in path.read_text().splitlines() if path and path.exists() else ():
+    for line in path.read_text("utf-8").splitlines() if path and path.exists() else ():
         try:
             entry = json.loads(line)
         except ValueError:  # a line cut short: a curve can do without it

@@ -153,7 +153,7 @@ def _group_order(group: str) -> tuple[Any, ...]:
 def diagnostics(evidence: Evidence) -> list[Table]:
     """Return a table of what the vectors of each cell are like, where they were diagnosed."""
     summaries = {
-        i: summary(json.loads(result.diagnostics.read_text()))
+        i: summary(json.loads(result.diagnostics.read_text("utf-8")))
         for i, result in enumerate(evidence.results)
         if result.diagnostics
     }

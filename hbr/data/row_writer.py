@@ -212,7 +212,9 @@ def _finish(
     total = _write_stored(folder / "stored.npy", queries_have, passages_have, arrays)
     counts = {lang: int(n) for lang, n in zip(names, total, strict=True)}
     pivot = about["pivot"] if counts.get(about["pivot"] or "") else None
-    (folder / "rows.json").write_text(json.dumps(about | {"languages": names, "pivot": pivot}))
+    (folder / "rows.json").write_text(
+        json.dumps(about | {"languages": names, "pivot": pivot}), "utf-8"
+    )
     groups = len(np.unique(arrays["group"]))
     return {"rows": len(arrays["group"]), "groups": groups, "rows_by_language": counts}
 

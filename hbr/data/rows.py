@@ -132,7 +132,7 @@ class Rows:
 
 def open_rows(folder: Path) -> Rows:
     """Open what `write_rows` wrote."""
-    about = json.loads((folder / "rows.json").read_text())
+    about = json.loads((folder / "rows.json").read_text("utf-8"))
     arrays = {name: load_array(folder / f"{name}.npy") for name in _ARRAYS}
     texts = {
         role: Texts(folder / f"{role}.arrow", load_array(folder / f"{role}.has.npy"))

@@ -60,7 +60,7 @@ def fetch_snapshots(
                     "or say --source FOLDER with its files",
                     exit_code=1,
                 ) from error
-            mark.write_text(f"{commit}\n")
+            mark.write_text(f"{commit}\n", "utf-8")
     place = folder / snapshots[0].repo
     return place if len(snapshots) == 1 else place.parent
 

@@ -74,7 +74,7 @@ def mine_bitext(
         "queries": len(task.query_language),
         "passages": len(task.passage_language),
     }
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), "utf-8")
     pq.write_table(pa.concat_tables(tables), folder / "per_query.parquet")
 
 

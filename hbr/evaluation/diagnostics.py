@@ -53,7 +53,9 @@ class Sample(NamedTuple):
 
 def write_diagnostics(folder: Path, task: Task, vectors: tuple[Vectors, Vectors]) -> None:
     """Write the diagnostics of a task's vectors as `diagnostics.json`."""
-    (folder / FILE).write_text(json.dumps(diagnose(task, vectors), indent=1, allow_nan=False))
+    (folder / FILE).write_text(
+        json.dumps(diagnose(task, vectors), indent=1, allow_nan=False), "utf-8"
+    )
 
 
 def summary(diagnostics: Mapping[str, Any]) -> dict[tuple[str, str], float | None]:

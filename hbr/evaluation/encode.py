@@ -93,7 +93,7 @@ def load_vectors(folder: Path, side: str) -> ShardedVectors:
 
     Raises UserError for a shard that is missing, cut short or altered.
     """
-    digests = json.loads((folder / SHARDS).read_text())
+    digests = json.loads((folder / SHARDS).read_text("utf-8"))
     parts = []
     for name in sorted(name for name in digests if name.startswith(side)):
         path = folder / name
@@ -132,10 +132,10 @@ def _is_whole(folder: Path, name: str) -> bool:
 def _digests(folder: Path) -> dict[str, str]:
     """Return the digest of each shard, noted when it was written."""
     listed = folder / SHARDS
-    digests = json.loads(listed.read_text()) if listed.exists() else {}
+    digests = json.loads(listed.read_text("utf-8")) if listed.exists() else {}
     before, after = MARK.split("{}")
     for mark in folder.glob(MARK.format("*")):
-        digests[mark.name.removeprefix(before).removesuffix(after)] = mark.read_text()
+        digests[mark.name.removeprefix(before).removesuffix(after)] = mark.read_text("utf-8")
     return digests
 
 

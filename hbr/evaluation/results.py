@@ -50,7 +50,7 @@ def write_results(
         "queries": len(task.query_language),
         "passages": len(task.passage_language),
     }
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), "utf-8")
     tables = [_per_query(task, setting, scores) for setting, scores in settings.items()]
     table = pa.concat_tables(tables, promote_options="default")
     pq.write_table(table, folder / "per_query.parquet")

@@ -37,7 +37,7 @@ def current_results(run: RunSpec) -> list[dict[str, Any]]:
     entries = run.store.entries()
     current = {entry["id"]: entry for entry in entries.values()}
     paths = [run.path / name / "metrics.json" for name, e in entries.items() if _holds(e, current)]
-    results = [json.loads(path.read_text()) for path in paths if path.exists()]
+    results = [json.loads(path.read_text("utf-8")) for path in paths if path.exists()]
     return [metrics for metrics in results if "perturbation" not in metrics]
 
 

@@ -171,7 +171,7 @@ def _work(cell: Cell, logs: Path) -> tuple[str | None, float]:
     """Bring one cell up to date in this process; return its error, if any, and its seconds."""
     started = time.monotonic()
     error = None
-    with (logs / f"{cell.run.name}.log").open("w") as file, redirect_stderr(file):
+    with (logs / f"{cell.run.name}.log").open("w", encoding="utf-8") as file, redirect_stderr(file):
         try:
             update(cell.stages(), cell.force)
         except UserError as mistake:

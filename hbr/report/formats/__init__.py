@@ -54,7 +54,7 @@ def write_all(report: Report, folder: Path) -> list[Path]:
     paths = {folder / f"report{entry.suffix}": entry for entry in file_formats()}
     numbers = folder / f"report{JSON.suffix}"
     current = all(path.exists() for path in paths)
-    if not current or numbers.read_text() != JSON.writer(report, ()):
+    if not current or numbers.read_text("utf-8") != JSON.writer(report, ()):
         folder.mkdir(parents=True, exist_ok=True)
         drawings = list(_drawings(report))
         save_all(drawings, folder / "figures")
