@@ -1,6 +1,7 @@
 """The application: its commands, what all of them share, and what becomes of errors."""
 
 import importlib
+import io
 import os
 import shlex
 import sys
@@ -73,6 +74,7 @@ for name in COMMANDS:
 
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit code 2."""
+    _use_utf8()
     debug = "--debug" in sys.argv
     if debug:  # accepted anywhere on the line
         sys.argv = [sys.argv[0], "--debug", *(a for a in sys.argv[1:] if a != "--debug")]
@@ -95,6 +97,15 @@ def main() -> None:
             raise
         print(f"hbr: {_reason(error)}", file=sys.stderr)
         sys.exit(1)
+
+
+def _use_utf8() -> None:
+    """Read words as UTF-8 where the locale is ASCII, and show `?` for what it cannot show."""
+    if sys.getfilesystemencoding() == "ascii":
+        sys.argv = [os.fsencode(word).decode("utf-8", "surrogateescape") for word in sys.argv]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _reason(error: Exception) -> str:

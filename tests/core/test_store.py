@@ -3,16 +3,19 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from hbr.core import store as core_store
 from hbr.core.errors import UserError
-from hbr.core.store import Store, fingerprint, lock, tree_digest, write_atomic
+from hbr.core.store import Store, entry_of, fingerprint, lock, tree_digest, write_atomic
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("log", "a", "b", "model/weights")
@@ -31,19 +34,20 @@ def writing(version: str):
     return make
 
 
-def build(store: Store, version: str, **options) -> bool:
+def build(store: Store, version: str, products: tuple[str, ...] = ("model",), **options) -> bool:
     return store.build(
-        "train", writing(version), settings={"version": version}, products=("model",), **options
+        "train", writing(version), settings={"version": version}, products=products, **options
     )
 
 
-def check_whole(store: Store) -> str | None:
+def check_whole(store: Store, products: tuple[str, ...] = ("model",)) -> str | None:
     """Assert that what the manifest calls done is whole; give its version."""
     entry = store.entries().get("train")
     if entry is None:
         return None
     version = entry["settings"]["version"]
-    found = [store.path / "train" / n for n in FILES[:-1]] + [store.path / FILES[-1]]
+    top = store.path if products else store.path / "train"
+    found = [store.path / "train" / n for n in FILES[:-1]] + [top / FILES[-1]]
     assert [path.read_text() for path in found] == [version] * len(FILES)
     assert (entry["state"], entry["said"]) == ("done", version)
     return version
@@ -62,11 +66,11 @@ def serve() -> None:
     with tempfile.TemporaryDirectory() as warm:
         build(Store(Path(warm)), "A")  # what is cached is not counted below
     for line in sys.stdin:
-        step, path, version = json.loads(line)
-        print(json.dumps(_dies(step, Store(Path(path)), version)), flush=True)
+        step, path, version, options = json.loads(line)
+        print(json.dumps(_dies(step, Store(Path(path)), version, options)), flush=True)
 
 
-def _dies(step: int, store: Store, version: str) -> bool:
+def _dies(step: int, store: Store, version: str, options: dict) -> bool:
     child = os.fork()
     if child:
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -81,8 +85,10 @@ def _dies(step: int, store: Store, version: str) -> bool:
             os._exit(9)
 
     try:
+        if not options.pop("exchange", True):
+            core_store._exchange = lambda *_: False  # as on some network file systems
         sys.addaudithook(count)
-        build(store, version)
+        build(store, version, **options)
     except BaseException:
         os._exit(1)
     os._exit(0)
@@ -96,8 +102,9 @@ def die_at():
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as server:
 
-        def die(step: int, store: Store, version: str) -> bool:
-            print(json.dumps([step, str(store.path), version]), file=server.stdin, flush=True)
+        def die(step: int, store: Store, version: str, **options) -> bool:
+            line = json.dumps([step, str(store.path), version, options])
+            print(line, file=server.stdin, flush=True)
             return json.loads(server.stdout.readline())
 
         yield die
@@ -241,6 +248,104 @@ def test_killed_at_any_instant_the_next_build_ends_whole(tmp_path, die_at, then,
             wrong.append((step, str(error).splitlines()[0]))
     assert step > 20
     assert not wrong
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("exchange", [True, False])
+@pytest.mark.parametrize(("then", "force"), [("B", False), ("A", False), ("A", True)])
+def test_killed_at_any_instant_a_stage_of_one_folder_is_the_old_or_the_new_one(
+    tmp_path, die_at, then, force, exchange
+):
+    """As above, and what the folder says of itself is what it holds, at any instant."""
+    wrong, step, killed = [], 0, True
+    while killed:
+        step += 1
+        store = Store(tmp_path / f"{step}")
+        build(store, "A", ())
+        options = {"products": (), "force": force, "exchange": exchange}
+        killed = die_at(step, store, "A" if force else "B", **options)
+        try:
+            if entry := entry_of(store.path / "train"):
+                assert (store.path / "train" / "log").read_text() == entry["said"]
+            assert exchange <= bool(entry)
+            build(store, then, (), force=force)
+            assert check_whole(store, ()) == then
+            assert leftovers(store) == [] or then == "A"
+        except (AssertionError, OSError) as error:
+            wrong.append((step, str(error).splitlines()[0]))
+    assert step > 20
+    assert not wrong
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("products", [(), ("model",)])
+@pytest.mark.parametrize("exchange", [True, False])
+def test_a_reader_beside_a_writer_sees_the_old_version_or_the_new_one(
+    store, monkeypatch, products, exchange
+):
+    if not exchange:
+        monkeypatch.setattr(core_store, "_exchange", lambda *_: False)
+    build(store, "A", products)
+    ended = threading.Event()
+
+    def write() -> None:
+        for version in "BABABABABABABABA":
+            build(store, version, products)
+        ended.set()
+
+    def read(entries: dict) -> set[str]:
+        if "train" not in entries:
+            raise UserError("has no results")
+        try:
+            log = (store.path / "train" / "log").read_text()
+        except FileNotFoundError:
+            raise UserError("is damaged") from None
+        return {log, entries["train"]["said"]}
+
+    writer, seen = threading.Thread(target=write), []
+    writer.start()
+    while not ended.is_set():
+        seen.append(store.read(["train"], read))
+    writer.join()
+    assert all(len(versions) == 1 for versions in seen)
+    assert len(seen) > 10
+
+
+def test_a_reader_is_told_at_once_that_nothing_is_there(store):
+    def read(entries: dict) -> None:
+        raise UserError(f"{len(entries)} stages")
+
+    begun = time.monotonic()
+    with pytest.raises(UserError, match="0 stages"):
+        store.read(["train"], read)
+    assert time.monotonic() - begun < 0.5
+
+
+def test_published_files_have_the_rights_of_the_umask(store):
+    def private(folder: Path) -> None:
+        (folder / "weights").write_text("1")
+        (folder / "weights").chmod(0o600)  # as safetensors makes them
+
+    before = os.umask(0o027)
+    try:
+        store.build("train", private, settings={})
+    finally:
+        os.umask(before)
+    assert (store.path / "train" / "weights").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("script", ["#!/bin/sh\nsleep 30\n", None])
+def test_a_git_that_is_slow_or_absent_holds_up_no_stage(store, monkeypatch, tmp_path, script):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if script:
+        (tmp_path / "git").write_text(script.replace("sleep", shutil.which("sleep", path="/bin")))
+        (tmp_path / "git").chmod(0o755)
+    core_store._commit.cache_clear()
+    begun = time.monotonic()
+    build(store, "A")
+    core_store._commit.cache_clear()
+    assert time.monotonic() - begun < 5
+    assert store.entries()["train"]["commit"] == "unknown"
 
 
 @pytest.mark.usefixtures("hurried")

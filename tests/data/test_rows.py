@@ -220,6 +220,29 @@ def test_rows_without_negatives_have_none(tmp_path):
     assert opened.negative_cells(np.array([0, 0]), np.array([0, 1]), 5).tolist() == []
 
 
+def test_tokenising_killed_while_its_chunks_are_removed_goes_on(ragged, tmp_path, monkeypatch):
+    """Killed before any of the removals, and before the second of a chunk in the old order."""
+    remove, left = Path.unlink, 0
+
+    def killed(path: Path) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        remove(path)
+
+    for step in range(4):
+        folder, left = tmp_path / str(step), step
+        folder.mkdir()
+        monkeypatch.setattr(Path, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_tokens(folder, ragged, tokenize)
+        monkeypatch.undo()
+        check_tokens(folder, ragged)
+    (tmp_path / "query-0.npy").write_bytes((tmp_path / "0" / "query.npy").read_bytes())
+    check_tokens(tmp_path, ragged)  # sizes without their tokens
+
+
 def test_tokenising_that_was_killed_goes_on_with_its_whole_chunks(ragged, tmp_path):
     asked = []
 

@@ -2,7 +2,11 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -288,6 +292,28 @@ def test_a_worker_that_is_killed_takes_its_own_cell_along_only(
     assert "its process was killed" in failures[0]
     done = [p for p in runs.glob("*/evaluate/embedded/metrics.json") if "latest" not in str(p)]
     assert len(done) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 130), (signal.SIGHUP, 130)],
+)
+def test_no_worker_outlives_a_sweep(world: Path, tmp_path: Path, ending: int, code: int) -> None:
+    runs = beside(world, tmp_path / "runs")
+    path = study(tmp_path, STUDY.replace("max_steps: 2", "max_steps: 1000000"))
+    command = [sys.executable, "-m", "hbr", "sweep", path, "--jobs", "2", "--output-dir", runs]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        while len(list(runs.glob("*/.train.partial/log.jsonl"))) < 2 and process.poll() is None:
+            time.sleep(0.05)
+        owners = [lock.read_text().split()[1] for lock in runs.glob("*/.lock")]
+        process.send_signal(ending)
+        assert process.wait(30) == code
+    deadline = time.monotonic() + 10
+    while alive := [pid for pid in owners if Path("/proc", pid).exists()]:
+        assert time.monotonic() < deadline, alive
+        time.sleep(0.05)
+    assert len(owners) == 2
 
 
 def test_a_worker_waits_without_spinning_unless_told_otherwise(

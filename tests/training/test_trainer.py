@@ -52,7 +52,7 @@ ROBUST = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["infonce", "adversarial", "language-adversarial"])
+@pytest.mark.parametrize("name", ["infonce", *ROBUST])
 def test_killed_at_any_step_a_run_ends_in_the_same_bytes(
     world: Path, tmp_path: Path, name: str
 ) -> None:
@@ -318,6 +318,33 @@ def test_a_loss_of_ones_own_trains_as_it_is_and_symmetric(
     for on in ("false", "true"):
         assert first["own_losses:MINE", on] == pytest.approx(2 * first["infonce", on])
     assert first["infonce", "true"] != pytest.approx(first["infonce", "false"], abs=1e-4)
+
+
+def test_up_to_date_nothing_is_written_but_a_card_that_a_kill_has_left_out(
+    world: Path, tmp_path: Path
+) -> None:
+    def state() -> dict[Path, tuple[int, int]]:
+        return {p: (p.stat().st_ino, p.stat().st_mtime_ns) for p in tmp_path.rglob("*")}
+
+    assert train(world, tmp_path, "--steps", "2").code == 0
+    card, before = only_run(tmp_path) / "model" / "README.md", state()
+    assert "up to date" in train(world, tmp_path, "--steps", "2").err
+    assert state() == before
+    text = card.read_text("utf-8")
+    card.unlink()
+    assert "up to date" in train(world, tmp_path, "--steps", "2").err
+    assert card.read_text("utf-8") == text
+
+
+def test_in_an_ascii_locale_settings_stay_as_they_are(world: Path, tmp_path: Path) -> None:
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("LC_")}
+    ascii_locale = ours | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    words = ["train", "--untrained", "--set", "query_prompt=Frage é 質問: ", "--output-dir"]
+    command = [sys.executable, "-m", "hbr", *words, str(beside(world, tmp_path))]
+    for said in (b"", b"up to date"):
+        done = subprocess.run(command, env=ascii_locale, capture_output=True, check=True)
+        assert said in done.stderr
+    assert "Frage é 質問: " in (only_run(tmp_path) / "config.yaml").read_text("utf-8")
 
 
 def test_no_resume_starts_from_nothing(world: Path, tmp_path: Path) -> None:
