@@ -118,3 +118,15 @@ def test_plan_loads_nothing_heavy(rows_file, tmp_path):
     data = str(rows_file(count=40))
     words = ["plan", "--data", data, "--batch-size", "8", "--batches", "5"]
     assert loaded(*words, "--output-dir", str(tmp_path / "runs"), "--json") & HEAVY == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES.get)
+def test_text_is_read_and_written_as_utf8_whatever_the_locale(path):
+    least = {"read_text": 1, "write_text": 2}  # arguments, the encoding among them
+    calls = [n for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)]
+    for call in calls:
+        name = getattr(call.func, "attr", "")
+        given = len(call.args) + sum(k.arg == "encoding" for k in call.keywords)
+        assert given >= least.get(name, 0), f"line {call.lineno}: {name} without an encoding"
+        in_locale = name in ("run", "Popen") and any(k.arg == "text" for k in call.keywords)
+        assert not in_locale, f"line {call.lineno}: text=True"

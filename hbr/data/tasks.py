@@ -212,7 +212,7 @@ def write_task(folder: Path, name: str, data: EvaluationData) -> dict[str, Any]:
         "mining": data.mining,
         "absent": absent,
     }
-    (folder / "task.json").write_text(json.dumps(about))
+    (folder / "task.json").write_text(json.dumps(about), "utf-8")
     notes = Counter(data.notes)
     notes["judgements of passages that are not there, scored as not found"] += len(absent)
     notes["concepts that do not find the passage of their own id"] += sum(p >= 0 for p in excluded)
@@ -285,7 +285,7 @@ def _write_passages(
 def open_task(folder: Path, id: str) -> Task:
     """Open what `write_task` wrote; `id` says which content it is."""
     try:
-        about = json.loads((folder / "task.json").read_text())
+        about = json.loads((folder / "task.json").read_text("utf-8"))
         with np.load(folder / "task.npz") as file:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
