@@ -31,7 +31,7 @@ Group = Annotated[
     Option(
         metavar="GROUP",
         help="Add rows for groups of languages: language, resource, script, family, seen, "
-        "distance (of the pair).",
+        "english, distance (of the pair).",
     ),
 ]
 ByLanguage = Annotated[bool, Option("--by-language", help="Same as --by language.")]

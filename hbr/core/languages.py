@@ -29,7 +29,7 @@ from hbr.core.registry import near
 # families, and calls "fil" what data sets call "tl", "nb" what they call "no".
 TABLE = "languages.tsv"
 DISTANCES = ("same language", "same family and script", "same family or script", "neither")
-BY = ("language", "resource", "script", "family", "seen", "distance")
+BY = ("language", "resource", "script", "family", "seen", "english", "distance")
 UNKNOWN = "unknown"
 
 
@@ -87,7 +87,7 @@ def group(
     sides are alike ("high→high"). `seen` are the languages of training: being among them needs no
     table, so here alone a language that the table lacks has a group other than "unknown". None
     where the question makes no sense: "seen" without `seen`, "distance" without a passage
-    language. Raises ValueError for a `by` not in `BY`.
+    language. "english" tells "en→other" from "other→en". Raises ValueError for a `by` not in `BY`.
     """
     if by not in BY:
         raise ValueError(f"there is no grouping by {by!r}{near(by, BY)}")
@@ -100,6 +100,8 @@ def group(
             return None
         trained = {_canonical(code) for code in seen}
         return _pair(lambda c: "seen" if _canonical(c) in trained else "unseen", query, passage)
+    if by == "english":
+        return _pair(lambda code: "en" if _canonical(code) == "en" else "other", query, passage)
     return _pair(lambda code: getattr(language(code), by, UNKNOWN), query, passage)
 
 
@@ -111,6 +113,8 @@ def known_labels(by: str) -> set[str]:
         return {*DISTANCES, UNKNOWN}
     if by == "seen":
         return {"seen", "unseen"}
+    if by == "english":
+        return {"en", "other"}
     return {getattr(one, by) for one in languages()} | {UNKNOWN}
 
 

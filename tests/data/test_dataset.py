@@ -57,8 +57,9 @@ def test_the_languages_are_those_that_the_reader_knows(name: str, codes: list[st
     assert sorted(TASKS[name].languages.partition(": ")[2].split()) == sorted(codes)
 
 
-def test_tatoeba_has_xtremes_languages() -> None:
+def test_tatoeba_has_the_languages_of_xtreme_and_xtreme_r() -> None:
     assert TASKS["tatoeba"].languages == str(len(tatoeba.XTREME))
+    assert TASKS["tatoeba-xtreme-r"].languages == str(len(tatoeba.XTREME_R)) == "41"
 
 
 def test_the_embedded_data_are_as_large_as_is_said() -> None:

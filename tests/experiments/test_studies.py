@@ -12,15 +12,17 @@ from typing import Any
 import pytest
 import yaml
 
-from hbr.compare.comparisons import comparisons
+from hbr.compare.claims import Claim
+from hbr.compare.comparisons import Comparison, comparisons
 from hbr.compare.evidence import Evidence
 from hbr.core.config import merge, nested
+from hbr.core.languages import group
 from hbr.core.registry import names
 from hbr.data.readers.lareqa import MLQA_R_FILES, XQUAD_R_FILES
 from hbr.data.readers.mmarco import TRIPLES
 from hbr.data.readers.mmarco_dev import LANGUAGES as MMARCO
 from hbr.data.readers.squad import SHIFTS
-from hbr.data.readers.tatoeba import XTREME
+from hbr.data.readers.tatoeba import FILES, XTREME, XTREME_R
 from hbr.data.readers.wikiqa import HEADER
 from hbr.experiments.study import Study, configs, read_study
 from hbr.experiments.sweep import Cell, _work
@@ -60,6 +62,27 @@ def test_a_shipped_study_says_what_it_asks_and_what_it_needs(path: Path) -> None
         assert all(name in "\n".join(head) for name in needed), needed
 
 
+@pytest.mark.parametrize(
+    "path", [p for p in STUDIES if p.stem != "embedded"], ids=lambda path: path.stem
+)
+def test_a_shipped_study_says_what_it_claims_what_refutes_it_and_what_its_seeds_decide(
+    path: Path,
+) -> None:
+    study = read_study(path)
+    seeds = {3: "three", 5: "five"}[len(study.grid["seed"])]
+    lines = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    head = " ".join(line.removeprefix("#").strip() for line in lines)
+    for words in ("Data", "Claims", "Refuted if", f"Seeds: {seeds} a cell"):
+        assert words in head, words
+    assert f"Of {sum(len(found) for _, found in compared(study))} comparisons" in head
+
+
+def test_low_resource_languages_are_chosen_by_the_table() -> None:
+    low = {name[8:11] for name in FILES if group("resource", name[8:11], None) == "low"}
+    head = Path("experiments/mbert-low-resource.yaml").read_text()
+    assert f"these are {len(low)}, each to and\n# from English: {2 * len(low)} pairs" in head
+
+
 @every
 def test_the_data_of_a_shipped_study_are_known_by_name(path: Path) -> None:
     assert trained_on(read_study(path)) <= set(names("training data"))
@@ -68,13 +91,9 @@ def test_the_data_of_a_shipped_study_are_known_by_name(path: Path) -> None:
 @every
 def test_the_claims_of_a_shipped_study_name_cells_that_it_has(path: Path) -> None:
     study = read_study(path)
-    evidence = Evidence((), tuple(configs(study, {})))
-    cells = [cell.settings for cell in evidence.cells]
-    figures = [1 / (2 + i) for i in range(len(cells))]
     evaluated = set(map(str, study.targets))
-    for claim in study.claims:
+    for claim, found in compared(study):
         assert set(claim.dataset or ()) <= evaluated, claim.id
-        found = list(comparisons(claim, cells, figures, {"encoder", *evidence.varied}))
         assert found, claim.id
         assert not [one.missing for one in found if one.missing], claim.id
         assert all(condition.weights for one in found for condition in one.conditions), claim.id
@@ -103,6 +122,17 @@ def test_a_shipped_study_runs_end_to_end_when_it_is_small(
     notes = " ".join(finding["note"] for one in judged.values() for finding in one["findings"])
     assert "not evaluated" not in notes
     assert "not measured" not in notes  # every claim's setting, metric and languages are there
+
+
+def compared(study: Study) -> Iterator[tuple[Claim, list[Comparison]]]:
+    """Yield the claims of a study with their comparisons, once for each target they speak of."""
+    evidence = Evidence((), tuple(configs(study, {})))
+    cells = [cell.settings for cell in evidence.cells]
+    figures = [1 / (2 + i) for i in range(len(cells))]
+    for claim in study.claims:
+        for target in study.targets:
+            if claim.concerns(target):
+                yield claim, list(comparisons(claim, cells, figures, {"encoder", *evidence.varied}))
 
 
 def in_this_process(
@@ -206,6 +236,8 @@ def write_parallel_training(root: Path) -> None:
         save(root / "squad" / "translate-train" / file, squad_of(language))
     for file in SHIFTS:
         save(root / "squadshifts" / file, squad_of("en"))
+    for name in ("squad", "squadshifts"):
+        (root / f"{name}-context").symlink_to(name)
     for language in ("ar", "de", "en", "es", "hi", "ru", "zh"):
         base, word = root / "mmarco" / "google", MMARCO[language]
         told = tsv((n, answer(language, n)) for n in range(ROWS))
@@ -258,7 +290,9 @@ def write_miracl(root: Path) -> None:
 
 def write_pairs(root: Path) -> None:
     """Write Tatoeba, Crossmodal-3600 and Mewsli-X."""
-    for name, codes in (("tatoeba", XTREME), ("tatoeba-112", ("deu", "jpn", *LOW))):
+    of_laser = ("deu", "jpn", *LOW)
+    sets = {"tatoeba": XTREME, "tatoeba-xtreme-r": XTREME_R, "tatoeba-112": of_laser}
+    for name, codes in sets.items():
         for code in codes:
             file = f"tatoeba.{code}-eng"
             save(root / name / f"{file}.{code}", "".join(f"{answer(code, n)}\n" for n in range(2)))
@@ -268,7 +302,7 @@ def write_pairs(root: Path) -> None:
             "image/key": f"i{n}",
             **{
                 language: {"caption": [question(language, n), answer(language, n)]}
-                for language in ("de", "en", "id", "ja", "mi", "quz")
+                for language in ("de", "en", "id", "ja", "mi", "quz", "te")
             },
         }
         for n in range(ROWS)
@@ -304,5 +338,7 @@ def write_beir(root: Path) -> None:
     save(root / "corpus.jsonl", corpus)
     queries = [{"_id": f"q{n}", "text": question("en", n)} for n in range(ROWS)]
     save(root / "queries.jsonl", queries)
+    translated = [{"_id": f"q{n}", "text": question("de", n)} for n in range(ROWS)]
+    save(root / "queries.de.jsonl", translated)
     judged = tsv((f"q{n}", f"d{n}", 1) for n in range(ROWS))
     save(root / "qrels" / "test.tsv", "query-id\tcorpus-id\tscore\n" + judged)

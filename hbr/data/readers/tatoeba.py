@@ -1,15 +1,18 @@
 """The Tatoeba test set of LASER: `tatoeba.XXX-eng.XXX` and `.eng`, line by line translations.
 
 Artetxe and Schwenk, Massively Multilingual Sentence Embeddings for Zero-Shot Cross-Lingual
-Transfer and Beyond (arXiv 1812.10464); 36 of its 112 languages are XTREME's (arXiv 2003.11080).
+Transfer and Beyond (arXiv 1812.10464); 36 of its 112 languages are XTREME's (arXiv 2003.11080),
+and 41 are XTREME-R's (arXiv 2104.07412).
 
 A sentence is looked for among the sentences of its own pair only, in both directions. The English
 sentences of a pair are therefore a language of their own, `eng-XXX`: recall@1 of `XXX->eng-XXX`
 and of `eng-XXX->XXX` are the accuracies of the two directions, and recall@1 of the setting cross
-is their mean (XTREME reports `XXX->eng-XXX` alone).
+is their mean. XTREME and XTREME-R report `eng-XXX->XXX` alone: `similarity_search` of their
+`third_party/utils_retrieve.py` indexes the sentences of XXX and searches for the English ones.
 """
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from hbr.core.errors import UserError
@@ -23,6 +26,7 @@ XTREME = (
     *("hin", "hun", "ind", "ita", "jav", "jpn", "kat", "kaz", "kor", "mal", "mar", "nld"),
     *("pes", "por", "rus", "spa", "swh", "tam", "tel", "tgl", "tha", "tur", "urd", "vie"),
 )
+XTREME_R = (*XTREME, "aze", "lit", "pol", "ukr", "ron")
 FILES = listed(
     "tatoeba.sha256",
     "https://raw.githubusercontent.com/facebookresearch/LASER/"
@@ -30,18 +34,21 @@ FILES = listed(
 )
 
 
-def read_xtreme(source: Path | None, _passage: str) -> EvaluationData:
-    """Read the 36 languages of XTREME; all must be there."""
+def read_benchmark(
+    source: Path | None, _passage: str, *, name: str, codes: tuple[str, ...]
+) -> EvaluationData:
+    """Read the languages of a benchmark; all must be there."""
     assert source is not None
     missing = [
-        path.name for code in XTREME for path in _files(source, code).values() if not path.is_file()
+        path.name for code in codes for path in _files(source, code).values() if not path.is_file()
     ]
     if missing:
         raise UserError(
             f"{source}: {', '.join(missing[:4])}{' …' * (len(missing) > 4)}, {len(missing)} of "
-            "XTREME's 72 files, are missing; use --dataset tatoeba-112 for a folder with fewer"
+            f"{name}'s {2 * len(codes)} files, are missing; use --dataset tatoeba-112 for a folder "
+            "with fewer"
         )
-    return _data(source, XTREME)
+    return _data(source, codes)
 
 
 def read_all(source: Path | None, _passage: str) -> EvaluationData:
@@ -76,7 +83,8 @@ def _data(source: Path, codes: tuple[str, ...]) -> EvaluationData:
         [Query(*sentence) for sentence in sentences],
         [Passage(number, language, text) for number, language, _, text in sentences],
         relevant,
-        f"Tatoeba, {len(codes)} languages to and from English, each pair its own corpus",
+        f"Tatoeba, {len(codes)} languages to and from English, each pair its own corpus; "
+        "XTREME reports en→other",
         ("cross",),
     )
 
@@ -87,10 +95,17 @@ def _files(source: Path, code: str) -> dict[str, Path]:
 
 
 TATOEBA = Dataset(
-    "tatoeba", read_xtreme, "Tatoeba, XTREME's languages", str(len(XTREME)), "31,692 pairs",
+    "tatoeba", partial(read_benchmark, name="XTREME", codes=XTREME),
+    "Tatoeba, XTREME's languages", str(len(XTREME)), "31,692 pairs",
     "CC BY 2.0 FR", source="github.com/facebookresearch/LASER, data/tatoeba/v1",
     protocol="accuracy@1",
     remote={name: remote for name, remote in FILES.items() if name[8:11] in XTREME},
+)  # fmt: skip
+TATOEBA_XTREME_R = replace(
+    TATOEBA, name="tatoeba-xtreme-r", title="Tatoeba, XTREME-R's languages",
+    read=partial(read_benchmark, name="XTREME-R", codes=XTREME_R), languages=str(len(XTREME_R)),
+    size="36,692 pairs",
+    remote={name: remote for name, remote in FILES.items() if name[8:11] in XTREME_R},
 )  # fmt: skip
 TATOEBA_112 = replace(
     TATOEBA, name="tatoeba-112", read=read_all, title="Tatoeba, all of LASER's", languages="112",

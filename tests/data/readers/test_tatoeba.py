@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from hbr.core.errors import UserError
-from hbr.core.languages import language
-from hbr.data.readers.tatoeba import TATOEBA, TATOEBA_112, XTREME
+from hbr.core.languages import group, language
+from hbr.data.readers.tatoeba import TATOEBA, TATOEBA_112, TATOEBA_XTREME_R, XTREME, XTREME_R
 from hbr.data.tasks import open_task, write_task
 
 PAIRS = {
@@ -91,6 +91,29 @@ def test_xtreme_has_36_of_the_112_languages(shared_data, tmp_path):
     write_task(tmp_path, "tatoeba", draft)
     task = open_task(tmp_path, "of the test")
     assert set(task.indptr[1:] - task.indptr[:-1]) == {2}
+
+
+def test_xtreme_r_has_five_languages_more(shared_data):
+    assert sorted(language(code).code for code in set(XTREME_R) - set(XTREME)) == [
+        *("az", "lt", "pl", "ro", "uk")
+    ]
+    draft = TATOEBA_XTREME_R.read(shared_data / "tatoeba", "sentence")
+    counts = Counter(q.language for q in draft.queries)
+    assert len(counts) == 82
+    assert sum(counts.values()) == 2 * 36_692
+    assert {name[8:11] for name in TATOEBA_XTREME_R.remote} == set(XTREME_R)
+
+
+def test_xtreme_r_needs_all_of_its_languages(folder):
+    with pytest.raises(UserError, match=r"78 of XTREME-R's 82 files"):
+        TATOEBA_XTREME_R.read(folder, "sentence")
+
+
+def test_the_direction_that_xtreme_reports_is_named(folder):
+    draft = TATOEBA_112.read(folder, "sentence")
+    assert draft.protocol.endswith("each pair its own corpus; XTREME reports en→other")
+    assert group("english", "eng-deu", "deu") == "en→other"
+    assert group("english", "deu", "eng-deu") == "other→en"
 
 
 def test_laser_has_112_languages(shared_data):
