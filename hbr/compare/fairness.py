@@ -93,11 +93,17 @@ def contamination(metrics: Mapping[str, Any]) -> str:
 
     `metrics` is the content of `metrics.json`.
     """
-    counts = metrics.get("training", {}).get("contamination", {})
-    if not any(counts.values()):
-        return ""
-    shares = [f"{count:,} of {metrics[role]:,} {role}" for role, count in counts.items()]
-    return f"{' and '.join(shares)} are among the training texts"
+    parts = []
+    for kind, among in (
+        ("contamination", "among the training texts"),
+        ("near_duplicates", "nearly so"),
+        ("validation", "among the validation texts, by which the checkpoint was chosen"),
+    ):
+        counts = metrics.get("training", {}).get(kind, {})
+        if any(counts.values()):
+            shares = [f"{count:,} of {metrics[role]:,} {role}" for role, count in counts.items()]
+            parts.append(f"{' and '.join(shares)} are {among}")
+    return "; ".join(parts)
 
 
 def few_seeds(evidence: Evidence) -> str:

@@ -292,6 +292,10 @@ class Evaluate(Section):
         None, description="Concepts kept of each language, for a trial; null: all."
     )
     seed: Seed = Field(0, description="Seed of query perturbations.")
+    near_duplicates: Annotated[float, Field(ge=0.5, le=1, strict=True)] | None = Field(
+        None,
+        description="Contamination: count texts of this Jaccard similarity too; null: equal ones.",
+    )
 
 
 UNTRAINED = "untrained"  # what tables and claims call runs whose encoder is as it came

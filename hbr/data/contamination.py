@@ -1,8 +1,7 @@
 """Which texts of an evaluation were trained on: by hash of the normalised text."""
 
-import hashlib
-import unicodedata
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +10,27 @@ import pyarrow as pa
 
 from hbr.core.store import Store
 from hbr.data.arrays import load_array
-from hbr.data.rows import Rows
+from hbr.data.hashes import normalise, text_hash
+from hbr.data.rows import ROLES, Rows
+from hbr.data.sentences import split
 from hbr.data.tasks import Task
 
+Source = tuple[Store, Rows]
+PERMUTATIONS, BANDS = 128, 32  # of MinHash: similar by .5, two are looked at in 87 % of cases
 CHUNK = 2**20  # hashes looked up at a time
-VERSION = 1  # raise it when the normalisation changes
-
-
-def normalise(text: str) -> str:
-    """Return a text as it counts here: NFKC, without case, with single spaces."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(unicodedata.normalize("NFKC", folded).split())  # folding may decompose
+VERSION = 2  # raise it when the normalisation changes
 
 
 def text_hashes(texts: list[str]) -> np.ndarray:
-    """Return 64 bits of BLAKE2b of each normalised text: (texts,)."""
-    digests = (hashlib.blake2b(normalise(t).encode(), digest_size=8).digest() for t in texts)
-    return np.frombuffer(b"".join(digests), dtype=np.uint64)
+    """Return the hash of each text, normalised: (texts,)."""
+    return np.fromiter(map(text_hash, map(normalise, texts)), np.int64, len(texts))
 
 
 def write_hashes(folder: Path, roles: Mapping[str, pa.ChunkedArray]) -> None:
     """Write the hashes of each role's texts, in their order."""
     for role, column in roles.items():
         chunks = [text_hashes(chunk.to_pylist()) for chunk in column.chunks]
-        np.save(folder / f"{role}.npy", np.concatenate([np.zeros(0, np.uint64), *chunks]))
+        np.save(folder / f"{role}.npy", np.concatenate([np.zeros(0, np.int64), *chunks]))
 
 
 def open_hashes(folder: Path, role: str) -> np.ndarray:
@@ -80,36 +76,116 @@ def _hashes(store: Store, columns: dict[str, pa.ChunkedArray], inputs: dict[str,
 
 
 def overlap(
-    sources: list[tuple[Store, Rows]], evaluated: tuple[Store, Task], *, negatives: bool = True
+    sources: Sequence[Source],
+    evaluated: tuple[Store, Task],
+    *,
+    negatives: bool = True,
+    validation: Sequence[Source] = (),
+    near_duplicates: float | None = None,
 ) -> dict[str, Any]:
     """Return the rows of each language trained on, and the texts of a task that occur in training.
 
-    Counted are the queries that are also training queries, and the passages that are also training
-    passages or, with `negatives`, negatives, in the languages trained on.
+    Counted are the queries and the passages that are also training queries or passages or, with
+    `negatives`, negatives, in the languages trained on; those that the validation rows have; and
+    on request those that a training text is so similar to: see `near`.
     """
     texts = task_hashes(*evaluated)
-    task_queries, task_passages = (open_hashes(texts, role) for role in ("query", "passage"))
-    seen_queries, seen_passages = (
-        np.zeros(len(task_queries), bool),
-        np.zeros(len(task_passages), bool),
-    )
-    languages: dict[str, int] = {}
+    hashes = {role: open_hashes(texts, role) for role in ROLES}
+    languages: Counter[str] = Counter()
+    for _, data in sources:
+        languages += Counter(dict(zip(data.languages, map(int, data.has.sum(0)), strict=True)))
+    seen: dict[str, Any] = {
+        "languages": dict(sorted(languages.items())),
+        "contamination": _counts(_occurring(hashes, sources, negatives)),
+    }
+    if validation:
+        seen["validation"] = _counts(_occurring(hashes, validation, negatives))
+    if near_duplicates is not None:
+        task = {"query": evaluated[1].queries["text"], "passage": evaluated[1].passages["text"]}
+        similar = near(
+            {role: column.to_pylist() for role, column in task.items()},
+            _used_texts(sources, negatives),
+            near_duplicates,
+        )
+        seen["near_duplicates"] = _counts(similar)
+    return seen
+
+
+def _counts(seen: Mapping[str, np.ndarray]) -> dict[str, int]:
+    return {"queries": int(seen["query"].sum()), "passages": int(seen["passage"].sum())}
+
+
+def _occurring(
+    hashes: Mapping[str, np.ndarray], sources: Sequence[Source], negatives: bool
+) -> dict[str, np.ndarray]:
+    """Return which texts of each role of a task are among the texts of some rows."""
+    seen = {role: np.zeros(len(some), dtype=bool) for role, some in hashes.items()}
     for store, data in sources:
-        trained = row_hashes(store, data)
-        for language, count in zip(data.languages, data.has.sum(0), strict=True):
-            if count:
-                languages[language] = languages.get(language, 0) + int(count)
-        drawn = np.asarray(data.has.any(0))  # (languages,)
-        answers = np.zeros(len(data.passages.has), dtype=bool)
-        answers[data.passage_of] = True
-        if negatives:
-            answers[data.negative] = True
-        queries, passages = (open_hashes(trained, role) for role in ("query", "passage"))
-        seen_queries |= occurring(task_queries, queries, _cells(data.queries.has, drawn))
-        used = _cells(data.passages.has, drawn, answers)
-        seen_passages |= occurring(task_passages, passages, used)
-    seen = {"queries": int(seen_queries.sum()), "passages": int(seen_passages.sum())}
-    return {"languages": dict(sorted(languages.items())), "contamination": seen}
+        folder = row_hashes(store, data)
+        for trained, used in _used(data, negatives).items():
+            known = open_hashes(folder, trained)
+            for role, some in hashes.items():
+                seen[role] |= occurring(some, known, used)
+    return seen
+
+
+def _used(data: Rows, negatives: bool) -> dict[str, np.ndarray]:
+    """Return which cells of each role may be drawn, (cells,)."""
+    drawn = np.asarray(data.has.any(0))  # (languages,)
+    answers = np.zeros(len(data.passages.has), dtype=bool)
+    answers[data.passage_of] = True
+    if negatives:
+        answers[data.negative] = True
+    return {
+        "query": _cells(data.queries.has, drawn),
+        "passage": _cells(data.passages.has, drawn, answers),
+    }
+
+
+def _used_texts(sources: Sequence[Source], negatives: bool) -> Iterator[str]:
+    for _, data in sources:
+        columns = {"query": data.queries.column, "passage": data.passages.column}
+        for role, used in _used(data, negatives).items():
+            at = 0
+            for chunk in columns[role].chunks:
+                yield from chunk.filter(pa.array(used[at : at + len(chunk)])).to_pylist()
+                at += len(chunk)
+
+
+def near(
+    texts: Mapping[str, Sequence[str]], trained: Iterable[str], similarity: float
+) -> dict[str, np.ndarray]:
+    """Return which texts of each role, (texts,), a training text or a sentence in it is near to.
+
+    Near is an estimated Jaccard similarity of their sets of five characters, after normalisation,
+    by MinHash (Broder 1997); memory is that of the texts.
+    """
+    from rensa import RMinHash, RMinHashLSH
+
+    def minhash(text: str) -> Any:
+        shingles = RMinHash(num_perm=PERMUTATIONS, seed=1)
+        shingles.update([text[at : at + 5] for at in range(max(1, len(text) - 4))])
+        return shingles
+
+    places: dict[str, list[tuple[str, int]]] = {}
+    for role, some in texts.items():
+        for place, text in enumerate(some):
+            places.setdefault(normalise(text), []).append((role, place))
+    known = [(minhash(text), where) for text, where in places.items()]
+    lookup = RMinHashLSH(threshold=similarity, num_perm=PERMUTATIONS, num_bands=BANDS)
+    for number, (signature, _) in enumerate(known):
+        lookup.insert(number, signature)
+    seen = {role: np.zeros(len(some), dtype=bool) for role, some in texts.items()}
+    done: set[int] = set()
+    for text in trained:
+        for part in {normalise(piece) for piece in (text, *split(text))}:
+            signature = minhash(part)
+            for number in set(lookup.query(signature)) - done:
+                if signature.jaccard(known[number][0]) >= similarity:
+                    done.add(number)
+                    for role, place in known[number][1]:
+                        seen[role][place] = True
+    return seen
 
 
 def _cells(has: np.ndarray, languages: np.ndarray, items: np.ndarray | None = None) -> np.ndarray:

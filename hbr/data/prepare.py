@@ -230,6 +230,7 @@ def _log_rows(label: str, entry: Mapping[str, Any]) -> None:
     logger.info(
         f"prepared {label}: {entry['rows']:,} rows, {entry['groups']:,} groups ({languages})"
     )
+    _log_notes(entry)
 
 
 def _log_task(label: str, entry: Mapping[str, Any]) -> None:
@@ -238,5 +239,9 @@ def _log_task(label: str, entry: Mapping[str, Any]) -> None:
         f"prepared {label}: {entry['queries']:,} queries, {entry['passages']:,} passages in "
         f"{len(entry['languages'])} languages ({counts})"
     )
+    _log_notes(entry)
+
+
+def _log_notes(entry: Mapping[str, Any]) -> None:
     for note, count in entry["notes"].items():
         logger.info(f"  {count:,} {note}")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -12,9 +13,12 @@ import numpy as np
 import pyarrow as pa
 
 from hbr.core.errors import UserError
+from hbr.data.hashes import normalise, text_hash
 from hbr.data.rows import Linked
 
 CHUNK = 10_000  # rows or items written at a time
+NO_NEGATIVE = "negatives that are the passage of their row, dropped"
+SAME_QUERY = "rows whose query another row has with another passage, negatives of each other"
 CELLS = pa.schema([("text", pa.large_string())])
 IDS = pa.schema([("id", pa.large_string())])
 T = TypeVar("T")
@@ -80,7 +84,9 @@ def write_rows(
     the language that the `english` sampler uses, kept where a row has it. Returns counts.
     """
     queries, passages = _TextWriter(folder, "query"), _TextWriter(folder, "passage")
-    passage_of, negative, ends, groups = array("i"), array("i"), array("q", [0]), array("q")
+    passage_of, negative, ends = array("i"), array("i"), array("q", [0])
+    passage_keys, query_keys = _Keys(), _Keys()
+    notes: Counter[str] = Counter()
     differ = 0
 
     def ids() -> Iterator[str]:
@@ -89,28 +95,89 @@ def write_rows(
             differ += row["query"] != row["passage"]
             queries.add(row["query"])
             passage_of.append(passages.add(row["passage"]))
-            negative.extend(map(passages.add, _negatives(row)))
+            negative.extend(map(passages.add, _negatives(row, notes)))
             ends.append(len(negative))
-            groups.append(group_id(name, row, pivot))
+            if row.get("group") is None:
+                passage_keys.add(_normalised(row["passage"]), pivot)
+            else:
+                passage_keys.add({f"group of {name}": str(row["group"])})
+            query_keys.add(_normalised(row["query"]))
             yield row["id"]
 
     _write_ids(folder, ids())
+    groups = passage_keys.groups()
+    if differ:
+        notes[SAME_QUERY] += query_keys.shared(groups)
     arrays = {
         "query_of": np.arange(len(groups), dtype=np.int32),
         "passage_of": np.array(passage_of),
         "negative": np.array(negative),
         "negatives_of": np.array(ends),
-        "group": np.array(groups),
+        "group": groups,
     }
     about = {"name": name, "pivot": pivot, "translations": not differ}
-    return _finish(folder, about, queries, passages, arrays)
+    return _finish(folder, about, queries, passages, arrays) | {"notes": dict(+notes)}
 
 
-def _negatives(row: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    """Yield a row's negatives as items: the first of every language, the second, …"""
-    by_language = row.get("negatives") or {}
+def _negatives(row: Mapping[str, Any], notes: Counter[str]) -> Iterator[dict[str, str]]:
+    """Yield a row's negatives as items: the first of every language, the second, …
+
+    Those that are the row's passage are dropped and counted.
+    """
+    by_language = {}
+    for language, texts in (row.get("negatives") or {}).items():
+        passage = normalise(row["passage"].get(language, ""))
+        by_language[language] = [text for text in texts if normalise(text) != passage]
+        notes[NO_NEGATIVE] += len(texts) - len(by_language[language])
     for number in range(max(map(len, by_language.values()), default=0)):
         yield {lang: texts[number] for lang, texts in by_language.items() if number < len(texts)}
+
+
+def _normalised(texts: Mapping[str, str]) -> dict[str, str]:
+    return {language: normalise(text) for language, text in texts.items()}
+
+
+class _Keys:
+    """Hashes of the texts of one role, row by row, by which rows are the same."""
+
+    def __init__(self) -> None:
+        self.keys, self.row, self.leads = array("q"), array("q"), array("b")
+        self.rows = 0
+
+    def add(self, texts: Mapping[str, str], pivot: str | None = None) -> None:
+        """Add a row's texts by language."""
+        for language, text in texts.items():
+            self.keys.append(text_hash(text, language))
+            self.row.append(self.rows)
+            self.leads.append(language == pivot)
+        self.rows += 1
+
+    def groups(self) -> np.ndarray:
+        """Return the groups of rows that share a text, perhaps by way of other rows: (rows,).
+
+        A group is the least hash of its texts in the pivot language, or of all where it has none,
+        so that it is the same in every data set.
+        """
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        keys, row = np.array(self.keys, np.int64), np.array(self.row, np.int64)
+        _, text = np.unique(keys, return_inverse=True)
+        links = np.ones(len(keys), np.int8), (row, self.rows + text)
+        nodes = self.rows + int(text.max(initial=-1)) + 1
+        graph = coo_array(links, shape=(nodes, nodes))
+        group = connected_components(graph, directed=False)[1][row]
+        order = np.lexsort((keys, np.array(self.leads) == 0, group))
+        starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+        least = keys[order][starts][np.unique(group, return_inverse=True)[1]]
+        return least[np.flatnonzero(np.diff(row, prepend=-1))]
+
+    def shared(self, groups: np.ndarray) -> int:
+        """Return how many rows have a text that a row of another group has too."""
+        keys, row = np.array(self.keys, np.int64), np.array(self.row, np.int64)
+        pairs = np.unique(np.stack([keys, groups[row]]), axis=1)
+        several, counts = np.unique(pairs[0], return_counts=True)
+        return len(np.unique(row[np.isin(keys, several[counts > 1])]))
 
 
 def write_linked(folder: Path, name: str, linked: Linked, pivot: str | None) -> dict[str, Any]:
@@ -123,15 +190,20 @@ def write_linked(folder: Path, name: str, linked: Linked, pivot: str | None) -> 
     query_numbers = _Numbers(name, "query", (_add(queries, item) for item in linked.queries))
     passage_numbers = _Numbers(name, "passage", (_add(passages, item) for item in linked.passages))
     query_of, passage_of, negative, ends = [], [], [], array("q", [0])
+    notes: Counter[str] = Counter()
 
     def ids() -> Iterator[str]:
         for chunk in _chunks(linked.rows, CHUNK):
             query_of.append(query_numbers.of([query for query, _, _ in chunk]))
             passage_of.append(passage_numbers.of([passage for _, passage, _ in chunk]))
-            negative.append(passage_numbers.of([n for _, _, negatives in chunk for n in negatives]))
+            named: list[str] = []
             for query, passage, negatives in chunk:
-                ends.append(ends[-1] + len(negatives))
+                others = [n for n in negatives if n != passage]
+                notes[NO_NEGATIVE] += len(negatives) - len(others)
+                named += others
+                ends.append(ends[-1] + len(others))
                 yield f"{query}-{passage}"
+            negative.append(passage_numbers.of(named))
 
     _write_ids(folder, ids())
     places = _joined(passage_of)
@@ -143,7 +215,7 @@ def write_linked(folder: Path, name: str, linked: Linked, pivot: str | None) -> 
         "group": _scattered(name, places),
     }
     about = {"name": name, "pivot": pivot, "translations": False}
-    return _finish(folder, about, queries, passages, arrays)
+    return _finish(folder, about, queries, passages, arrays) | {"notes": dict(+notes)}
 
 
 def _add(writer: "_TextWriter", item: tuple[str, Mapping[str, str]]) -> str:
@@ -243,17 +315,3 @@ def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
-
-
-def group_id(name: str, row: dict[str, Any], pivot: str | None = None) -> int:
-    """Return the 64-bit id of a row's group: of its `group` within the data set, if it has one.
-
-    Else of its passage in the pivot language, or its first, over all data sets. Sixty-four bits
-    of BLAKE2b: at 40 million groups two collide with probability 4e-5.
-    """
-    group, passage = row.get("group"), row["passage"]
-    language = pivot if pivot in passage else min(passage)
-    known = [name, str(group)] if group is not None else ["", language, passage[language]]
-    text = json.dumps(known)
-    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little", signed=True)

@@ -81,8 +81,17 @@ class RunData:
             (store, rows.only([rows.pivot or ""] if english else languages or rows.languages))
             for store, rows in self._rows()
         ]
-        negatives = config.objective.num_negatives > 0
-        return overlap(seen, self._task(dataset), negatives=negatives)
+        chosen_on = [
+            (store, rows.only(validation_languages(config, rows)))
+            for store, rows in filter(None, [self._validation()])
+        ]
+        return overlap(
+            seen,
+            self._task(dataset),
+            negatives=config.objective.num_negatives > 0,
+            validation=chosen_on,
+            near_duplicates=config.evaluate.near_duplicates,
+        )
 
     def _task(self, dataset: str) -> tuple[Store, Task]:
         if dataset not in self._tasks:

@@ -285,6 +285,8 @@ def evaluate(data: RunData, target: EvaluationTarget, *, trec: bool = False) -> 
     def settings() -> dict[str, Any]:
         decisive = MINING if data.task(target.dataset).mining else RANKING
         values = config.evaluate.model_dump(mode="json", include=decisive)
+        if config.evaluate.near_duplicates is not None:
+            values["near_duplicates"] = config.evaluate.near_duplicates
         return values | ({"top_k": config.index.top_k} if target.index else {})
 
     return Stage(

@@ -1,6 +1,6 @@
 """Runs that differ in what nobody wanted to compare are told, and nothing else is."""
 
-from hbr.compare.fairness import PER_ENCODER, RunFacts, differences
+from hbr.compare.fairness import PER_ENCODER, RunFacts, contamination, differences
 
 
 def run(name: str, encoder: str = "xlm-r", **facts: object) -> RunFacts:
@@ -60,3 +60,20 @@ def test_other_facts_may_not_differ_between_encoders_either():
         run("b", encoder__query_max_seq_length=32),
     ]
     assert differences(runs, ()) == ["runs differ in encoder.query_max_seq_length: 64 (a), 32 (b)"]
+
+
+def test_contamination_is_one_sentence_of_training_near_duplicates_and_validation():
+    metrics = {"queries": 1000, "passages": 20}
+    none = {"queries": 0, "passages": 0}
+    assert contamination({**metrics, "training": {"contamination": none, "validation": none}}) == ""
+    training = {
+        "contamination": {"queries": 0, "passages": 3},
+        "near_duplicates": {"queries": 0, "passages": 4},
+        "validation": {"queries": 1000, "passages": 1},
+    }
+    assert contamination({**metrics, "training": training}) == (
+        "0 of 1,000 queries and 3 of 20 passages are among the training texts; "
+        "0 of 1,000 queries and 4 of 20 passages are nearly so; "
+        "1,000 of 1,000 queries and 1 of 20 passages are among the validation texts, by which the "
+        "checkpoint was chosen"
+    )

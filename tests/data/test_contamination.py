@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hbr.data.contamination import normalise, occurring, open_hashes, text_hashes, write_hashes
+from hbr.data.contamination import near, occurring, open_hashes, text_hashes, write_hashes
+from hbr.data.hashes import normalise
 
 FAST = settings(max_examples=80, deadline=None, derandomize=True)
 
@@ -59,8 +60,8 @@ def test_a_normalised_text_stays_as_it_is(text):
 
 def test_a_hash_is_64_bits_of_blake2b():
     (found,) = text_hashes([" Bo "])
-    expected = hashlib.blake2b(b"bo", digest_size=8).digest()
-    assert found.dtype == np.uint64
+    expected = hashlib.blake2b(b"\0bo", digest_size=8).digest()
+    assert found.dtype == np.int64
     assert found.tobytes() == expected
     assert text_hashes([]).shape == (0,)
 
@@ -71,11 +72,11 @@ def test_hashes_come_back_by_role_in_the_order_of_the_texts(tmp_path):
     write_hashes(tmp_path, {"query": chunks, "negatives": none})
     assert open_hashes(tmp_path, "query").tolist() == text_hashes(["ann", "bo", "cy"]).tolist()
     assert open_hashes(tmp_path, "negatives").shape == (0,)
-    assert open_hashes(tmp_path, "negatives").dtype == np.uint64
+    assert open_hashes(tmp_path, "negatives").dtype == np.int64
 
 
 def numbers(*values: int) -> np.ndarray:
-    return np.array(values, dtype=np.uint64)
+    return np.array(values, dtype=np.int64)
 
 
 def test_what_occurs_is_told_for_every_text_also_for_equal_ones():
@@ -97,8 +98,8 @@ def test_nothing_occurs_in_nothing():
 
 
 def test_hashes_at_the_ends_of_the_range_are_found():
-    most = 2**64 - 1
-    assert occurring(numbers(0, most, 4), numbers(most, 0)).tolist() == [True, True, False]
+    least, most = -(2**63), 2**63 - 1
+    assert occurring(numbers(least, most, 4), numbers(most, least)).tolist() == [True, True, False]
     assert occurring(numbers(4), numbers(most)).tolist() == [False]
 
 
@@ -116,3 +117,37 @@ def test_a_look_up_in_pieces_equals_one_in_a_set(texts, trained, chunk):
         some = occurring(numbers(*texts), known, used).tolist()
     assert every == [t in {t for t, _ in trained} for t in texts]
     assert some == [t in {t for t, u in trained if u} for t in texts]
+
+
+PARAGRAPH = (
+    "The tower was built in 1889. It was meant to stand for twenty years, and stands today; "
+    "its iron is painted anew every seven years by hand."
+)
+
+
+def test_a_sentence_in_a_training_passage_and_a_text_with_a_word_changed_are_near(tmp_path):
+    sentence = "its iron is painted anew every seven years by hand"
+    texts = {
+        "query": ["When was the tower built?", "It was built in 1889, the tower"],
+        "passage": [
+            "The  Tower was built in 1889!",
+            PARAGRAPH.replace("anew", "again"),
+            sentence,
+            "Something else entirely, of no tower.",
+        ],
+    }
+    found = near(texts, iter([PARAGRAPH, "no more"]), 0.8)
+    assert found["query"].tolist() == [False, False]
+    assert found["passage"].tolist() == [True, True, False, False]
+    assert near(texts, iter([sentence.upper()]), 0.8)["passage"].tolist()[2]
+    assert not near(texts, iter(["a", ""]), 0.5)["query"].any()
+
+
+def test_near_is_close_to_the_jaccard_similarity_counted_by_hand():
+    """The sets of five characters have 16 and 20 elements, and 14 in common: 14 / 22."""
+    one, other = "abcdefghijklmnopqrst", "abcdefghijklmnopqrxyzwvu"
+    shingles = [{t[i : i + 5] for i in range(len(t) - 4)} for t in (one, other)]
+    jaccard = len(shingles[0] & shingles[1]) / len(shingles[0] | shingles[1])
+    assert jaccard == pytest.approx(14 / 22)
+    assert near({"query": [one]}, [one], 1.0)["query"].tolist() == [True]
+    assert near({"query": [one]}, [other], 0.8)["query"].tolist() == [False]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hbr.core.errors import UserError
 from hbr.data import row_writer
-from hbr.data.row_writer import group_id, write_linked, write_rows
+from hbr.data.row_writer import write_linked, write_rows
 from hbr.data.rows import ROLES, Linked, Rows, open_rows
 from hbr.data.tokens import open_tokens, write_tokens
 
@@ -108,7 +108,7 @@ def test_rows_whose_queries_are_their_passages_are_translations(tmp_path, ragged
 def test_counts_are_told(tmp_path):
     counts = write_rows(tmp_path, "small", RAGGED, "en")
     by_language = {"de": 2, "en": 2, "th": 1}
-    assert counts == {"rows": 3, "groups": 3, "rows_by_language": by_language}
+    assert counts == {"rows": 3, "groups": 3, "rows_by_language": by_language, "notes": {}}
 
 
 def test_the_pivot_is_kept_where_the_rows_have_it(tmp_path):
@@ -131,30 +131,69 @@ def test_fewer_languages_to_draw_from_leave_the_cells_where_they_are(ragged):
     assert ragged.only(["en"]).only(["de"]).has.tolist() == fewer.has.tolist()
 
 
-def test_rows_without_a_group_share_one_where_they_share_their_passage(tmp_path):
-    passage = {"en": "p", "de": "P"}
+def groups_of(folder, name: str, passages: list[dict], *, pivot=None, group=None) -> list[int]:
     rows = [
-        {"id": "1", "query": {"en": "one", "de": "eins"}, "passage": passage},
-        {"id": "2", "query": {"en": "two", "de": "zwei"}, "passage": passage},
-        {"id": "3", "query": {"en": "three", "de": "drei"}, "passage": {"en": "p", "de": "Q"}},
+        {"id": str(n), "group": group, "query": dict.fromkeys(texts, f"q{n}"), "passage": texts}
+        for n, texts in enumerate(passages)
     ]
-    write_rows(tmp_path, "small", rows, None)
-    one, two, three = open_rows(tmp_path).group.tolist()
+    (place := folder / f"{name} {len([*folder.iterdir()])}").mkdir()
+    write_rows(place, name, rows, pivot)
+    return open_rows(place).group.tolist()
+
+
+def test_rows_without_a_group_share_one_where_they_share_a_passage_in_any_language(tmp_path):
+    passages = [{"en": "p", "de": "P"}, {"de": "P"}, {"en": "p", "de": "Q"}, {"de": "Q"}]
+    groups = groups_of(tmp_path, "small", [*passages, {"th": "P"}])
+    assert groups[:4] == groups[:1] * 4
+    assert groups[4] != groups[0]  # equal texts, but in other languages
+
+
+@pytest.mark.parametrize("other", ["café au lait ", "cafe\u0301  au lait", "Café\u200b au lait"])
+def test_a_passage_is_the_same_in_another_unicode_form_or_with_other_blanks(tmp_path, other):
+    one, two, three = groups_of(
+        tmp_path, "small", [{"en": "café au lait"}, {"en": other}, {"en": "cafe au lait"}]
+    )
     assert one == two != three
 
 
-def test_the_order_of_languages_does_not_change_a_group():
-    assert group_id("x", {"passage": {"a": "1", "b": "2"}}) == group_id(
-        "x", {"passage": {"b": "2", "a": "1"}}
+def test_a_shared_passage_is_one_group_over_all_data_sets_but_a_named_group_only_in_its_own(
+    tmp_path,
+):
+    one, two = [{"en": "p", "de": "P"}], [{"de": "other"}, {"en": "p", "th": "T"}]
+    assert (
+        groups_of(tmp_path, "one", one, pivot="en")
+        == groups_of(tmp_path, "two", two, pivot="en")[1:]
     )
+    (named,) = groups_of(tmp_path, "one", one, group="g")
+    assert [named] == groups_of(tmp_path, "one", [{"en": "x"}], group="g")
+    assert [named] != groups_of(tmp_path, "two", one, group="g")
+    assert [named] != groups_of(tmp_path, "one", one, group="G")
+    assert groups_of(tmp_path, "one", one, group=0) != groups_of(tmp_path, "one", one)
 
 
-def test_a_shared_passage_is_one_group_over_all_data_sets_but_a_named_group_only_in_its_own():
-    bare, named = {"passage": {"en": "p"}}, {"passage": {"en": "p"}, "group": "g"}
-    assert group_id("one", bare) == group_id("other", bare)
-    assert group_id("one", named) == group_id("one", {**named, "passage": {"en": "other"}})
-    assert group_id("one", named) != group_id("other", named)
-    assert group_id("one", {**bare, "group": 0}) != group_id("one", bare)  # 0 is a group
+def test_negatives_that_are_their_own_positive_are_dropped_and_counted(tmp_path):
+    row = {"id": "1", "query": {"en": "q", "de": "f"}, "passage": {"en": "p", "de": "a"}}
+    negatives = {"en": ["n", "P ", "m"], "de": ["a"]}
+    counts = write_rows(tmp_path, "small", [{**row, "negatives": negatives}], None)
+    assert counts["notes"] == {"negatives that are the passage of their row, dropped": 2}
+    assert texts_of(open_rows(tmp_path), 0, "en")["negatives"] == ["n", "m"]
+    assert texts_of(open_rows(tmp_path), 0, "de")["negatives"] == []
+
+
+def test_a_linked_negative_that_is_the_positive_is_dropped_and_counted(tmp_path):
+    texts = [("p", {"en": "p"}), ("n", {"en": "n"})]
+    linked = Linked([("q", {"en": "q"})], texts, [("q", "p", ("n",)), ("q", "n", ("n",))])
+    counts = write_linked(tmp_path, "small", linked, None)
+    assert counts["notes"] == {"negatives that are the passage of their row, dropped": 1}
+    assert open_rows(tmp_path).negatives_of.tolist() == [0, 1, 1]
+
+
+def test_rows_with_one_query_and_different_passages_are_counted(tmp_path):
+    pairs = [("q", "p"), ("q ", "P"), ("Q", "other"), ("r", "s")]
+    rows = [{"id": q, "query": {"en": q}, "passage": {"en": p}} for q, p in pairs]
+    notes = write_rows(tmp_path, "small", rows, None)["notes"]
+    assert [*notes.values()] == [3]
+    assert "whose query another row has with another passage" in next(iter(notes))
 
 
 def test_no_rows_are_a_users_mistake(tmp_path):
@@ -164,6 +203,9 @@ def test_no_rows_are_a_users_mistake(tmp_path):
 
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5)
 languages = st.lists(st.sampled_from(["de", "en", "sw", "th"]), min_size=1, max_size=4, unique=True)
+
+
+other = text.map("n{}".format)  # no negative is a passage
 
 
 @st.composite
@@ -176,8 +218,8 @@ def parallel(draw) -> list[dict]:
             {
                 "id": str(number),
                 "query": {lang: draw(text) for lang in has},
-                "passage": {lang: draw(text) for lang in has},
-                "negatives": {lang: draw(st.lists(text, max_size=3)) for lang in told},
+                "passage": {lang: f"p{draw(text)}" for lang in has},
+                "negatives": {lang: draw(st.lists(other, max_size=3)) for lang in told},
             }
         )
     return rows
@@ -274,7 +316,7 @@ LINKED = Linked(
 def test_rows_may_refer_to_texts_by_id(tmp_path):
     counts = write_linked(tmp_path, "linked", LINKED, "en")
     opened = open_rows(tmp_path)
-    assert counts == {"rows": 4, "groups": 3, "rows_by_language": {"de": 2, "en": 3}}
+    assert counts == {"rows": 4, "groups": 3, "rows_by_language": {"de": 2, "en": 3}, "notes": {}}
     assert opened.ids.to_pylist() == ["1-0", "2-0", "1-3", "2-x"]
     assert len(opened.passages.column) == 9  # each text once, however many rows refer to it
     assert opened.has.tolist() == [[True, True], [False, True], [True, True], [False, False]]

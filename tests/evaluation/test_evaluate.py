@@ -408,8 +408,9 @@ def test_texts_that_were_trained_on_are_counted_by_role(evaluated, rows_file, tm
     assert found["languages"] == {"de": 2, "en": 3, "th": 1}
     assert found["contamination"] == {
         "queries": 2,  # "who is  BO?", "wer ist bo?"
-        "passages": 4,  # "BO  is here.", "Dort."; "It rained.", "Es regnete." as negatives
-    }  # the sentence "Who is Bo?" is a training query, and no training passage
+        # "BO  is here.", "Dort."; "It rained.", "Es regnete." as negatives; "Who is Bo?" as a query
+        "passages": 5,
+    }
 
 
 def test_languages_that_were_not_trained_on_do_not_count(evaluated, rows_file, tmp_path):
@@ -421,7 +422,7 @@ def test_languages_that_were_not_trained_on_do_not_count(evaluated, rows_file, t
     english = trained_on(tmp_path, rows_file(without, name="without.jsonl"), ["en"])
     assert contamination.overlap([english], evaluated)["contamination"] == {
         "queries": 1,
-        "passages": 1,
+        "passages": 2,
     }
 
 
@@ -430,7 +431,7 @@ def test_negatives_in_languages_that_were_not_trained_on_do_not_count(
 ):
     english = trained_on(tmp_path, rows_file(ROWS), ["en"])
     found = contamination.overlap([english], evaluated)["contamination"]
-    assert found["passages"] == 2  # "BO  is here." and "It rained.", and not "Es regnete."
+    assert found["passages"] == 3  # and not "Es regnete."
 
 
 def test_several_training_sets_count_together_and_a_text_once(evaluated, rows_file, tmp_path):
@@ -439,7 +440,18 @@ def test_several_training_sets_count_together_and_a_text_once(evaluated, rows_fi
     other = trained_on(tmp_path, rows_file(count=4, languages=("en", "th"), name="c.jsonl"))
     found = contamination.overlap([first, second, other], evaluated)
     assert found["languages"] == {"de": 3, "en": 8, "th": 5}
-    assert found["contamination"] == {"queries": 2, "passages": 4}
+    assert found["contamination"] == {"queries": 2, "passages": 5}
+
+
+def test_validation_rows_and_near_duplicates_are_counted_apart(evaluated, rows_file, tmp_path):
+    rows = trained_on(tmp_path, rows_file(ROWS))
+    found = contamination.overlap([], evaluated, validation=[rows], near_duplicates=0.8)
+    nothing = {"queries": 0, "passages": 0}
+    assert found["contamination"] == found["near_duplicates"] == nothing
+    assert found["validation"] == {"queries": 2, "passages": 5}
+    found = contamination.overlap([rows], evaluated, near_duplicates=0.8)
+    assert "validation" not in found
+    assert found["near_duplicates"]["passages"] >= found["contamination"]["passages"]
 
 
 def test_an_encoder_that_was_not_trained_has_seen_nothing(evaluated):

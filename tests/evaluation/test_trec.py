@@ -38,14 +38,18 @@ def task_of(
     sizes: Mapping[str, tuple[int, int]] = SIZES,
     id: str = "p{}",
     answers: int = 4,
+    absent: int = 0,
     **more: Any,
 ) -> Task:
-    """Write a task in which concepts have up to `answers` of gains 1 to 3, or none, a language."""
+    """Write a task in which concepts have up to `answers` of gains 1 to 3, or none, a language.
+
+    They are drawn from the passages and from so many that are not there.
+    """
     rng = np.random.default_rng(5)
     relevant: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
     for concept in range(9):
         for lang, (_, passages) in sizes.items():
-            some = rng.choice(passages, rng.integers(0, answers), replace=False)
+            some = rng.choice(passages + absent, rng.integers(0, answers), replace=False)
             answered = [(lang, id.format(i), int(rng.integers(1, 4))) for i in some]
             relevant[f"c{concept}"] += answered
     queries = [
@@ -106,6 +110,15 @@ def test_a_run_of_the_pool_gives_the_printed_figures_ties_included(tmp_path, sca
     task = task_of(tmp_path)
     printed = written(tmp_path, task, vectors_of(task, scale=scale))
     assert_printed(by_group(*read(tmp_path)), printed["by_query_language"]["multi"])
+
+
+def test_judged_passages_that_are_not_there_count_as_not_found_as_trec_eval_has_it(tmp_path):
+    task = task_of(tmp_path, absent=30)
+    assert len(task.absent) > 10
+    printed = written(tmp_path, task, vectors_of(task))
+    assert_printed(by_group(*read(tmp_path)), printed["by_query_language"]["multi"])
+    pairs = written(tmp_path, replace(task, settings=("cross",)), vectors_of(task), *ORACLES)
+    assert_printed(by_group(*read(tmp_path)), pairs["by_pair"])
 
 
 def test_the_lines_of_one_language_of_passages_give_the_figures_of_a_pair(tmp_path):

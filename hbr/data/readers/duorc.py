@@ -18,8 +18,8 @@ from typing import Any
 
 from hbr.data.dataset import TrainingData
 from hbr.data.readers.files import find, row
-from hbr.data.readers.sentences import split
 from hbr.data.records import Id, Record, Text, items
+from hbr.data.sentences import split
 
 SELF, PARAPHRASE = "SelfRC_train.json", "ParaphraseRC_train.json"
 ORIGIN = "https://github.com/duorc/duorc"

@@ -9,42 +9,46 @@ from pathlib import Path
 
 from hbr.core.errors import UserError
 from hbr.data.dataset import YOUR_FILES, Dataset
+from hbr.data.hashes import normalise
 from hbr.data.readers import jsonl
 from hbr.data.readers.files import by_stem
 from hbr.data.tasks import EvaluationData, Passage, Query
 
-SHARED = "passages that another row of the group has already, not repeated"
+SHARED = "passages that another row has already, not repeated"
 
 
 def read(source: Path | None, _passage: str) -> EvaluationData:
     """Read a file, or the only .jsonl file of a folder; negatives are no candidates.
 
-    Within a language a passage stands once for all rows of its group with the same text: two
-    questions of a group may, in a translation, be answered by two different sentences.
+    Within a language a passage stands once for all rows of its group with the same text, or for all
+    rows without a group: two questions of a group may, in a translation, be answered by two
+    different sentences.
     """
     assert source is not None
     queries: list[Query] = []
     relevant: dict[str, list[tuple[str, str]]] = {}
-    ids: dict[tuple[str, str, str], str] = {}  # language, group, text
+    passages: list[Passage] = []
+    ids: dict[tuple[str, str | None, str], str] = {}  # language, group, text
     held: Counter[tuple[str, str]] = Counter()  # passages by language and group
     notes: Counter[str] = Counter()
     for row in jsonl.read(_file(source)):
         concept = row["id"]
         if concept in relevant:
             raise UserError(f"{source}: two rows have the id {concept!r}; make them unique")
-        group = concept if row.get("group") is None else str(row["group"])
+        group = row["group"]
         relevant[concept] = []
         for language, text in row["passage"].items():
-            key = (language, group, text.strip())
+            key = (language, group, normalise(text))
             if key not in ids:
-                held[language, group] += 1
-                number = held[language, group]
-                ids[key] = group if number == 1 else f"{group}#{number}"
+                own = concept if group is None else group
+                held[language, own] += 1
+                number = held[language, own]
+                ids[key] = own if number == 1 else f"{own}#{number}"
+                passages.append(Passage(ids[key], language, text))
             else:
                 notes[SHARED] += 1
             relevant[concept].append((language, ids[key]))
-            queries.append(Query(concept, language, concept, row["query"][language].strip()))
-    passages = [Passage(name, language, text) for (language, _, text), name in ids.items()]
+            queries.append(Query(concept, language, concept, row["query"][language]))
     passages.sort(key=lambda passage: passage.language)  # stable: the order of the rows within
     return EvaluationData(queries, passages, relevant, "parallel rows, like LAReQA", notes=notes)
 
@@ -58,5 +62,5 @@ def _file(source: Path) -> Path:
 
 PARALLEL = Dataset(
     "parallel", read, "parallel rows as JSON lines", "any", licence=YOUR_FILES,
-    protocol="like LAReQA",
+    protocol="like LAReQA", version=2,
 )  # fmt: skip

@@ -21,8 +21,8 @@ from hbr.core.errors import UserError
 from hbr.data.dataset import TrainingData
 from hbr.data.readers.files import by_stem, find
 from hbr.data.readers.joined import join
-from hbr.data.readers.sentences import sentence_at
 from hbr.data.records import Id, Record, Text, items
+from hbr.data.sentences import sentence_at
 
 CONTEXT: Any = {"title": "the same, with paragraphs", "protocol": "sentence + context"}
 ENGLISH = "train-v1.1.json"

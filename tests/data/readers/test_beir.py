@@ -6,6 +6,7 @@ import json
 import pytest
 
 from hbr.core.errors import UserError
+from hbr.data.dataset import dataset
 from hbr.data.readers.beir import BEIR
 from hbr.data.tasks import Passage, Query, write_task
 
@@ -148,3 +149,53 @@ def test_a_damaged_gzip_file_is_named(folder):
     packed = gzip.compress(jsonl(CORPUS * 100).encode())
     (folder / "corpus.jsonl.gz").write_bytes(packed[: len(packed) // 2])
     assert "corpus.jsonl.gz" in refused(folder)
+
+
+def test_a_split_is_chosen_by_name(folder):
+    (folder / "qrels" / "dev.tsv").write_text("q3\td2\t1\n")
+    read = dataset("beir:dev").read
+    assert set(read(folder, "sentence").relevant) == {"q3"}
+    assert "qrels/dev.tsv" in read(folder, "sentence").protocol
+    assert set(dataset("beir/mine:dev").read(folder, "sentence").relevant) == {"q3"}
+    with pytest.raises(UserError, match=r"has no validation\.tsv: the splits are dev, test"):
+        dataset("beir:validation").read(folder, "sentence")
+    with pytest.raises(UserError, match="xm3600 is one data set, and has no 'dev'"):
+        dataset("xm3600:dev")
+
+
+def test_queries_of_a_split_are_no_language(folder):
+    (folder / "queries.dev.jsonl").write_text(jsonl(QUERIES[:1]))
+    (folder / "._queries.jsonl").write_bytes(b"\0")
+    assert BEIR.read(folder, "sentence").settings == ("mono",)
+
+
+def test_a_query_finds_the_passage_of_its_id_where_that_is_judged_relevant(folder):
+    (folder / "queries.jsonl").write_text(jsonl([{"_id": f"d{n}", "text": "?"} for n in (1, 2, 3)]))
+    (folder / "qrels" / "test.tsv").write_text("d1\td1\t1\nd2\td1\t1\nd3\td1\t1\n")
+    (folder / "task").mkdir()
+    counts = write_task(folder / "task", "beir", BEIR.read(folder, "sentence"))
+    assert counts["notes"] == {"concepts that do not find the passage of their own id": 2}
+
+
+@pytest.mark.parametrize(
+    ("qrels", "said"),
+    [
+        ("corpus-id\tquery-id\tscore\nd1\tq1\t1\n", "test.tsv:1: the columns must be query-id"),
+        ('query-id\tcorpus-id\tscore\n"q1"\t"d1"\t1\n', 'judges no query of .*, but "q1"'),
+        ("q1\td1\t1\nq1\td1\t2\n", "test.tsv:2: judges q1 and d1 again, and otherwise"),
+        ("q1\td1\tnan\nq1\td2\tinf\n", "test.tsv:2: the relevance 'inf'"),
+        ("q1\td1\t2147483649\n", "test.tsv:1: the relevance '2147483649'"),
+    ],
+)
+def test_judgements_that_cannot_be_meant_are_refused(folder, qrels, said):
+    (folder / "qrels" / "test.tsv").write_text(qrels)
+    with pytest.raises(UserError, match=said):
+        BEIR.read(folder, "sentence")
+
+
+def test_gains_may_be_fractions_also_without_a_header(folder):
+    (folder / "qrels" / "test.tsv").write_text("q1\td1\t0.5\nq2\td2\t1.0\nq2\td1\t2147483648\n")
+    assert BEIR.read(folder, "sentence").relevant == {
+        "q1": [("en", "d1", 0.5)],
+        "q2": [("en", "d2", 1), ("en", "d1", 2**31)],
+    }

@@ -61,7 +61,7 @@ def test_rows_are_stored_by_reference(tmp_path):
     made = tmp_path / "made"
     made.mkdir()
     counts = write_linked(made, "mmarco", TRAIN.read(tree(tmp_path / "data"), None), "en")
-    assert counts == {"rows": 3, "groups": 3, "rows_by_language": {"de": 3, "en": 3}}
+    assert counts == {"rows": 3, "groups": 3, "rows_by_language": {"de": 3, "en": 3}, "notes": {}}
     opened = open_rows(made)
     assert len(opened.passages.column) == 6
     assert opened.ids.to_pylist() == ["7-0", "7-1", "8-2"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hbr.data.readers.sentences import sentence_at, split
+from hbr.data.sentences import sentence_at, split
 
 
 @pytest.mark.parametrize(
