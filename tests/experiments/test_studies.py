@@ -258,19 +258,20 @@ def write_english_training(root: Path) -> None:
     save(root / "mr-tydi-train" / "train.jsonl", tydi)
     pairs = [{"question": q, "answer": a} for q, a in texts]
     save(root / "mfaq" / "train.jsonl", [{"id": 1, "qa_pairs": pairs}])
-    asked = [{"id": q, "question": q, "answers": [a], "no_answer": False} for q, a in texts]
-    plot = " ".join(a for _, a in texts)
-    save(root / "duorc" / "SelfRC_train.json", json.dumps([{"plot": plot, "qa": asked}]))
+    films = [
+        {"plot": a, "qa": [{"id": q, "question": q, "answers": [a], "no_answer": False}]}
+        for q, a in texts
+    ]
+    save(root / "duorc" / "SelfRC_train.json", json.dumps(films))
     dpr = [
         {"question": q, "positive_ctxs": told, "hard_negative_ctxs": []}
         for (q, _), told in zip(texts, passages, strict=True)
     ]
     for place in ("nq/biencoder-nq-train.json", "entity-questions/P17.train.json"):
         save(root / place, json.dumps(dpr))
-    news = "\n".join(a for _, a in texts)
-    found = [{"q": q, "consensus": {"s": news.index(a)}} for q, a in texts]
-    story = {"storyId": "s", "text": news, "type": "train", "questions": found}
-    save(root / "newsqa" / "combined-newsqa-data-v1.json", {"data": [story], "version": "1"})
+    asked = [(q, a, [{"q": q, "consensus": {"s": 0}}]) for q, a in texts]
+    news = [{"storyId": q, "text": a, "type": "train", "questions": one} for q, a, one in asked]
+    save(root / "newsqa" / "combined-newsqa-data-v1.json", {"data": news, "version": "1"})
     marked = [(f"Q{n}", q, f"D{n}", "T", f"D{n}-0", a, 1) for n, (q, a) in enumerate(texts)]
     save(root / "wikiqa" / "WikiQA.tsv", HEADER + "\n" + tsv(marked))
     best = [{"id": str(n), "question": q, "answer": a} for n, (q, a) in enumerate(texts)]
