@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from typer import Argument, Option
 
@@ -42,8 +42,20 @@ Reference = Annotated[
     str | None, Option(metavar="NAME", help="Show a paper's figures too: elmahdy2024.")
 ]
 Strict = Annotated[bool, Option("--strict", help="Refuse an unfair comparison.")]
-Resamples = Annotated[int, Option(min=99, metavar="N", help="Draws of every test and interval.")]
-Seed = Annotated[int, Option(min=0, metavar="N", help="Seed of these draws.")]
+EvidenceOption = Annotated[
+    Literal["methods", "these-encoders"],
+    Option(
+        "--evidence",
+        help="What daggers speak of: training the methods again, or these encoders alone.",
+    ),
+]
+Power = Annotated[
+    float | None,
+    Option(
+        metavar="EFFECT",
+        help="Show how many seeds a cell find a difference of this size, claim by claim.",
+    ),
+]
 Format = Annotated[
     str,
     Option(
@@ -75,8 +87,8 @@ def compare(
     baseline: Baseline = None,
     reference: Reference = None,
     strict: Strict = False,
-    resamples: Resamples = 10_000,
-    seed: Seed = 0,
+    evidence: EvidenceOption = "methods",
+    power: Power = None,
     format: Format = "table",
     output: Output = None,
     figures: Figures = None,
@@ -87,7 +99,6 @@ def compare(
     output_dir: options.Runs = options.DEFAULT_RUNS,
 ) -> None:
     """Compare runs: tables with tests of significance, and the verdicts on a study's claims."""
-    from hbr.compare.evidence import Resampling
     from hbr.compare.reports import Options, assemble
     from hbr.core.config import parse_set
 
@@ -100,7 +111,11 @@ def compare(
         raise UserError(f"{study} has no results yet; get them with `hbr sweep {study}`")
     names = tuple(name.strip() for name in metrics.split(",")) if metrics else None
     group = "language" if by_language else by
-    choice = Options(names, group, baseline, Resampling(resamples, seed), strict, reference)
+    over: Any = "concepts" if evidence == "these-encoders" else "seeds and concepts"
+    choice = Options(names, group, baseline, over, strict, reference)
+    if power:
+        _show_power(results, power)
+        return
     report = assemble(results, choice)
     show_report(report, format, output)
     _write(report, results, figures, mteb)
@@ -127,6 +142,19 @@ def _check(
     for path in files:
         if not path.parent.is_dir():
             raise UserError(f"{path}: there is no folder {path.parent}")
+
+
+def _show_power(results: Any, effect: float) -> None:
+    """Show how many seeds a cell each comparison needs."""
+    from hbr.cli.screen import console
+    from hbr.compare.evidence import gather
+    from hbr.compare.power import needs
+    from hbr.report.terminal.power import power_table
+
+    lines = needs(results.claims, gather(results.results, results.expected), effect)
+    if not lines:
+        raise UserError("--power needs a study with claims and two runs a cell or more")
+    console().print(power_table(lines, effect))
 
 
 def _write(report: Any, results: Any, figures: Path | None, mteb: Path | None) -> None:

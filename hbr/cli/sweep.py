@@ -62,6 +62,9 @@ def sweep(
     if dry_run:
         for cell in cells:
             print(f"{'to do     ' if cell in stale else 'up to date'}  {cell.run.name}")
+        from hbr.compare.power import outlook
+
+        print(outlook(plan.claims, [cell.run.config for cell in cells], list(plan.targets)))
         _show_cost(stale)
         return
     logs = output_dir / "studies" / plan.name / "logs"

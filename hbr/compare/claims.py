@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from hbr.core import languages, registry
+from hbr.core.inference import Over
 from hbr.core.registry import near
 from hbr.core.target import EvaluationTarget, Measure
 
@@ -102,6 +103,7 @@ class Claim(BaseModel):
     by: Size = Amount(0.0, False)  # of greater, less, up and down: at least so much
     margin: Size | None = None  # of equal and flat: less than so much either way
     within: Words | None = None
+    evidence: Literal["methods", "these-encoders"] = "methods"  # what it speaks of
     where: Selector = {}  # speak of these cells alone
     among: dict[str, str] = {}  # and of these languages alone: {resource: low}
 
@@ -135,6 +137,16 @@ class Claim(BaseModel):
                 if part not in labels:
                     raise ValueError(f"claim {self.id!r}: no {by} is {part!r}{near(part, labels)}")
         return self
+
+    @property
+    def over_concepts(self) -> Over:
+        """What is random in the tests: training too, or the concepts alone."""
+        return "concepts" if self.evidence == "these-encoders" else "seeds and concepts"
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether a bound is a share of the baseline."""
+        return self.by.relative or bool(self.margin and self.margin.relative)
 
     @property
     def measure(self) -> Measure:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import chain, combinations, pairwise
 from typing import Any, NamedTuple
 
 from hbr.compare.claims import Amount, Claim, matches, words_of
@@ -25,6 +25,8 @@ class Condition(NamedTuple):
 class Comparison(NamedTuple):
     """One of the comparisons that a claim stands for; it holds if all of its conditions do.
 
+    It fails, too, where one of `vetoes` is violated: a trend has no step back between neighbours.
+
     `effect` are the weights of the difference that is shown, `base` those of what it is a share
     of. `missing` says what keeps it from being judged.
     """
@@ -34,6 +36,7 @@ class Comparison(NamedTuple):
     base: Weights
     conditions: tuple[Condition, ...]
     missing: str = ""
+    vetoes: tuple[Condition, ...] = ()
 
     @property
     def cells(self) -> list[int]:
@@ -144,7 +147,20 @@ class _Lineup:
         squares = sum((x - middle) ** 2 for x in at)
         line = {i: extent * (x - middle) / squares for i, x in zip(members, at, strict=True)}
         label = f"{self.claim.over} {min(at):g} to {max(at):g}"
-        return self._comparison(members[0], label, line, {i: 1 / len(members) for i in members})
+        comparison = self._comparison(
+            members[0], label, line, {i: 1 / len(members) for i in members}
+        )
+        points = [i for _, i in sorted(zip(at, members, strict=True))]
+        if self.claim.trend != "flat":
+            side = 1 if self.claim.trend == "up" else -1
+            steps = [Condition({b: 1.0, a: -1.0}, 0.0, side) for a, b in pairwise(points)]
+            return comparison._replace(vetoes=tuple(steps))
+        pairs = [
+            condition
+            for a, b in combinations(points, 2)
+            for condition in _conditions(self.claim, {b: 1.0, a: -1.0}, comparison.base)
+        ]
+        return comparison._replace(conditions=tuple(pairs))
 
     def _comparison(self, i: int, label: str, effect: Weights, base: Weights) -> Comparison:
         label = ": ".join(filter(None, (self._place(i), label)))
@@ -183,4 +199,5 @@ def _condition(effect: Weights, base: Weights, amount: Amount, side: int, sign: 
     if not amount.relative:
         return Condition(effect, sign * amount.value, side)
     share = sign * amount.value
-    return Condition({i: w - share * base.get(i, 0.0) for i, w in effect.items()}, 0.0, side)
+    cells = sorted({*effect, *base})
+    return Condition({i: effect.get(i, 0.0) - share * base.get(i, 0.0) for i in cells}, 0.0, side)

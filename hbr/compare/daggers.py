@@ -1,17 +1,22 @@
-"""Daggers: which cells of a table differ significantly, by randomisation tests."""
+"""Daggers: which cells of a table differ significantly."""
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from hbr.compare.evidence import Difference, Evidence, p_values
+import numpy as np
+
+from hbr.compare.evidence import Evidence
 from hbr.compare.table import Table
 from hbr.compare.verdicts import LEVEL
 from hbr.core import statistics
 
 
 def with_daggers(evidence: Evidence, table: Table, baseline: str | None) -> tuple[Table, list[str]]:
-    """Mark what differs from the baseline, or a best that differs from the second; say how."""
+    """Mark what differs from the baseline, or a best that differs from the second; say how.
+
+    `†` speaks of training the methods again, `§` over concepts alone of these encoders.
+    """
     if not evidence.has_queries or len(evidence.cells) < 2:
         return table, []
     lines = [i for i, row in enumerate(table.rows) if row.group is None]  # one a cell
@@ -21,27 +26,27 @@ def with_daggers(evidence: Evidence, table: Table, baseline: str | None) -> tupl
         for a, b in _rivals(table, lines, column, baseline)
         if all(r.has_values(metric) for i in (a, b) for r in evidence.members(evidence.cells[i]))
     ]
-    if not pairs:
-        return table, []
-    differences = [_difference(evidence, table.columns[column], a, b) for column, a, b in pairs]
-    adjusted = statistics.holm(p_values(differences))
+    estimates = [
+        evidence.estimate((*table.columns[column], {}), {a: 1.0, b: -1.0}) for column, a, b in pairs
+    ]
+    ps = np.array([estimate.p() for estimate in estimates])
+    tests = int(np.isfinite(ps).sum())
+    untested = sorted({f"not tested: {e.why}" for e in estimates if e.why})
+    if not tests:
+        return table, untested
     significant = {
-        (lines[a], column) for (column, a, _), p in zip(pairs, adjusted, strict=True) if p < LEVEL
+        (lines[a], column)
+        for (column, a, _), p in zip(pairs, statistics.holm(ps), strict=True)
+        if p < LEVEL
     }
-    table = table.changed(lambda i, j, cell: replace(cell, dagger=(i, j) in significant))
-    than, draws = baseline or "the second best of its encoder", evidence.resampling.resamples
-    note = (
-        f"† differs from {than}: randomisation test over concepts, {draws:,} draws, p < .05 after "
-        f"Holm over {len(pairs)} tests"
-    )
-    return table, [note, *too_few_draws(draws, len(pairs))]
-
-
-def too_few_draws(draws: int, tests: int) -> list[str]:
-    """Return a warning where no p can be small enough, however clear a difference is."""
-    if tests / (draws + 1) < LEVEL:
-        return []
-    return [f"{draws:,} draws are too few to tell anything apart in {tests} tests (--resamples)"]
+    sign = "†" if evidence.over == "seeds and concepts" else "§"
+    table = table.changed(lambda i, j, cell: replace(cell, dagger=sign * ((i, j) in significant)))
+    than = baseline or "the second best of its encoder"
+    return table, [
+        f"{sign} differs from {than}: t test over {evidence.over}, p < .05 after Holm over "
+        f"{tests} tests",
+        *untested,
+    ]
 
 
 def _rivals(
@@ -68,11 +73,3 @@ def _rivals(
 def _agree(one: Sequence[str], other: Sequence[str]) -> bool:
     """Return whether cells have the same settings, as far as both have them."""
     return all(a == b or "" in (a, b) for a, b in zip(one, other, strict=True))
-
-
-def _difference(evidence: Evidence, column: tuple[str, str], a: int, b: int) -> Difference:
-    """Return what each concept adds to the difference of two cells, means over their seeds."""
-    setting, metric = column
-    parts = evidence.contributions(setting, metric, {})
-    first, second = (parts[:, list(evidence.cells[i].members)].mean(1) for i in (a, b))
-    return Difference(evidence, setting, {}, first - second)

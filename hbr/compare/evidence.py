@@ -1,4 +1,4 @@
-"""Evidence: results on one data set, lined up by study cell, and resampled for tests."""
+"""Evidence: results on one data set, lined up by study cell, and what tests say of them."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,24 +10,15 @@ import numpy as np
 import pyarrow as pa
 
 from hbr.compare.results import Keep, Result, cell_key, settings_of, word_of
-from hbr.core import languages, registry, statistics
+from hbr.core import inference, languages, registry, statistics
 from hbr.core.errors import UserError
+from hbr.core.inference import Estimate, Term
 from hbr.core.settings import Config, short_name
 from hbr.core.target import EvaluationTarget
 
 KEYS = ("setting", "concept", "query_language", "passage_language")
 Among = Mapping[str, str]  # a group of languages: {"resource": "low"}
 T = TypeVar("T")
-
-
-class Resampling(NamedTuple):
-    """How often tests and intervals draw, and the seed of their draws."""
-
-    resamples: int = 10_000
-    seed: int = 0
-
-
-DEFAULT = Resampling()
 
 
 class StudyCell(NamedTuple):
@@ -63,7 +54,7 @@ class Evidence:
 
     results: tuple[Result, ...]
     expected: tuple[Config, ...] = ()
-    resampling: Resampling = DEFAULT
+    over: inference.Over = "seeds and concepts"  # what is random in tests of tables
 
     @property
     def dataset(self) -> str:
@@ -173,27 +164,25 @@ class Evidence:
         complete = cell.members and len(cell.members) == cell.expected
         return float(values[list(cell.members)].mean()) if complete else math.nan
 
-    @_cached
-    def contributions(self, setting: str, metric: str, among: Among) -> np.ndarray:
-        """Return what each concept adds to every result's value: (concepts, results)."""
-        rows, design = self._design(setting, among)
-        return design.contributions(self._by_query(metric)[rows])
+    def estimate(
+        self,
+        column: tuple[str, str, Among],
+        weights: Mapping[int, float],
+        over: inference.Over | None = None,
+    ) -> Estimate:
+        """Return the weighted sum of cells, means over seeds, of a setting, metric and group."""
+        terms = [
+            Term(weight, self.cells[i].members, fixed=not self.cells[i].config.is_trained)
+            for i, weight in weights.items()
+        ]
+        return inference.estimate(*self._by_concept(*column), terms, over=over or self.over)
 
     @_cached
-    def unit(self, setting: str, among: Among) -> np.ndarray:
-        """Return what each concept adds to a value that is one everywhere: (concepts,)."""
+    def _by_concept(self, setting: str, metric: str, among: Among) -> tuple[np.ndarray, np.ndarray]:
+        """Return every result's value (results,) and what concepts add: (concepts, results)."""
         rows, design = self._design(setting, among)
-        return design.contributions(np.ones((len(rows), 1)))[:, 0]
-
-    @_cached
-    def bootstrap(self, setting: str, metric: str, among: Among) -> np.ndarray:
-        """Return bootstrap draws of every result's value: (resamples, results)."""
-        rows, design = self._design(setting, among)
-        return statistics.bootstrap(design, self._by_query(metric)[rows], *self.resampling)
-
-    def over_seeds(self, cell: StudyCell, draws: np.ndarray) -> np.ndarray:
-        """Return draws of a cell's mean, over seeds and concepts: (resamples,)."""
-        return statistics.over_seeds(draws[:, list(cell.members)], self.resampling.seed + 1)
+        values = self._by_query(metric)[rows]
+        return design.contributions(values).sum(0), design.influence(values)
 
     @_cached
     def _design(self, setting: str, among: Among) -> tuple[np.ndarray, statistics.Design]:
@@ -238,33 +227,10 @@ class Evidence:
         return {}
 
 
-class Difference(NamedTuple):
-    """What each concept adds to a difference that a test is about: `values` (concepts,)."""
-
-    evidence: Evidence
-    setting: str
-    among: Among
-    values: np.ndarray
-    side: statistics.Side = "both"
-
-
-def p_values(differences: Sequence[Difference]) -> np.ndarray:
-    """Return the p of each difference; those of one setting come from the same draws."""
-    batches: dict[tuple[Any, ...], list[int]] = {}
-    for i, one in enumerate(differences):
-        key = (id(one.evidence), one.setting, str(one.among), one.side)
-        batches.setdefault(key, []).append(i)
-    p = np.full(len(differences), np.nan)
-    for batch in batches.values():
-        first = differences[batch[0]]
-        values = np.stack([differences[i].values for i in batch], axis=1)
-        resampling = first.evidence.resampling
-        p[batch] = statistics.randomisation_test(values, *resampling, side=first.side)
-    return p
-
-
 def gather(
-    results: Iterable[Result], expected: Iterable[Config] = (), resampling: Resampling = DEFAULT
+    results: Iterable[Result],
+    expected: Iterable[Config] = (),
+    over: inference.Over = "seeds and concepts",
 ) -> list[Evidence]:
     """Sort results by data set and protocol: different ones never share a table.
 
@@ -280,7 +246,7 @@ def gather(
                 "them with the same --source"
             )
     cells = tuple(expected)
-    return [Evidence(tuple(group), cells, resampling) for group in groups.values()]
+    return [Evidence(tuple(group), cells, over) for group in groups.values()]
 
 
 def _without_twins(results: Iterable[Result]) -> Sequence[Result]:

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from hbr.compare.evidence import Evidence
-from hbr.compare.results import Result, settings_of
+from hbr.compare.results import Result
+from hbr.core.settings import LOG_ONLY
 
 PER_ENCODER = frozenset(  # these go with the encoder: they may differ from one to another
     {
@@ -14,6 +15,7 @@ PER_ENCODER = frozenset(  # these go with the encoder: they may differ from one 
         *("train.learning_rate", "encoder.query_prompt", "encoder.passage_prompt"),
     }
 )
+IDLE = {"sampler.name", "sampler.alpha", *(f"train.{name}" for name in LOG_ONLY)}
 NO_DIFFERENCE = {"encoder", "block_mb", "token_budget", "shard_size", "metrics"}  # of a stage
 FOLLOWS = {  # facts that follow from a setting, and are not named beside it
     "train.max_steps": {"steps done", "pairs seen"},
@@ -21,7 +23,6 @@ FOLLOWS = {  # facts that follow from a setting, and are not named beside it
     "train.gradient_accumulation_steps": {"pairs seen"},
     "train.early_stopping_patience": {"steps done", "pairs seen"},
 }
-ENOUGH_SEEDS = 5  # fewer say little of how much training varies
 
 
 class RunFacts(NamedTuple):
@@ -73,8 +74,16 @@ def unfair(evidence: Evidence, varied: Collection[str]) -> list[str]:
 
 def _facts(result: Result) -> dict[str, str]:
     """Return what was done to get a result, as far as a fair comparison depends on it."""
-    settings = settings_of(result.config).items()
-    facts = {key: str(value) for key, value in settings if key != "sampler.alpha"}
+    trained = (
+        ("encoder", "data", "objective", "train") if result.config.is_trained else ("encoder",)
+    )
+    sections = result.config.model_dump(mode="json", include={"sampler", *trained}).items()
+    facts = {f"{s}.{key}": str(v) for s, values in sections for key, v in values.items()}
+    facts = {key: value for key, value in facts.items() if key not in IDLE}
+    for stage, entry in result.stages.items():
+        if "versions" in entry:
+            code = entry["versions"].get("hbr", "?"), entry.get("commit") or "no commit"
+            facts[f"hbr ({stage})"] = ", ".join(code)
     if words := result.stages.get("encode", {}).get("inputs", {}).get("dictionary"):
         facts["dictionary"] = str(words)
     for stage in ("encode", "evaluate"):
@@ -106,24 +115,25 @@ def contamination(metrics: Mapping[str, Any]) -> str:
     return "; ".join(parts)
 
 
-def few_seeds(evidence: Evidence) -> str:
-    """Return a warning where there are too few seeds to speak of seeds."""
-    seeds = [len(c.members) for c in evidence.cells if c.config.is_trained and c.members]
-    if not evidence.has_queries or not seeds or min(seeds) >= ENOUGH_SEEDS:
-        return ""
-    return (
-        f"{min(seeds)} seed{'s' * (min(seeds) > 1)} a cell: too few to speak of seeds; tests and "
-        "intervals speak of queries, for these trained encoders"
-    )
+def _languages_seen(evidence: Evidence) -> list[str]:
+    """Return a note where runs were trained on different languages."""
+    seen = {
+        " ".join(result.metrics.get("training", {}).get("languages", ()))
+        for result in evidence.results
+        if result.config.is_trained and evidence.has_queries
+    }
+    if len(seen) < 2:
+        return []
+    return [f"languages trained on differ ({' | '.join(sorted(seen))}); seen: by any of the runs"]
 
 
 def warnings(evidence: Evidence, varied: Collection[str] = ()) -> list[str]:
-    """Return what limits trust: unfair comparisons, contamination, missing runs, few seeds."""
-    lines = unfair(evidence, varied)
+    """Return what limits trust: unfair comparisons, contamination, missing runs."""
+    lines = [*unfair(evidence, varied), *_languages_seen(evidence)]
     for result in evidence.results:
         if sentence := contamination(result.metrics):
             lines.append(f"‡ {result.name}: {sentence}")
     missing = sum(cell.expected - len(cell.members) for cell in evidence.cells)
     if missing:
         lines.append(f"provisional: {missing} of the study's runs have no results yet")
-    return [line for line in (*lines, few_seeds(evidence)) if line]
+    return lines

@@ -3,10 +3,41 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from hbr.compare.table import Table
 
-SUPPORTED, REFUTED, OPEN = "supported", "refuted", "open"
+
+class Status(str):
+    """What became of a claim: a word, with its sign and looks."""
+
+    sign: str
+    holds: bool | None  # None: open
+    style: str  # of rich
+    colour: str  # in figures
+    marker: str  # in figures, as matplotlib names it
+
+    def __new__(
+        cls, word: str, sign: str, holds: bool | None, style: str, colour: str, marker: str
+    ) -> Self:
+        """Return the status of a word."""
+        status = super().__new__(cls, word)
+        status.sign, status.holds, status.style = sign, holds, style
+        status.colour, status.marker = colour, marker
+        return status
+
+    def __deepcopy__(self, _: object) -> Self:
+        return self
+
+
+SUPPORTED = Status("supported", "✓", True, "green", "#009E73", "o")
+REFUTED = Status("refuted", "✗", False, "red", "#D55E00", "X")
+OPEN = Status("open", "?", None, "yellow", "#767676", "D")
+HOLDS_HERE = Status("holds for these encoders", "◆", True, "cyan", "#0072B2", "s")
+FAILS_HERE = Status("fails for these encoders", "◇", False, "magenta", "#CC79A7", "P")
+MEANS_AGREE = Status("means agree", "≈", True, "cyan", "#56B4E9", "^")
+MEANS_DISAGREE = Status("means disagree", "≉", False, "magenta", "#E69F00", "v")
+STATUSES = (SUPPORTED, REFUTED, OPEN, HOLDS_HERE, FAILS_HERE, MEANS_AGREE, MEANS_DISAGREE)
 
 
 @dataclass(frozen=True)
@@ -15,7 +46,7 @@ class Finding:
 
     dataset: str
     label: str
-    status: str
+    status: Status
     effect: float = math.nan
     low: float = math.nan
     high: float = math.nan
@@ -38,7 +69,7 @@ class Verdict:
     sentence: str
     metric: str
     setting: str
-    status: str
+    status: Status
     findings: tuple[Finding, ...]
     note: str = ""
 
@@ -69,5 +100,5 @@ class Report:
     warnings: Sequence[str]
     series: Sequence[Series]
     provenance: Sequence[Mapping[str, str]] = ()  # a line a run
-    statistics: str = ""  # one sentence: resamples, seed, family
+    statistics: str = ""  # how p and intervals were got, in a sentence or two
     perturbed: Sequence[Series] = ()  # as `series`, of perturbed queries

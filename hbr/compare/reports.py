@@ -1,15 +1,13 @@
 """The whole of a comparison: tables, verdicts, warnings, and what they rest on."""
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from hbr.compare.claims import Claim
-from hbr.compare.daggers import too_few_draws
-from hbr.compare.evidence import Evidence, Resampling, gather
-from hbr.compare.fairness import few_seeds, unfair
-from hbr.compare.model import Report, Verdict
+from hbr.compare.evidence import Evidence, gather
+from hbr.compare.fairness import unfair
+from hbr.compare.model import Report
 from hbr.compare.references import Reference, reference
 from hbr.compare.results import Result, provenance
 from hbr.compare.robustness import beside_clean, robustness
@@ -18,9 +16,16 @@ from hbr.compare.table import Table
 from hbr.compare.tables import columns_of, compare, diagnostics
 from hbr.compare.verdicts import verdicts
 from hbr.core.errors import UserError
+from hbr.core.inference import Over
 from hbr.core.languages import BY
 from hbr.core.registry import canonical, near
 from hbr.core.settings import Config
+
+STATISTICS = (
+    "p and 95 % intervals: t, with concepts (a question in all its languages) and seeds both as "
+    "random; p has no more degrees of freedom than the seeds, and is corrected by Holm over all "
+    "comparisons of the claims."
+)
 
 
 class Options(NamedTuple):
@@ -29,7 +34,7 @@ class Options(NamedTuple):
     metrics: tuple[str, ...] | None = None
     by: str | None = None
     baseline: str | None = None
-    resampling: Resampling = Resampling()
+    evidence: Over = "seeds and concepts"  # what is random in tests of tables
     strict: bool = False
     reference: str | None = None
 
@@ -54,7 +59,7 @@ def assemble(study: StudyResults, options: Options) -> Report:
     Raises UserError where there are none, and with `strict` where runs differ in anything but what
     is varied on purpose.
     """
-    evidence = gather(study.results, study.expected, options.resampling)
+    evidence = gather(study.results, study.expected, options.evidence)
     paper = reference(options.reference) if options.reference else None
     printed = gather(paper.results) if paper else []
     datasets = {one.dataset for one in evidence}
@@ -76,8 +81,7 @@ def assemble(study: StudyResults, options: Options) -> Report:
             )
             for verdict in verdicts(paper.claims, printed)
         ]
-    notes = [note for table in tables for note in table.notes if not note.startswith("†")]
-    notes += _too_few_draws(options.resampling, judged)
+    notes = [note for table in tables for note in table.notes if note[0] not in "†§"]
     return Report(
         study.title or options.reference or "",
         tables,
@@ -85,7 +89,7 @@ def assemble(study: StudyResults, options: Options) -> Report:
         list(dict.fromkeys([*protocols, *notes])),
         [line for one in alone for line in series(one)],
         provenance(result for one in evidence for result in one.results),
-        _statistics(options.resampling, evidence) if evidence else "",
+        STATISTICS if evidence else "",
         [line for _, several in perturbed for one in several for line in series(one)],
     )
 
@@ -101,7 +105,13 @@ def _tables(
     how: dict[str, Any] = {"by": options.by, "varied": study.varied}
     prefix = f"{study.title}: " if study.title else ""
     tables = [
-        compare(one, options.metrics, baseline=baseline, title=prefix + one.dataset, **how)
+        compare(
+            one,
+            options.metrics,
+            baseline=baseline,
+            title=prefix + one.dataset,
+            **how,
+        )
         for one in evidence
         if columns_of(one, options.metrics)
     ]
@@ -147,19 +157,3 @@ def _with_notes(table: Table, paper: Reference) -> Table:
         return table
     notes = [note for dataset, note in paper.notes if dataset in (None, table.dataset)]
     return replace(table, notes=(*table.notes, *notes))
-
-
-def _too_few_draws(resampling: Resampling, judged: Sequence[Verdict]) -> list[str]:
-    tests = sum(not math.isnan(f.p) for verdict in judged for f in verdict.findings)
-    return too_few_draws(resampling.resamples, tests)
-
-
-def _statistics(resampling: Resampling, evidence: Sequence[Evidence]) -> str:
-    draws, seed = resampling
-    few = any(few_seeds(one) for one in evidence)
-    return (
-        f"p: paired randomisation over concepts (a question in all its languages), "
-        f"{draws:,} draws, Holm over all comparisons of the claims; intervals: 95 %, "
-        f"bootstrap over seeds and concepts, {draws:,} draws; seed {seed}."
-        + (" Verdicts speak of these trained encoders: seeds are too few." if few else "")
-    )

@@ -16,7 +16,7 @@ class Cell:
     place: int | None = None
     low: float = math.nan
     high: float = math.nan
-    dagger: bool = False  # told apart from what the table's note says
+    dagger: str = ""  # † or § where it differs from what the table's note says
     share: float = math.nan  # of what it is a part of
 
     def text(self, metric: str) -> str:
@@ -25,7 +25,7 @@ class Cell:
             return "–"
         spread = "" if self.sd is None else f" ± {plain(self.sd, digits(metric))}"
         mean = plain(self.mean, digits(metric))
-        return mean + spread + self.part + ("†" if self.dagger else "")
+        return mean + spread + self.part + self.dagger
 
     @property
     def part(self) -> str:

@@ -12,7 +12,7 @@ from hbr.compare.evidence import Evidence, StudyCell
 from hbr.compare.fairness import contamination, warnings
 from hbr.compare.results import Keep
 from hbr.compare.table import Cell, Row, Table
-from hbr.core import languages, registry, statistics
+from hbr.core import languages, registry
 from hbr.core.target import Measure
 from hbr.evaluation.diagnostics import summary
 
@@ -117,8 +117,9 @@ def _cell(column: Column, key: str, keep: Keep | None) -> Cell:
     results = evidence.members(cell) if cell else []
     low, high = math.nan, math.nan
     if cell and results and keep is None and all(r.has_values(metric) for r in results):
-        draws = evidence.bootstrap(setting, metric, {})
-        low, high = statistics.interval(evidence.over_seeds(cell, draws))
+        low, high = evidence.estimate(
+            (setting, metric, {}), {evidence.cells.index(cell): 1.0}
+        ).interval()
     mean, sd = _over_seeds([result.value(setting, metric, keep) for result in results])
     return Cell(mean, sd, None, low, high)
 

@@ -2,40 +2,39 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from hbr.compare.claims import Claim
 from hbr.compare.comparisons import Comparison, Condition, Weights, absent, comparisons
-from hbr.compare.evidence import Difference, Evidence, StudyCell, p_values
+from hbr.compare.evidence import Evidence, StudyCell
 from hbr.compare.fairness import contamination
-from hbr.compare.model import OPEN, REFUTED, SUPPORTED, Finding, Verdict
+from hbr.compare.model import (
+    FAILS_HERE,
+    HOLDS_HERE,
+    MEANS_AGREE,
+    MEANS_DISAGREE,
+    OPEN,
+    REFUTED,
+    SUPPORTED,
+    Finding,
+    Status,
+    Verdict,
+)
 from hbr.compare.results import Result
 from hbr.core import statistics
+from hbr.core.inference import Estimate
 from hbr.core.target import EvaluationTarget
 
 LEVEL = 0.05
 ROUNDING = 1e-9  # printed figures that lie on a bound do so but for this
-NO_QUERIES = "no per-query data"
 NOT_EVALUATED = "not evaluated"
 
 
-class Estimate(NamedTuple):
-    """The value of one condition, relative to its bound.
-
-    `low` and `high` are its 95 % interval, `p` that of the comparison; NaN where only means are
-    known.
-    """
-
-    value: float
-    low: float = math.nan
-    high: float = math.nan
-    p: float = math.nan
-
-
-class _Case(NamedTuple):
+@dataclass(frozen=True)
+class Case:
     """One comparison of one claim, on one data set."""
 
     claim: Claim
@@ -48,6 +47,13 @@ class _Case(NamedTuple):
         return self.claim.setting, self.claim.metric, self.claim.among
 
     @property
+    def key(self) -> tuple[str, ...]:
+        """What makes two comparisons the same one."""
+        conditions = (self.comparison.conditions, self.comparison.vetoes)
+        over, where = self.claim.evidence, (self.evidence.dataset, self.evidence.protocol)
+        return tuple(map(str, (*where, *self.column, over, *conditions)))
+
+    @property
     def cells(self) -> list[StudyCell]:
         """The cells that the comparison rests on."""
         return [self.evidence.cells[i] for i in self.comparison.cells]
@@ -58,36 +64,117 @@ class _Case(NamedTuple):
         return [result for cell in self.cells for result in self.evidence.members(cell)]
 
     @property
-    def has_values(self) -> bool:
-        """Whether all of these have the metric by query."""
-        return all(result.has_values(self.claim.metric) for result in self.results)
-
-    @property
     def seeds(self) -> int:
         """The fewest seeds of a trained cell; 0 for printed figures, which do not say."""
         seeds = [len(cell.members) for cell in self.cells if cell.config.is_trained]
         return min(seeds, default=0) if self.evidence.has_queries else 0
 
-    def sum(self, values: np.ndarray, weights: Weights) -> np.ndarray:
-        """Sum the weighted cells, means over seeds, of values (…, results): (…,)."""
-        cells = self.evidence.cells
-        terms = [w * values[..., list(cells[i].members)].mean(-1) for i, w in weights.items()]
-        return np.sum(terms, axis=0)
-
-    def draws(self, weights: Weights) -> np.ndarray:
-        """Draw the weighted sum of cells over seeds and concepts: (resamples,)."""
-        evidence, draws = self.evidence, self.evidence.bootstrap(*self.column)
-        terms = [w * evidence.over_seeds(evidence.cells[i], draws) for i, w in weights.items()]
-        return np.sum(terms, axis=0)
-
-    def estimate(self, condition: Condition, p: float) -> Estimate:
-        """Return what the results say of a condition."""
+    def mean(self, weights: Weights) -> float:
+        """Sum the weighted cells, means over their seeds."""
         values = self.evidence.values(*self.column)
-        value = float(self.sum(values, condition.weights)) - condition.bound
+        cells = self.evidence.cells
+        return float(sum(w * values[list(cells[i].members)].mean() for i, w in weights.items()))
+
+    @cached_property
+    def why_open(self) -> str:
+        """What keeps the comparison from being judged; "" for nothing."""
+        if self.comparison.missing:
+            return self.comparison.missing
+        if self.evidence.has_queries:
+            if not all(result.has_values(self.claim.metric) for result in self.results):
+                return f"{self.claim.metric} has no values by query to test"
+            if why := next((e.why for e, _ in (*self.estimates, *self.vetoes) if e.why), ""):
+                return why
+        if self.claim.is_relative and not self.mean(self.comparison.base) > 0:
+            return "a share of a baseline that is not positive says nothing"
+        return ""
+
+    @cached_property
+    def estimates(self) -> list[tuple[Estimate, int]]:
+        """How far each condition's value lies above its bound, and the side it must lie on."""
+        return [self._estimate(condition) for condition in self.comparison.conditions]
+
+    @cached_property
+    def vetoes(self) -> list[tuple[Estimate, int]]:
+        """The same of what must not be violated."""
+        return [self._estimate(condition) for condition in self.comparison.vetoes]
+
+    def _estimate(self, condition: Condition) -> tuple[Estimate, int]:
+        over = self.claim.over_concepts
+        estimate = self.evidence.estimate(self.column, condition.weights, over)
+        return estimate.beyond(condition.bound), condition.side
+
+    @cached_property
+    def p(self) -> float:
+        """The p of the comparison, NaN where nothing is tested.
+
+        Of one condition, the two-sided p. Of several, which must all hold: the largest one-sided p
+        where no value lies beyond its bound (two one-sided tests, Schuirmann 1987); else the least
+        p of a violation, times their number (Bonferroni). A veto that is violated goes first.
+        """
+        if self.why_open or not self.evidence.has_queries:
+            return math.nan
+        if self.vetoes and (veto := _violation(self.vetoes)) < LEVEL:
+            return veto
+        if len(self.estimates) == 1:
+            return self.estimates[0][0].p()
+        if any(side * estimate.value < 0 for estimate, side in self.estimates):
+            return _violation(self.estimates)
+        return max(_one_sided(estimate, side) for estimate, side in self.estimates)
+
+    def status(self, adjusted: float) -> Status:
+        """Return the verdict on the comparison; `adjusted` is its p after Holm's correction."""
+        if self.why_open:
+            return OPEN
         if not self.evidence.has_queries:
-            return Estimate(value)
-        interval = statistics.interval(self.draws(condition.weights) - condition.bound)
-        return Estimate(value, *interval, p)
+            conditions = (*self.comparison.conditions, *self.comparison.vetoes)
+            distances = [c.side * (self.mean(c.weights) - c.bound) for c in conditions]
+            return {True: MEANS_AGREE, False: MEANS_DISAGREE, None: OPEN}[judge_means(distances)]
+        intervals, vetoes = (
+            [_distance(*one) for one in several] for several in (self.estimates, self.vetoes)
+        )
+        here = self.claim.over_concepts == "concepts"
+        holds, fails = (HOLDS_HERE, FAILS_HERE) if here else (SUPPORTED, REFUTED)
+        return {True: holds, False: fails, None: OPEN}[judge(intervals, adjusted, vetoes)]
+
+
+Interval = tuple[float, float]
+
+
+def judge(
+    intervals: Sequence[Interval], adjusted: float, vetoes: Sequence[Interval] = ()
+) -> bool | None:
+    """Return whether a comparison holds, None where that is open.
+
+    `intervals` are those of how far each value lies on the claimed side of its bound. It holds
+    where all of them do, and fails where one of them, or of the `vetoes`, lies wholly on the other
+    side, if the adjusted p is below .05.
+    """
+    if not adjusted < LEVEL:
+        return None
+    if any(max(interval) < 0 for interval in (*intervals, *vetoes)):
+        return False
+    return True if all(min(interval) > 0 for interval in intervals) else None
+
+
+def judge_means(distances: Sequence[float]) -> bool | None:
+    """Return whether means alone agree with a comparison, None where one lies on its bound."""
+    least = min(distances)
+    return True if least > ROUNDING else False if least < -ROUNDING else None
+
+
+def _one_sided(estimate: Estimate, side: int) -> float:
+    return estimate.p(side="greater" if side > 0 else "less")
+
+
+def _violation(estimates: Sequence[tuple[Estimate, int]]) -> float:
+    """Return the p of at least one value lying on the wrong side."""
+    return min(1.0, len(estimates) * min(_one_sided(e, -side) for e, side in estimates))
+
+
+def _distance(estimate: Estimate, side: int) -> Interval:
+    low, high = estimate.interval()
+    return side * low, side * high
 
 
 def verdicts(
@@ -95,13 +182,23 @@ def verdicts(
 ) -> list[Verdict]:
     """Judge claims on the data sets that each speaks of; p is adjusted over all comparisons.
 
-    A claim that names no data set speaks of all `datasets`, also of those without results.
+    A comparison that several claims rest on counts once. A claim that names no data set speaks of
+    all `datasets`, also of those without results.
     """
-    cases = [case for claim in claims for case in _cases(claim, evidence)]
-    ps = _p_values(cases)
+    judged = [case for claim in claims for case in cases(claim, evidence)]
+    first: dict[tuple[str, ...], Case] = {}
+    for case in judged:
+        first.setdefault(case.key, case)
+    adjusted = statistics.holm(np.array([case.p for case in first.values()]))
+    by_key = dict(zip(first, adjusted, strict=True))
     findings: dict[str, list[Finding]] = {claim.id: [] for claim in claims}
-    for case, p, adjusted in zip(cases, ps, statistics.holm(ps), strict=True):
-        findings[case.claim.id].append(_finding(case, float(p), float(adjusted)))
+    for case in judged:
+        finding = _finding(case, float(by_key[case.key]))
+        twin = first[case.key].claim.id
+        if twin != case.claim.id and not finding.missing:
+            note = "; ".join(filter(None, (finding.note, f"the comparison of {twin}")))
+            finding = replace(finding, note=note)
+        findings[case.claim.id].append(finding)
     for claim in claims:
         findings[claim.id] += [
             Finding(name, NOT_EVALUATED, OPEN, note=NOT_EVALUATED, missing=True)
@@ -110,50 +207,30 @@ def verdicts(
     return [_verdict(claim, findings[claim.id]) for claim in claims]
 
 
-def judge(conditions: Sequence[Condition], estimates: Sequence[Estimate], adjusted: float) -> str:
-    """Return what a comparison's estimates make of it.
-
-    Supported: each value, and its interval, lies on the claimed side of its bound, and the
-    adjusted p is below .05. Refuted: one lies wholly on the other side, likewise. Where intervals
-    and p are unknown, the means decide, and a mean on the bound decides nothing.
-    """
-    sides = [condition.side for condition in conditions]
-    if any(math.isnan(estimate.value) for estimate in estimates):
-        return OPEN
-    if all(math.isnan(estimate.p) for estimate in estimates):
-        least = min(side * e.value for side, e in zip(sides, estimates, strict=True))
-        return SUPPORTED if least > ROUNDING else REFUTED if least < -ROUNDING else OPEN
-    if not adjusted < LEVEL:
-        return OPEN
-    bounds = [(side * e.low, side * e.high) for side, e in zip(sides, estimates, strict=True)]
-    if all(min(bound) > 0 for bound in bounds):
-        return SUPPORTED
-    return REFUTED if any(max(bound) < 0 for bound in bounds) else OPEN
-
-
-def overall(findings: Sequence[Finding]) -> str:
-    """Return whether all findings hold; open while one is missing."""
-    statuses = {finding.status for finding in findings}
+def overall(findings: Sequence[Finding]) -> Status:
+    """Return what findings make of the claim that all of them hold; open while one is missing."""
+    statuses = [finding.status for finding in findings]
     if any(finding.missing for finding in findings):
         return OPEN
-    if REFUTED in statuses:
-        return REFUTED
-    return SUPPORTED if statuses == {SUPPORTED} else OPEN
+    if failed := next((status for status in statuses if status.holds is False), None):
+        return failed
+    return statuses[0] if statuses and all(status.holds for status in statuses) else OPEN
 
 
-def _cases(claim: Claim, evidence: Sequence[Evidence]) -> Iterator[_Case]:
+def cases(claim: Claim, evidence: Sequence[Evidence]) -> Iterator[Case]:
+    """Yield the comparisons of a claim on the data sets that it speaks of."""
     for one in evidence:
         if not claim.concerns(one.target):
             continue
         values = one.values(claim.setting, claim.metric, claim.among)
         if not np.isfinite(values).any():
             why = f"{claim.setting} {claim.metric} was not measured"
-            yield _Case(claim, one, absent(f"{why} among {claim.among}" if claim.among else why))
+            yield Case(claim, one, absent(f"{why} among {claim.among}" if claim.among else why))
             continue
         means = [one.mean(cell, values) for cell in one.cells]
         settings = [cell.settings for cell in one.cells]
         for comparison in comparisons(claim, settings, means, {"encoder", *one.varied}):
-            yield _Case(claim, one, comparison)
+            yield Case(claim, one, comparison)
 
 
 def _not_evaluated(
@@ -165,76 +242,33 @@ def _not_evaluated(
     return sorted(n for n in names if not any(claim.concerns(e.target, n) for e in evidence))
 
 
-def _p_values(cases: Sequence[_Case]) -> np.ndarray:
-    """Return the p of every comparison: (cases,); NaN without values by query.
-
-    Of one condition, the two-sided p. Of two one-sided ones, the larger p where the difference lies
-    between the bounds, else twice that of its lying beyond the one it exceeds.
-    """
-    tests: list[tuple[int, float, Difference]] = []  # case, what p is multiplied by
-    for number, case in enumerate(cases):
-        if not case.comparison.missing and case.has_values:
-            tests += [(number, *test) for test in _tests(case)]
-    p = np.full(len(cases), np.nan)
-    values = p_values([difference for *_, difference in tests])
-    for (number, factor, _), value in zip(tests, values, strict=True):
-        p[number] = np.fmax(p[number], min(factor * value, 1))
-    return p
-
-
-def _tests(case: _Case) -> Iterator[tuple[float, Difference]]:
-    """Yield the tests of a comparison, with what their p is multiplied by."""
-    setting, _, among = case.column
-    contributions = case.evidence.contributions(*case.column)
-    unit = case.evidence.unit(setting, among)
-    conditions = [
-        (c.side, case.sum(contributions, c.weights) - c.bound * unit)
-        for c in case.comparison.conditions
-    ]
-    exceeded = [(side, values) for side, values in conditions if side * values.sum() < 0]
-    for side, values in exceeded or conditions:
-        difference = Difference(case.evidence, setting, among, values)
-        if len(conditions) == 1:
-            yield 1.0, difference
-        elif exceeded:
-            yield 2.0, difference._replace(side="less" if side > 0 else "greater")
-        else:
-            yield 1.0, difference._replace(side="greater" if side > 0 else "less")
-
-
-def _finding(case: _Case, p: float, adjusted: float) -> Finding:
-    evidence, comparison = case.evidence, case.comparison
-    finding = Finding(evidence.dataset, comparison.label, OPEN)
-    if comparison.missing:
-        return replace(finding, note=comparison.missing, missing=True)
-    values = evidence.values(*case.column)
-    effect, base = (float(case.sum(values, w)) for w in (comparison.effect, comparison.base))
+def _finding(case: Case, adjusted: float) -> Finding:
+    finding = Finding(case.evidence.dataset, case.comparison.label, OPEN)
+    if case.comparison.missing:
+        return replace(finding, note=case.comparison.missing, missing=True)
+    effect, base = (case.mean(w) for w in (case.comparison.effect, case.comparison.base))
+    notes = [case.why_open] if case.why_open else []
+    if not case.evidence.has_queries:
+        notes.append("no per-query data")
+    elif any(contamination(result.metrics) for result in case.results):
+        notes.append("‡ contaminated")
     finding = replace(
         finding,
         effect=effect,
         relative=effect / base if base else math.nan,
-        p=p,
+        p=case.p,
         adjusted=adjusted,
         seeds=case.seeds,
         cells=tuple(result.name for result in case.results),
+        note="; ".join(notes),
+        status=case.status(adjusted),
     )
-    if evidence.has_queries and not case.has_values:
-        return replace(finding, note=f"{case.claim.metric} has no values by query to test")
-    estimates = [case.estimate(condition, p) for condition in comparison.conditions]
-    status = judge(comparison.conditions, estimates, adjusted)
-    if not evidence.has_queries:
-        return replace(finding, status=status, note=NO_QUERIES)
-    differences = case.sum(evidence.contributions(*case.column), comparison.effect)
-    low, high = statistics.interval(case.draws(comparison.effect))
-    return replace(
-        finding,
-        status=status,
-        low=low,
-        high=high,
-        d=float(statistics.effect_size(differences[:, None])[0]),
-        concepts=len(differences),
-        note="‡ contaminated" if any(contamination(r.metrics) for r in case.results) else "",
-    )
+    if not case.evidence.has_queries or not case.estimates:
+        return finding
+    estimate = case.evidence.estimate(case.column, case.comparison.effect, case.claim.over_concepts)
+    low, high = estimate.interval()
+    d, concepts = estimate.effect_size, estimate.number
+    return replace(finding, low=low, high=high, d=d, concepts=concepts)
 
 
 def _verdict(claim: Claim, findings: Sequence[Finding]) -> Verdict:

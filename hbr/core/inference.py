@@ -18,12 +18,13 @@ would be too light. Chosen by simulation: `benchmarks/null_study.py`, and the pa
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 Side = Literal["both", "greater", "less"]
+Over = Literal["seeds and concepts", "concepts"]
 FEWEST_CONCEPTS = 20  # that must differ, or all: with fewer, t says nothing of 0/1 metrics
 
 
@@ -42,9 +43,9 @@ class Term(NamedTuple):
 class Estimate:
     """A weighted sum of cells, with its standard error and degrees of freedom.
 
-    NaN standard error: the evidence says nothing, as with one run a cell or where too few concepts
-    differ. `seeds` and `concepts` are the variances of the two parts, `seed_df` the degrees of
-    freedom of the first, infinite where nothing was trained.
+    With a NaN standard error the evidence says nothing, and `why` says why. `seeds` and `concepts`
+    are the variances of the two parts, `seed_df` the degrees of freedom of the first, infinite
+    where nothing was trained.
     """
 
     value: float
@@ -53,6 +54,18 @@ class Estimate:
     seed_df: float = math.inf
     seeds: float = math.nan
     concepts: float = math.nan
+    number: int = 0  # of concepts
+    why: str = ""
+
+    @property
+    def effect_size(self) -> float:
+        """Cohen's d over concepts: the value over their standard deviation."""
+        deviation = math.sqrt(self.concepts * self.number) if self.concepts > 0 else math.nan
+        return self.value / deviation
+
+    def beyond(self, bound: float) -> "Estimate":
+        """Return the estimate of how far the value lies above a bound."""
+        return replace(self, value=self.value - bound)
 
     @property
     def is_known(self) -> bool:
@@ -87,7 +100,7 @@ def estimate(
     influence: np.ndarray,
     terms: Sequence[Term],
     *,
-    over: Literal["seeds and concepts", "concepts"] = "seeds and concepts",
+    over: Over = "seeds and concepts",
 ) -> Estimate:
     """Return the estimate of Σ weight · mean over runs.
 
@@ -100,20 +113,26 @@ def estimate(
     paired = sum(t.weight * influence[:, r].mean(1) for t, r in zip(terms, runs, strict=True))
     paired = np.asarray(paired)
     number = len(paired)
-    if not math.isfinite(value) or number < 2:
-        return Estimate(value, math.nan, math.nan)
-    if _differing(paired) < min(FEWEST_CONCEPTS, number - 1):
-        return Estimate(value, math.nan, math.nan)
+    if not math.isfinite(value) or not np.isfinite(paired).all():
+        return _unknown(value, "a value is not known for every query")
+    if number < 2:
+        return _unknown(value, "one concept")
+    if (differing := _differing(paired)) < min(FEWEST_CONCEPTS, number - 1):
+        return _unknown(
+            value,
+            f"the difference varies on {differing} of {number:,} concepts, too few for a test",
+        )
     scale = number / (number - 1)
     concepts = scale * float((paired**2).sum())
+    known = Estimate(value, math.nan, math.nan, concepts=concepts, number=number)
     if over == "concepts":
-        return Estimate(value, math.sqrt(concepts), number - 1, math.inf, 0.0, concepts)
+        return replace(known, standard_error=math.sqrt(concepts), df=number - 1.0, seeds=0.0)
     parts, both, seed_df = [(concepts, number - 1)], 0.0, 0
     for term, own in zip(terms, runs, strict=True):
         if term.fixed or term.weight == 0:
             continue
         if len(own) < 2:
-            return Estimate(value, math.nan, math.nan, concepts=concepts)
+            return replace(known, why="one run: says nothing of the method")
         share = term.weight**2 / (len(own) * (len(own) - 1))
         parts.append(
             (share * float(((figures[own] - figures[own].mean()) ** 2).sum()), len(own) - 1)
@@ -125,7 +144,17 @@ def estimate(
     variance = max(total - both, concepts)
     squares = sum(part**2 / df for part, df in parts)
     df = variance**2 / squares if squares else math.inf
-    return Estimate(value, math.sqrt(variance), df, seed_df or math.inf, total - concepts, concepts)
+    return replace(
+        known,
+        standard_error=math.sqrt(variance),
+        df=df,
+        seed_df=seed_df or math.inf,
+        seeds=total - concepts,
+    )
+
+
+def _unknown(value: float, why: str) -> Estimate:
+    return Estimate(value, math.nan, math.nan, why=why)
 
 
 def _differing(paired: np.ndarray) -> int:
@@ -134,27 +163,44 @@ def _differing(paired: np.ndarray) -> int:
     return len(paired) - int(np.unique(np.round(paired / scale, 9), return_counts=True)[1].max())
 
 
-def seeds_needed(
-    effect: float, variance: float, concepts: float, *, level: float = 0.05, power: float = 0.8
-) -> int | None:
-    """Return how many seeds a cell a two-sided test needs to find an effect, None above 1,000.
+def power(
+    effect: float, seeds: int, variance: float, concepts: float = 0.0, level: float = 0.05
+) -> float:
+    """Return how likely a two-sided test finds an effect with so many seeds a cell.
 
-    `variance` is that of one run of each method together (the sum over both), `concepts` the
-    variance that more seeds do not lessen.
+    `variance` is that of one run of each method, summed over both; `concepts` the variance that
+    more seeds do not lessen.
     """
     from scipy import stats
 
-    for number in range(2, 1001):
-        seeds = variance / number
-        total = seeds + concepts
-        df = 2.0 * (number - 1)
-        critical = _quantile(1 - level / 2, df)
-        shift = effect / math.sqrt(total) if total else math.inf
-        exact = math.isfinite(df) and df < 1e6
-        found = stats.nct.sf(critical, df, shift) if exact else stats.norm.sf(critical - shift)
-        if found >= power:
-            return number
-    return None
+    if seeds < 2:
+        return 0.0
+    df = 2 * (seeds - 1)
+    error = math.sqrt(variance / seeds + concepts)
+    return float(stats.nct.sf(_quantile(1 - level / 2, df), df, abs(effect) / error))
+
+
+def seeds_needed(
+    effect: float,
+    variance: float,
+    concepts: float = 0.0,
+    level: float = 0.05,
+    wanted: float = 0.8,
+) -> int | None:
+    """Return how many seeds a cell find an effect with `wanted` power; None for more than 100."""
+    numbers = range(2, 101)
+    return next((n for n in numbers if power(effect, n, variance, concepts, level) >= wanted), None)
+
+
+def least_effect(seeds: int, level: float = 0.05, wanted: float = 0.8) -> float:
+    """Return the smallest effect that is found, in standard deviations of one method's seeds."""
+    low, high = 0.0, 1e4
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (
+            (low, middle) if power(middle, seeds, 2.0, 0.0, level) >= wanted else (middle, high)
+        )
+    return high
 
 
 def _quantile(share: float, df: float) -> float:

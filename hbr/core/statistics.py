@@ -8,13 +8,11 @@ question in all its languages.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
 BLOCK = 500  # resamples drawn at a time; part of what a seed means
 CLOSE = 1e-9  # relative: rounding, which depends on threads, decides no comparison
-Side = Literal["both", "greater", "less"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,15 @@ class Design:
         weighted = values * self.weights[:, None]
         return np.stack([np.bincount(self.concept, column) for column in weighted.T], axis=1)
 
+    def influence(self, values: np.ndarray) -> np.ndarray:
+        """Return what each concept adds beyond the means of its strata: (rows, n) to (concepts, n).
+
+        Their sum over concepts is zero, and the sum of their squares the variance of the figures,
+        but for the factor n / (n - 1).
+        """
+        centred = [column - self.means(column)[self.stratum] for column in values.T]
+        return self.contributions(np.stack(centred, axis=1))
+
     def _sums(self, values: np.ndarray) -> np.ndarray:
         concepts, strata = int(self.concept.max()) + 1, int(self.stratum.max()) + 1
         cell = self.concept * strata + self.stratum
@@ -90,59 +97,12 @@ def bootstrap(design: Design, values: np.ndarray, resamples: int, seed: int) -> 
     return figures
 
 
-def over_seeds(figures: np.ndarray, seed: int) -> np.ndarray:
-    """Resample training seeds on top of concepts: figures (resamples, seeds) to (resamples,).
-
-    The hierarchical bootstrap: seeds first, then queries. Equal seeds draw equal columns, so cells
-    that were trained with the same seeds are paired. The mean of n seeds drawn out of n varies
-    less than that of new seeds, by √((n - 1) / n): deviations are widened by as much.
-    """
-    resamples, number = figures.shape
-    columns = np.random.default_rng(seed).integers(number, size=(resamples, number))
-    mean, drawn = figures.mean(1), np.take_along_axis(figures, columns, axis=1).mean(1)
-    return mean + (drawn - mean) * np.sqrt(number / max(number - 1, 1))
-
-
 def interval(draws: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """Return the percentile interval of draws (resamples,); NaN where a draw is."""
     if np.isnan(draws).any():
         return float("nan"), float("nan")
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def randomisation_test(
-    differences: np.ndarray, resamples: int, seed: int, side: Side = "both"
-) -> np.ndarray:
-    """Return the p of each column of differences (concepts, n); under the null, signs are chance.
-
-    Signs of whole concepts are flipped; p = (b + 1) / (resamples + 1), where b counts the draws
-    whose sum is at least as far out (Phipson, Smyth, arXiv 1603.05766). The same seed gives the
-    same p, on any number of threads. NaN where a difference is.
-    """
-    observed = differences.sum(0)
-    sign = -1 if side == "less" else 1
-    least = np.abs(observed) if side == "both" else sign * observed
-    least = least - CLOSE * np.abs(differences).sum(0)
-    rng, count = np.random.default_rng(seed), np.zeros(differences.shape[1])
-    for _, size in _blocks(resamples):
-        bits = np.frombuffer(rng.bytes(-(-size * len(differences) // 8)), np.uint8)
-        flips = np.unpackbits(bits, count=size * len(differences)).reshape(size, -1)
-        drawn = (1 - 2.0 * flips) @ differences
-        count += ((np.abs(drawn) if side == "both" else sign * drawn) >= least).sum(0)
-    return np.where(np.isnan(observed), np.nan, (count + 1) / (resamples + 1))
-
-
-def effect_size(differences: np.ndarray) -> np.ndarray:
-    """Return Cohen's d for paired values, mean over standard deviation: (concepts, n) to (n,).
-
-    NaN where nothing varies.
-    """
-    if len(differences) < 2:
-        return np.full(differences.shape[1], np.nan)
-    mean, sd = differences.mean(0), differences.std(0, ddof=1)
-    varies = sd > CLOSE * np.abs(mean)
-    return np.where(varies, mean / np.where(varies, sd, 1), np.nan)
 
 
 def holm(p: np.ndarray) -> np.ndarray:

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 
 from hbr import __version__
 from hbr.compare.claims import Claim
-from hbr.compare.evidence import Resampling
 from hbr.compare.model import Report
 from hbr.compare.reports import Options, StudyResults, assemble
 from hbr.compare.results import Result, read_result
@@ -156,8 +155,7 @@ def _report_again(root: Path, request: Mapping[str, Any]) -> Report:
         request["datasets"],
     )
     metrics = tuple(options.metrics) if options.metrics else None
-    resampling = Resampling(*options.resampling)
-    return assemble(results, options._replace(metrics=metrics, resampling=resampling))
+    return assemble(results, options._replace(metrics=metrics))
 
 
 def _read(root: Path, run: str, target: str) -> Result:

@@ -13,7 +13,7 @@ from hbr.compare.references import reference
 from hbr.core.config import full_path, resolve_config
 from hbr.core.errors import UserError
 from hbr.core.registry import known, near
-from hbr.core.settings import UNTRAINED, Config, Section, known_measure
+from hbr.core.settings import LOG_ONLY, SAME_RESULT, UNTRAINED, Config, Section, known_measure
 from hbr.core.target import EvaluationTarget, known_dataset
 from hbr.core.yaml_files import read_yaml
 from hbr.data.perturb import expand
@@ -141,6 +141,12 @@ def _mistake(path: Path, item: Any) -> str:
 def configs(study: Study, overrides: Mapping[str, Any]) -> list[Config]:
     """Return the complete settings of every run of a study, each run once."""
     names = list(study.grid)
+    idle = {f"train.{name}" for name in LOG_ONLY | SAME_RESULT}
+    if without_effect := sorted(idle & {full_path(name) for name in names}):
+        raise UserError(
+            f"study {study.name}: a grid over {without_effect[0]} makes one run, not several: it "
+            "changes the log or the speed, not the result"
+        )
     points = [
         dict(zip(names, point, strict=True)) for point in itertools.product(*study.grid.values())
     ]

@@ -2,10 +2,9 @@
 
 import math
 
-from hbr.compare.model import OPEN, REFUTED, SUPPORTED, Finding, Verdict
+from hbr.compare.model import Finding, Verdict
 from hbr.compare.table import digits, plain, signed
 
-SIGN = {SUPPORTED: "✓", REFUTED: "✗", OPEN: "?"}
 HEADS = ("claim", "verdict", "effect [95 %]", "adj. p", "d", "seeds")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from hbr.compare.claims import Claim
-from hbr.compare.evidence import Evidence, Resampling, gather
+from hbr.compare.evidence import Evidence, gather
 from hbr.compare.model import Verdict
 from hbr.compare.results import Result, read_result
 from hbr.compare.table import Table
@@ -16,7 +16,6 @@ from hbr.core.target import EvaluationTarget
 from hbr.experiments.run_spec import complete, open_run
 from tests.support import finished
 
-QUICK = Resampling(resamples=999)
 CONCEPTS = 24
 EASY = np.random.default_rng(0).normal(size=(CONCEPTS, 1))  # some questions are easier, for all
 EASY = 0.05 * (EASY - EASY.mean())
@@ -44,8 +43,8 @@ def result(run: Path, dataset: str = "embedded") -> Result:
     return read_result(*open_run(run), EvaluationTarget.parse(dataset))
 
 
-def gathered(*runs: Path, expected: Any = (), resampling: Resampling = QUICK) -> Evidence:
-    (evidence,) = gather([result(run) for run in runs], expected, resampling)
+def gathered(*runs: Path, expected: Any = ()) -> Evidence:
+    (evidence,) = gather([result(run) for run in runs], expected)
     return evidence
 
 
@@ -70,13 +69,44 @@ def daggers(table: Table) -> set[tuple[str, str]]:
 
 
 def claim(**words: Any) -> Claim:
-    usual = {"id": "c", "metric": "map", "setting": "mono"}
+    usual = {"id": "c", "metric": "map", "setting": "mono", "evidence": "these-encoders"}
     return Claim.model_validate(usual | words)
 
 
-def judged(evidence: Evidence, **words: Any) -> Verdict:
+def judged(evidence: Evidence, /, **words: Any) -> Verdict:
     (verdict,) = verdicts([claim(**words)], [evidence])
     return verdict
+
+
+def seeds(
+    runs: Path,
+    sampler: str,
+    level: float,
+    distance: float = 50,
+    *,
+    noise_seed: int = 0,
+    noise: float = 0.01,
+    number: int = 3,
+    spread: float = 0.002,
+    **more: Any,
+) -> list[Path]:
+    """Return runs of a cell, whose levels lie `spread` apart, the middle one at `level`."""
+    middle = (number - 1) / 2
+    return [
+        finished(
+            runs,
+            sampler,
+            values(
+                level + spread * (seed - middle),
+                distance,
+                noise_seed=100 * noise_seed + seed,
+                noise=noise,
+            ),
+            seed=seed,
+            **more,
+        )
+        for seed in range(number)
+    ]
 
 
 BETTER = {"greater": "hybrid", "than": "monolingual"}

@@ -1,16 +1,17 @@
 """Intervals and daggers follow from values by query; what is missing is shown as missing."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from hbr.compare.evidence import Resampling
 from hbr.compare.reports import Options, StudyResults, assemble
 from hbr.compare.tables import compare
 from hbr.core.errors import UserError
-from tests.compare.support import QUICK, config, daggers, gathered, result, values
+from tests.compare.support import config, daggers, gathered, result, seeds, values
 from tests.support import finished
 
 
@@ -33,21 +34,43 @@ def test_a_study_that_is_whole_is_not_provisional(runs: Path) -> None:
     assert not any("provisional" in note for note in compare(evidence).notes)
 
 
-def test_few_seeds_are_warned_of_and_five_are_not(runs: Path) -> None:
-    table = [finished(runs, "hybrid", values(noise_seed=s), seed=s) for s in range(5)]
-    notes = {n: " ".join(compare(gathered(*table[:n])).notes) for n in (1, 2, 5)}
-    assert "1 seed a cell: too few to speak of seeds" in notes[1]
-    assert "2 seeds a cell: too few to speak of seeds" in notes[2]
-    assert "seed" not in notes[5]
+ONE_RUN = "one run: says nothing of the method"
+
+
+def test_one_seed_says_nothing_of_the_method_and_several_do(runs: Path) -> None:
+    better = seeds(runs, "hybrid", 0.7, noise_seed=1, number=5)
+    worse = seeds(runs, "mixed", 0.5, noise_seed=2, number=5)
+    tables = {n: compare(gathered(*better[:n], *worse[:n]), ["recall@1"]) for n in (1, 2, 5)}
+    assert f"not tested: {ONE_RUN}" in tables[1].notes
+    assert daggers(tables[1]) == set()
+    assert all(math.isnan(cell.low) for row in tables[1].rows for cell in row.cells)
+    for n in (2, 5):
+        assert f"not tested: {ONE_RUN}" not in tables[n].notes
+        assert all(cell.low < cell.high for row in tables[n].rows for cell in row.cells)
+    assert daggers(tables[5]) == {("hybrid", "mono")}
     untrained = gathered(finished(runs, "untrained", values()))
     assert compare(untrained).notes == ()
 
 
-def test_intervals_agree_with_the_normal_approximation(runs: Path) -> None:
+def test_of_one_seed_the_encoders_themselves_can_be_told_apart(runs: Path) -> None:
+    evidence = gathered(
+        finished(runs, "hybrid", values(0.7, noise_seed=1)),
+        finished(runs, "mixed", values(0.5, noise_seed=2)),
+    )
+    table = compare(replace(evidence, over="concepts"), ["recall@1"])
+    assert [row.cells[0].dagger for row in table.rows] == ["", "§"]
+    assert [row.label[1] for row in table.rows] == ["mixed", "hybrid"]
+    (note,) = [note for note in table.notes if note[0] == "§"]
+    assert "t test over concepts" in note
+
+
+def test_intervals_of_what_is_not_trained_are_those_of_students_t(runs: Path) -> None:
     noise = np.random.default_rng(5).normal(size=(200, 4)) * 0.1
-    run = finished(runs, "hybrid", {"mono map": 0.5 + noise}, concepts=200)
-    cell = compare(gathered(run, resampling=Resampling(4999))).rows[0].cells[0]
+    run = finished(runs, "untrained", {"mono map": 0.5 + noise}, concepts=200)
+    cell = compare(gathered(run)).rows[0].cells[0]
     by_concept = 0.5 + noise.mean(1)
+    low, high = stats.ttest_1samp(by_concept, 0).confidence_interval()
+    assert (cell.low, cell.high) == pytest.approx((low, high), rel=1e-9)
     half = 1.96 * by_concept.std(ddof=1) / math.sqrt(200)
     assert cell.low == pytest.approx(by_concept.mean() - half, abs=0.1 * half)
     assert cell.high == pytest.approx(by_concept.mean() + half, abs=0.1 * half)
@@ -62,25 +85,26 @@ def test_seeds_that_differ_widen_the_interval(runs: Path) -> None:
 
 
 def test_a_real_difference_has_a_dagger_and_noise_has_none(runs: Path) -> None:
-    better = values(0.7, noise_seed=1)
-    better["cross map"] = values(0.505, noise_seed=2, noise=0.1)["cross map"]
-    table = compare(
-        gathered(finished(runs, "hybrid", better), finished(runs, "mixed", values(0.5))), ["map"]
-    )
+    better = []
+    for seed, level in enumerate((0.698, 0.7, 0.702)):
+        own = values(level, noise_seed=10 + seed)
+        own["cross map"] = values(0.505, noise_seed=20 + seed, noise=0.1)["cross map"]
+        better.append(finished(runs, "hybrid", own, seed=seed))
+    table = compare(gathered(*better, *seeds(runs, "mixed", 0.5)), ["map"])
     assert daggers(table) == {("hybrid", "mono"), ("hybrid", "multi")}
-    assert table.rows[1].cells[0].text("map") == ".700†"
+    assert table.rows[1].cells[0].text("map") == ".700 ± .002†"
     (note,) = [note for note in table.notes if note.startswith("†")]
     assert "the second best of its encoder" in note
-    assert "999 draws" in note
+    assert "t test over seeds and concepts" in note
     assert "Holm over 3 tests" in note
 
 
 def test_daggers_against_a_baseline_stand_at_all_that_differs_from_it(runs: Path) -> None:
     evidence = gathered(
-        finished(runs, "monolingual", values(0.5)),
-        finished(runs, "cross-lingual", values(0.3, noise_seed=1)),
-        finished(runs, "hybrid", values(0.7, noise_seed=2)),
-        finished(runs, "mixed", values(0.5, noise_seed=3, noise=0.1)),
+        *seeds(runs, "monolingual", 0.5),
+        *seeds(runs, "cross-lingual", 0.3, noise_seed=1),
+        *seeds(runs, "hybrid", 0.7, noise_seed=2),
+        *seeds(runs, "mixed", 0.5, noise_seed=3, noise=0.1),
     )
     table = compare(evidence, ["recall@1"], baseline="monolingual")
     assert daggers(table) == {("cross-lingual", "mono"), ("hybrid", "mono")}
@@ -96,10 +120,11 @@ def test_a_baseline_that_was_not_run_is_a_users_mistake(runs: Path) -> None:
 def test_a_baseline_may_be_written_with_an_underscore(runs: Path) -> None:
     levels = {"hybrid": 0.7, "cross-lingual": 0.4}
     results = [
-        result(finished(runs, s, values(v, noise_seed=i)))
+        result(run)
         for i, (s, v) in enumerate(levels.items())
+        for run in seeds(runs, s, v, noise_seed=i)
     ]
-    options = Options(("recall@1",), baseline="cross_lingual", resampling=QUICK)
+    options = Options(("recall@1",), baseline="cross_lingual")
     (table,) = assemble(StudyResults("", results), options).tables
     assert daggers(table) == {("hybrid", "mono")}
 
@@ -109,13 +134,14 @@ def test_a_baseline_is_the_one_that_agrees_in_what_else_is_varied(runs: Path) ->
     levels |= {(1e-4, "monolingual"): 0.6, (1e-4, "hybrid"): 0.6}
     evidence = gathered(
         *(
-            finished(
-                runs,
-                sampler,
-                values(level, noise_seed=number, noise=0.02),
+            run
+            for number, ((lr, sampler), level) in enumerate(levels.items())
+            for run in seeds(
+                *(runs, sampler, level),
+                noise_seed=number,
+                noise=0.02,
                 settings={"learning_rate": lr},
             )
-            for number, ((lr, sampler), level) in enumerate(levels.items())
         )
     )
     table = compare(evidence, ["recall@1"], baseline="monolingual")
@@ -129,12 +155,10 @@ def test_a_run_alone_has_no_dagger(runs: Path) -> None:
     assert not any("†" in note for note in table.notes)
 
 
-def test_the_same_seed_gives_the_same_table_and_another_nearly_so(runs: Path) -> None:
+def test_equal_results_give_an_equal_table(runs: Path) -> None:
     results = [
-        finished(runs, s, values(0.5, noise_seed=i)) for i, s in enumerate(("hybrid", "mixed"))
+        run for i, s in enumerate(("hybrid", "mixed")) for run in seeds(runs, s, 0.5, noise_seed=i)
     ]
-    one, same = (compare(gathered(*results, resampling=Resampling(999, 4))) for _ in range(2))
-    other = compare(gathered(*results, resampling=Resampling(999, 5)))
+    one, same = (compare(gathered(*results)) for _ in range(2))
+    assert not any(math.isnan(cell.low) for row in one.rows for cell in row.cells)
     assert one == same
-    assert one != other
-    assert other.rows[0].cells[0].low == pytest.approx(one.rows[0].cells[0].low, abs=0.01)

@@ -4,72 +4,59 @@ import math
 
 import pytest
 
-from hbr.compare.comparisons import Condition
 from hbr.compare.model import OPEN, REFUTED, SUPPORTED, Finding
-from hbr.compare.verdicts import Estimate, judge, overall
+from hbr.compare.verdicts import judge, judge_means, overall
 
 NAN = math.nan
 
 
-UP, DOWN = Condition({0: 1.0}, 0.0, 1), Condition({0: 1.0}, 0.0, -1)
-
-
 @pytest.mark.parametrize(
-    ("low", "high", "p", "status"),
+    ("low", "high", "p", "holds"),
     [
-        (0.1, 0.3, 0.049, SUPPORTED),
-        (0.1, 0.3, 0.05, OPEN),  # not below
-        (0.0, 0.3, 0.001, OPEN),  # the interval touches the bound
-        (-0.1, 0.3, 0.001, OPEN),
-        (-0.3, -0.1, 0.049, REFUTED),
-        (-0.3, -0.1, 0.05, OPEN),
-        (-0.3, 0.0, 0.001, OPEN),
-        (NAN, NAN, 0.001, OPEN),
+        (0.1, 0.3, 0.049, True),
+        (0.1, 0.3, 0.05, None),  # not below
+        (0.0, 0.3, 0.001, None),  # the interval touches the bound
+        (-0.1, 0.3, 0.001, None),
+        (-0.3, -0.1, 0.049, False),
+        (-0.3, -0.1, 0.05, None),
+        (-0.3, 0.0, 0.001, None),
+        (NAN, NAN, 0.001, None),
+        (0.1, 0.3, NAN, None),
     ],
 )
-def test_a_difference_is_judged_by_its_interval_and_its_adjusted_p(low, high, p, status):
-    value = (low + high) / 2 if not math.isnan(low) else 0.2
-    assert judge([UP], [Estimate(value, low, high, p)], p) == status
-    assert judge([DOWN], [Estimate(-value, -high, -low, p)], p) == status
+def test_a_difference_is_judged_by_its_interval_and_its_adjusted_p(low, high, p, holds):
+    assert judge([(low, high)], p) is holds
 
 
-def test_the_adjusted_p_decides_and_not_the_own_one():
-    assert judge([UP], [Estimate(0.2, 0.1, 0.3, 0.01)], 0.06) == OPEN
-
-
-def two_sided(low: float, high: float, p: float, margin: float = 1.0) -> str:
+def equivalence(low: float, high: float, p: float, margin: float = 1.0) -> bool | None:
     """Judge the equivalence of an effect with this interval."""
-    tests = Condition({0: 1.0}, -margin, 1), Condition({0: 1.0}, margin, -1)
-    middle = (low + high) / 2
-    found = [Estimate(middle - t.bound, low - t.bound, high - t.bound, p) for t in tests]
-    return judge(tests, found, p)
+    return judge([(low + margin, high + margin), (margin - low, margin - high)], p)
 
 
 def test_equivalence_is_two_one_sided_tests():
-    assert two_sided(-0.5, 0.9, 0.01) == SUPPORTED
-    assert two_sided(-0.5, 0.9, 0.2) == OPEN
-    assert two_sided(-0.5, 1.1, 0.01) == OPEN
-    assert two_sided(-1.1, 0.5, 0.01) == OPEN
-    assert two_sided(-2.0, 2.0, 0.9) == OPEN
-    assert two_sided(1.1, 1.5, 0.01) == REFUTED
-    assert two_sided(-1.5, -1.1, 0.01) == REFUTED
-    assert two_sided(1.1, 1.5, 0.2) == OPEN
-    assert two_sided(0.9, 1.5, 0.99) == OPEN
+    assert equivalence(-0.5, 0.9, 0.01) is True
+    assert equivalence(-0.5, 0.9, 0.2) is None
+    assert equivalence(-0.5, 1.1, 0.01) is None
+    assert equivalence(-1.1, 0.5, 0.01) is None
+    assert equivalence(-2.0, 2.0, 0.9) is None
+    assert equivalence(1.1, 1.5, 0.01) is False
+    assert equivalence(-1.5, -1.1, 0.01) is False
+    assert equivalence(1.1, 1.5, 0.2) is None
+    assert equivalence(0.9, 1.5, 0.99) is None
 
 
-def test_where_only_means_are_known_they_decide():
-    assert judge([UP], [Estimate(0.1)], NAN) == SUPPORTED
-    assert judge([UP], [Estimate(-0.1)], NAN) == REFUTED
-    assert judge([UP], [Estimate(0.0)], NAN) == OPEN
-    assert judge([DOWN], [Estimate(-0.1)], NAN) == SUPPORTED
-    assert judge([UP, DOWN], [Estimate(0.1), Estimate(0.1)], NAN) == REFUTED
-    assert judge([UP, UP], [Estimate(0.1), Estimate(0.0)], NAN) == OPEN
+def test_a_violated_veto_fails_what_else_would_hold():
+    assert judge([(0.1, 0.3)], 0.01, [(-0.2, 0.1)]) is True
+    assert judge([(0.1, 0.3)], 0.01, [(0.1, 0.2), (-0.2, -0.1)]) is False
 
 
-def test_what_has_no_value_is_open():
-    assert judge([UP], [Estimate(NAN)], NAN) == OPEN
-    assert judge([UP, UP], [Estimate(0.1), Estimate(NAN)], NAN) == OPEN
-    assert judge([UP, UP], [Estimate(0.1, 0.1, 0.1, 0.0), Estimate(NAN)], 0.0) == OPEN
+def test_where_only_means_are_known_they_agree_or_not():
+    assert judge_means([0.1]) is True
+    assert judge_means([-0.1]) is False
+    assert judge_means([0.0]) is None
+    assert judge_means([0.1, -0.1]) is False
+    assert judge_means([0.1, 0.0]) is None
+    assert judge_means([NAN]) is None
 
 
 @pytest.mark.parametrize(

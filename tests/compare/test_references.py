@@ -121,16 +121,16 @@ def test_claims_name_what_the_paper_printed(ours: dict[Cell, float]) -> None:
 def test_the_figures_bear_out_less_bias_but_not_the_best_pool() -> None:
     report = assemble(StudyResults("", []), Options(reference="elmahdy2024"))
     verdicts = {verdict.id.partition(" ")[0]: verdict for verdict in report.verdicts}
-    assert {id for id, v in verdicts.items() if v.status == "supported"} == {
+    assert {id for id, v in verdicts.items() if v.status == "means agree"} == {
         *("mono-not-worse", "mono-beats-cross", "cross-not-worse", "cross-beats-mono"),
         *("multi-not-worse", "less-bias", "bias-near-cross", "trade-off-mono", "trade-off-cross"),
         *("miracl-beats-cross", "miracl-recall-beats-cross"),
     }
-    assert {id for id, v in verdicts.items() if v.status == "refuted"} == {
+    assert {id for id, v in verdicts.items() if v.status == "means disagree"} == {
         *("multi-best", "miracl-not-worse", "miracl-recall-not-worse")
     }
     assert all("no per-query data" in verdict.note for verdict in verdicts.values())
-    (against,) = [f for f in verdicts["multi-best"].findings if f.status == "refuted"]
+    (against,) = [f for f in verdicts["multi-best"].findings if f.status == "means disagree"]
     assert (against.dataset, against.label) == ("xquad-r", "xlm-r: hybrid vs cross-lingual")
     assert against.effect == pytest.approx(0.5927 - 0.5934)
 

@@ -12,7 +12,7 @@ from hbr.compare.tables import compare
 from hbr.core.errors import UserError
 from hbr.core.store import Store
 from hbr.core.target import EvaluationTarget
-from tests.compare.support import CONCEPTS, QUICK, gathered, result, values
+from tests.compare.support import CONCEPTS, gathered, result, values
 from tests.support import finished
 
 
@@ -31,7 +31,7 @@ def test_protocols_never_share_a_table(runs: Path) -> None:
         "another": ["english"],
         "by hand; search: faiss flat": ["monolingual"],
     }
-    report = assemble(StudyResults("", results), Options(resampling=QUICK))
+    report = assemble(StudyResults("", results), Options())
     assert {t.protocol: len(t.rows) for t in report.tables} == {
         p: len(m) for p, m in samplers.items()
     }
@@ -43,15 +43,13 @@ def test_runs_under_different_protocols_are_refused_when_strict(runs: Path) -> N
         result(finished(runs, "mixed", values(), about={"protocol": "another"})),
     ]
     with pytest.raises(UserError, match="protocol"):
-        assemble(StudyResults("", results), Options(resampling=QUICK, strict=True))
+        assemble(StudyResults("", results), Options(strict=True))
 
 
 def test_data_sets_have_tables_of_their_own(runs: Path) -> None:
     run = finished(runs, "hybrid", values())
     finished(runs, "hybrid", values(0.3), dataset="other")
-    report = assemble(
-        StudyResults("study", [result(run), result(run, "other")]), Options(resampling=QUICK)
-    )
+    report = assemble(StudyResults("study", [result(run), result(run, "other")]), Options())
     assert [table.title for table in report.tables] == ["study: embedded", "study: other"]
     assert [round(t.rows[0].cells[0].mean, 6) for t in report.tables] == [0.5, 0.3]
 
@@ -60,7 +58,7 @@ def test_a_metric_that_one_data_set_has_is_shown_there(runs: Path) -> None:
     run = finished(runs, "hybrid", values() | {"mono mrr": 0.5})
     finished(runs, "hybrid", values(), dataset="other")
     material = StudyResults("", [result(run), result(run, "other")])
-    report = assemble(material, Options(("mrr",), resampling=QUICK))
+    report = assemble(material, Options(("mrr",)))
     assert report.tables[0].columns == (("mono", "mrr"),)
 
 

@@ -15,7 +15,7 @@ from hbr.compare.tables import compare
 from hbr.core.errors import UserError
 from hbr.report.formats.markdown import to_markdown
 from hbr.report.formats.values import to_csv
-from tests.compare.support import QUICK, gathered, result, shown, values
+from tests.compare.support import gathered, result, shown, values
 from tests.support import finished
 
 
@@ -229,7 +229,7 @@ def test_what_the_first_run_lacks_is_shown_all_the_same(runs: Path) -> None:
 def test_csv_gives_means_and_deviations_in_full(runs: Path) -> None:
     levels = [0.1, 0.2, 0.4]
     results = [result(finished(runs, "hybrid", values(v), seed=s)) for s, v in enumerate(levels)]
-    table = compare(gather(results, resampling=QUICK)[0], ["rank_distance", "map"])
+    table = compare(gather(results)[0], ["rank_distance", "map"])
     lines = list(csv.DictReader(io.StringIO(to_csv([table]))))
     line = lines[1]
     means = [r.metrics["settings"]["mono"]["map"] for r in results]

@@ -14,7 +14,7 @@ from hbr.compare.tables import compare
 from hbr.core.errors import UserError
 from hbr.report.formats.markdown import to_markdown
 from hbr.report.formats.values import to_csv
-from tests.compare.support import QUICK, gathered, result, values
+from tests.compare.support import gathered, result, values
 from tests.support import finished
 
 
@@ -52,9 +52,7 @@ def test_each_thing_that_is_not_compared_must_be_the_same(
     lines = unfair(gathered(one, other), ())
     assert [line for line in lines if line.startswith(f"runs differ in {what}: ")]
     with pytest.raises(UserError, match="--strict: the comparison is not fair\nruns differ in"):
-        assemble(
-            StudyResults("", [result(one), result(other)]), Options(resampling=QUICK, strict=True)
-        )
+        assemble(StudyResults("", [result(one), result(other)]), Options(strict=True))
 
 
 def test_runs_that_differ_in_sampler_encoder_and_seed_alone_are_fair(runs: Path) -> None:
@@ -66,7 +64,7 @@ def test_runs_that_differ_in_sampler_encoder_and_seed_alone_are_fair(runs: Path)
     ]
     results.append(result(finished(runs, "untrained", values())))
     assert unfair(gather(results)[0], ()) == []
-    assert assemble(StudyResults("", results), Options(resampling=QUICK, strict=True)).tables
+    assert assemble(StudyResults("", results), Options(strict=True)).tables
 
 
 def test_what_a_study_varies_on_purpose_is_fair(runs: Path) -> None:
@@ -76,9 +74,9 @@ def test_what_a_study_varies_on_purpose_is_fair(runs: Path) -> None:
         for alpha in (0.2, 0.8)
     ]
     material = StudyResults("", results, varied={"train.learning_rate", "sampler.alpha"})
-    assert assemble(material, Options(resampling=QUICK, strict=True)).tables
+    assert assemble(material, Options(strict=True)).tables
     with pytest.raises(UserError, match=r"runs differ in train\.learning_rate: 0\.001"):
-        assemble(StudyResults("", results), Options(resampling=QUICK, strict=True))
+        assemble(StudyResults("", results), Options(strict=True))
 
 
 @pytest.mark.parametrize("setting", ["train.max_steps", "train.batch_size"])

@@ -17,7 +17,6 @@ import pytest
 
 from tests.support import Said, finished, hbr
 
-QUICK = ("--resamples", "199")
 STUDY = """
     title: two samplers
     grid: {sampler: [monolingual, hybrid], seed: [0, 1]}
@@ -65,7 +64,7 @@ def bundle(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pack(path: Path, *words: object) -> Said:
-    return hbr("compare", *words, *QUICK, "--reference", "elmahdy2024", "--bundle", path)
+    return hbr("compare", *words, "--reference", "elmahdy2024", "--bundle", path)
 
 
 def check(path: Path) -> Said:
@@ -333,7 +332,7 @@ def test_a_run_that_was_changed_before_it_was_packed_is_found(
     tree = json.loads(path.read_text())
     tree["settings"]["mono"][metric] = 0.99
     path.write_text(json.dumps(tree))
-    said = hbr("compare", run, "--metrics", metric, *QUICK, "--bundle", tmp_path / "a.tar")
+    said = hbr("compare", run, "--metrics", metric, "--bundle", tmp_path / "a.tar")
     assert said.code == 0, said.err
     said = check(tmp_path / "a.tar")
     assert (said.code, f"settings/mono/{metric}: says 0.99" in said.out) == (1, True)

@@ -23,7 +23,7 @@ TABLE = Table(
     ("encoder", "sampler"),
     (("mono", "map"), ("multi", "rank_distance")),
     (
-        Row(("e", "a"), None, 2, (Cell(0.5, 0.1, 0, 0.4, 0.6, True), Cell(30, 1, 1)), 2),
+        Row(("e", "a"), None, 2, (Cell(0.5, 0.1, 0, 0.4, 0.6, "†"), Cell(30, 1, 1)), 2),
         Row(("e", "b"), None, 1, (Cell(0.25), Cell(math.nan)), 2, marked=True),
     ),
     "by hand",
@@ -38,7 +38,7 @@ VERDICT = Verdict(
     SUPPORTED,
     (Finding("tiny", "e: a vs b", SUPPORTED, 0.25, 0.2, 0.3, 0.5, 0.001, 0.002, 2.5, 1, 24),),
 )
-STATISTICS = "p: paired randomisation over concepts, 999 draws, Holm; seed 0."
+STATISTICS = "p: t, with concepts and seeds both as random, corrected by Holm."
 REPORT = Report(
     "study",
     [TABLE, replace(TABLE, title="study: other", dataset="other", notes=())],
@@ -63,7 +63,7 @@ def test_every_format_but_the_terminals_has_a_suffix() -> None:
 
 def test_the_terminal_shows_tables_claims_and_how_they_were_tested() -> None:
     text = shown(REPORT)
-    for words in ("study: tiny", "study: other", "a is better than b", "seed 0."):
+    for words in ("study: tiny", "study: other", "a is better than b", "by Holm."):
         assert words in text
     assert text.index("study: tiny") < text.index("study: other") < text.index("a is better")
 
@@ -96,7 +96,7 @@ def test_json_holds_every_number_and_nothing_that_is_none() -> None:
     content = json.loads(text, parse_constant=lambda name: pytest.fail(name))
     assert content == report_values(REPORT)
     assert content.keys() == {"title", "tables", "claims", "warnings", "statistics", "runs"}
-    assert content["tables"][0]["rows"][0]["values"]["mono/map"]["dagger"] is True
+    assert content["tables"][0]["rows"][0]["values"]["mono/map"]["dagger"] == "†"
     assert content["claims"][0]["findings"][0]["adjusted"] == 0.002
     assert content["warnings"] == list(REPORT.warnings)
     assert content["runs"] == [{"run": "a-s0", "steps": "300"}]
@@ -116,13 +116,13 @@ def test_latex_holds_every_table_and_compiles(tmp_path: Path) -> None:
 
 
 def test_latex_says_how_claims_were_tested() -> None:
-    assert "paired randomisation over concepts" in write(REPORT, "latex")
+    assert "with concepts and seeds both as random" in write(REPORT, "latex")
 
 
 def test_how_claims_were_tested_is_not_said_without_claims() -> None:
     bare = replace(REPORT, verdicts=[])
-    assert "randomisation" not in shown(bare)
-    assert "randomisation over concepts, 999 draws, Holm; seed 0" not in write(bare, "markdown")
+    assert "as random" not in shown(bare)
+    assert STATISTICS not in write(bare, "markdown")
 
 
 def test_a_report_of_nothing_can_be_written() -> None:
@@ -153,7 +153,7 @@ def test_a_format_from_outside_is_one_file(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.syspath_prepend(tmp_path)
     values = {f"{setting} map": np.full((24, 1), 0.5) for setting in ("mono", "multi")}
     runs = [finished(tmp_path / "runs", sampler, values) for sampler in ("hybrid", "mixed")]
-    options = ("--resamples", 99, "--format", "my_formats:WIKI", "-o", tmp_path / "out.wiki")
+    options = ("--format", "my_formats:WIKI", "-o", tmp_path / "out.wiki")
     done = hbr("compare", *runs, *options)
     assert done.code == 0, done.err
     first, head, *_ = (tmp_path / "out.wiki").read_text().splitlines()

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from hbr.compare.model import Finding, Report, Series, Verdict
+from hbr.compare.model import OPEN, REFUTED, SUPPORTED, Finding, Report, Series, Verdict
 from hbr.compare.table import Cell, Row, Table
 from hbr.report.formats import write
 
@@ -25,7 +25,7 @@ TABLE = Table(
         Row(("e", "monolingual"), None, 2, (Cell(0.6, 0.004, 0), Cell(1234.0, 12.0, 1)), 2, True),
         Row(("e", "hybrid"), None, 1, (Cell(0.5, None, 1, 0.45, 0.55), Cell(900.0, None, 0)), 2),
         Row(("e", "cross-lingual"), None, 0, (Cell(NAN), Cell(NAN)), 2),
-        Row(("f", "hybrid"), None, 2, (Cell(0.25, None, 1, dagger=True), Cell(NAN)), 2),
+        Row(("f", "hybrid"), None, 2, (Cell(0.25, None, 1, dagger="†"), Cell(NAN)), 2),
     ),
     "by hand & eye",
     ("† told apart", "‡ contaminated"),
@@ -36,12 +36,10 @@ VERDICTS = (
         "Hybrid is better",
         "map",
         "multi",
-        "refuted",
+        REFUTED,
         (
-            Finding(
-                "d", "a vs b", "supported", 0.05, 0.02, 0.08, 0.1, 0.0001, 0.0004, 0.3, 3, 1190
-            ),
-            Finding("d", "a vs c", "refuted", -0.05, -0.08, -0.02, -0.1, 0.01, 0.03, -0.3, 3, 1190),
+            Finding("d", "a vs b", SUPPORTED, 0.05, 0.02, 0.08, 0.1, 0.0001, 0.0004, 0.3, 3, 1190),
+            Finding("d", "a vs c", REFUTED, -0.05, -0.08, -0.02, -0.1, 0.01, 0.03, -0.3, 3, 1190),
         ),
         "a note",
     ),
@@ -50,13 +48,13 @@ VERDICTS = (
         "Hybrid is less biased",
         "rank_distance",
         "multi",
-        "open",
+        OPEN,
         (
-            Finding("d", "a vs b", "supported", -321.4, -400.0, -250.0, -0.125),
-            Finding("d", "a vs x", "open", note="no cell of x"),
+            Finding("d", "a vs b", SUPPORTED, -321.4, -400.0, -250.0, -0.125),
+            Finding("d", "a vs x", OPEN, note="no cell of x"),
         ),
     ),
-    Verdict("plain", "Hybrid keeps up", "map", "mono", "supported", ()),
+    Verdict("plain", "Hybrid keeps up", "map", "mono", SUPPORTED, ()),
 )
 
 
@@ -161,11 +159,7 @@ def test_what_comes_from_outside_is_escaped():
     report = Report(
         evil,
         [replace(TABLE, title=evil, protocol=evil, notes=(evil,), heads=("encoder", evil))],
-        [
-            Verdict(
-                evil, evil, "map", "mono", "open", (Finding(evil, evil, "open", note=evil),), evil
-            )
-        ],
+        [Verdict(evil, evil, "map", "mono", OPEN, (Finding(evil, evil, OPEN, note=evil),), evil)],
         [evil],
         [series(evil)],
         [{evil: evil}],
@@ -264,7 +258,7 @@ def test_an_unfinished_study_has_a_page():
     unknown = {"mono": {"map": NAN}}
     cell = series("hybrid", settings=unknown, by_language={"mono": {"de": NAN}}, mean_rank={})
     row = Row(("e", "hybrid"), None, 0, (Cell(NAN), Cell(NAN)), 3)
-    verdict = Verdict("x", "", "map", "mono", "open", (Finding("d", "a vs b", "open"),), "wait")
+    verdict = Verdict("x", "", "map", "mono", OPEN, (Finding("d", "a vs b", OPEN),), "wait")
     report = Report("t", [replace(TABLE, rows=(row,))], [verdict], [], [cell])
     shown = text(write(report, "html"))
     assert shown.count("not run") == 3

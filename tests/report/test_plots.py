@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from hbr.compare.model import Finding, Series, Verdict
+from hbr.compare.model import OPEN, REFUTED, SUPPORTED, Finding, Series, Verdict
 from hbr.compare.table import signed
 from hbr.core import registry
 from hbr.report.figures import claims, languages, losses, mean_ranks, robustness, style, tradeoff
@@ -61,11 +61,11 @@ VERDICTS = [
         "It is better",
         "map",
         "mono",
-        "refuted",
+        REFUTED,
         (
-            Finding("d", "a vs b", "supported", 0.05, 0.02, 0.08),
-            Finding("d", "a vs c", "refuted", -0.04, -0.06, -0.02),
-            Finding("d", "a vs x", "open", note="not all of its cells were run"),
+            Finding("d", "a vs b", SUPPORTED, 0.05, 0.02, 0.08),
+            Finding("d", "a vs c", REFUTED, -0.04, -0.06, -0.02),
+            Finding("d", "a vs x", OPEN, note="not all of its cells were run"),
         ),
     ),
     Verdict(
@@ -73,8 +73,8 @@ VERDICTS = [
         "It is less biased",
         "rank_distance",
         "multi",
-        "supported",
-        (Finding("d", "a vs b", "supported", -1234.0, -1300.0, -1100.0),),
+        SUPPORTED,
+        (Finding("d", "a vs b", SUPPORTED, -1234.0, -1300.0, -1100.0),),
     ),
 ]
 PERTURBED = [
@@ -332,7 +332,7 @@ def test_a_forest_has_a_panel_for_fractions_and_one_for_ranks():
 
 
 def test_a_forest_of_nothing_run_has_no_axis():
-    nothing = Verdict("x", "x", "map", "mono", "open", (Finding("d", "a vs b", "open"),))
+    nothing = Verdict("x", "x", "map", "mono", OPEN, (Finding("d", "a vs b", OPEN),))
     (axes,) = claims.draw([nothing]).axes
     assert not axes.axison
     assert [text.get_text() for text in axes.texts] == ["x", "open", "a vs b", "not run"]

@@ -93,8 +93,9 @@ def test_a_row_alone_and_a_missing_value_have_no_place() -> None:
     [
         (Cell(0.8124), "map", ".812"),
         (Cell(0.8124, 0.0044), "map", ".812 ± .004"),
-        (Cell(0.8124, 0.0044, dagger=True), "map", ".812 ± .004†"),
-        (Cell(0.8124, dagger=True), "map", ".812†"),
+        (Cell(0.8124, 0.0044, dagger="†"), "map", ".812 ± .004†"),
+        (Cell(0.8124, dagger="†"), "map", ".812†"),
+        (Cell(0.8124, dagger="§"), "map", ".812§"),
         (Cell(1.0, 0.0), "recall@1", "1.000 ± .000"),
         (Cell(0.9999), "map", "1.000"),
         (Cell(0.0), "map", ".000"),
@@ -102,7 +103,7 @@ def test_a_row_alone_and_a_missing_value_have_no_place() -> None:
         (Cell(1234.6, 12.4), "rank_distance", "1,235 ± 12"),
         (Cell(0.4, 10.2), "rank_distance", "0 ± 10"),
         (Cell(math.nan), "map", "–"),
-        (Cell(math.nan, 0.1, dagger=True), "rank_distance", "–"),
+        (Cell(math.nan, 0.1, dagger="†"), "rank_distance", "–"),
     ],
 )
 def test_numbers_are_written_the_way_papers_do(cell: Cell, metric: str, text: str) -> None:
@@ -174,7 +175,7 @@ def test_groups_of_languages_bring_a_column_under_their_own_head() -> None:
 
 
 def test_markdown_marks_the_best_bold_and_the_second_underlined() -> None:
-    made = replace(THREE, notes=("† told apart", "few seeds"))
+    made = replace(THREE, notes=("† told apart", "one run"))
     assert to_markdown(made.with_places()) == (
         "### small\n\n"
         "| encoder | sampler | seeds | mono mAP | multi distance |\n"
@@ -184,7 +185,7 @@ def test_markdown_marks_the_best_bold_and_the_second_underlined() -> None:
         "| e | c | 1 | .250 | <u>20</u> |\n"
         "\nProtocol: by hand\n"
         "\n† told apart\n"
-        "\nfew seeds\n"
+        "\none run\n"
     )
 
 
@@ -228,7 +229,7 @@ def test_csv_keeps_names_with_commas_and_quotes_whole() -> None:
 
 
 def test_plain_values_are_json_with_every_mark_and_note() -> None:
-    first = Cell(0.5, 0.1, 0, 0.4, 0.6, dagger=True)
+    first = Cell(0.5, 0.1, 0, 0.4, 0.6, dagger="†")
     made = table(
         Row(("e", "a"), None, 1, (first, Cell(math.nan)), 2, marked=True), notes=("one", "two")
     )
@@ -240,7 +241,7 @@ def test_plain_values_are_json_with_every_mark_and_note() -> None:
     assert (line["encoder"], line["sampler"], line["language"]) == ("e", "a", None)
     assert (line["seeds"], line["expected"], line["contaminated"]) == (1, 2, True)
     assert line["values"]["mono/map"] == {
-        **{"mean": 0.5, "sd": 0.1, "place": 0, "low": 0.4, "high": 0.6, "dagger": True},
+        **{"mean": 0.5, "sd": 0.1, "place": 0, "low": 0.4, "high": 0.6, "dagger": "†"},
         "share": None,
     }
     assert line["values"]["multi/rank_distance"]["mean"] is None
@@ -286,7 +287,7 @@ FULL = Table(
             None,
             3,
             (
-                Cell(0.8124, 0.0044, 0, dagger=True),
+                Cell(0.8124, 0.0044, 0, dagger="†"),
                 Cell(0.5, 0.1, 1),
                 Cell(math.nan, 0.5),
                 Cell(1234.4, 5.4, 1),
@@ -297,7 +298,7 @@ FULL = Table(
         Row(("f", "b", ""), "low", 1, (Cell(0.25), Cell(0.5), Cell(0.75), Cell(7, place=0)), 2),
     ),
     "by hand",
-    ("† told apart", "1 seed a cell: few", "‡ e: 3 of 96 queries"),
+    ("† told apart", "one run: says nothing of the method", "‡ e: 3 of 96 queries"),
 )
 
 
@@ -336,7 +337,13 @@ def test_latex_puts_the_columns_of_a_setting_together() -> None:
 
 def test_latex_says_the_protocol_and_the_notes_in_its_caption() -> None:
     caption = next(x for x in to_latex(FULL).splitlines() if x.startswith(r"\caption"))
-    for words in ("A table.", "y hand.", r"told apart.", "1 seed a cell: few.", "3 of 96 queries."):
+    for words in (
+        "A table.",
+        "y hand.",
+        r"told apart.",
+        "One run: says nothing of the method.",
+        "3 of 96 queries.",
+    ):
         assert words in caption
 
 
@@ -373,7 +380,7 @@ def test_latex_compiles_whatever_the_names_are(tmp_path: Path, text: str) -> Non
 def test_latex_of_the_papers_columns_fits_a_page_of_16_cm(tmp_path: Path) -> None:
     settings = [("mono", "map"), ("cross", "map"), ("multi", "map"), ("mono", "recall@1")]
     settings += [("cross", "recall@1"), ("multi", "recall@10"), ("multi", "rank_distance")]
-    cells = tuple(Cell(1000.0 if "rank" in m else 0.5, 0.01, 0, dagger=True) for _, m in settings)
+    cells = tuple(Cell(1000.0 if "rank" in m else 0.5, 0.01, 0, dagger="†") for _, m in settings)
     rows = [Row(("xlm-r-tiny", s), None, 3, cells, 3) for s in ("untrained", "cross-lingual")]
     made = Table("Samplers", ("encoder", "sampler"), tuple(settings), tuple(rows), "by hand")
     wide = "".join(rf"\setlength{{\{w}width}}{{16cm}}" for w in ("text", "line", "column"))

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
-from hbr.compare.model import OPEN, REFUTED, SUPPORTED, Finding, Report, Verdict
+from hbr.compare.model import STATUSES, Finding, Report, Verdict
 from hbr.core.target import Measure
 from hbr.report.figures import style
 from hbr.report.figures.drawing import Drawing
@@ -19,7 +19,6 @@ CAPTION = (
     "What the claims rest on: each comparison's difference with its 95 % interval. A claim holds "
     "only if all of its comparisons do."
 )
-STATUS = {SUPPORTED: ("#009E73", "o"), REFUTED: ("#D55E00", "X"), OPEN: ("#767676", "D")}
 AXIS = {  # by whether the metric is in ranks, not a fraction
     False: "difference in the metric (1 is its whole scale)",
     True: "difference in ranks (below 0: less biased)",
@@ -71,7 +70,12 @@ def draw(verdicts: Sequence[Verdict]) -> Figure:
         else:  # none of it was run
             axes.set_axis_off()
         top -= height + BELOW
-    handles = [style.legend_marker(mark, colour, key) for key, (colour, mark) in STATUS.items()]
+    shown = {finding.status for verdict in verdicts for finding in verdict.findings}
+    handles = [
+        style.legend_marker(status.marker, status.colour, status)
+        for status in STATUSES
+        if status in shown
+    ]
     figure.legend(handles=handles, loc="upper left", ncols=3, borderaxespad=0.3)
     return figure
 
@@ -104,8 +108,8 @@ def _draw_claim(axes: Axes, text: str, verdict: Verdict, y: float, look: style.S
     bold: style.Style = look | {"fontweight": "bold", "zorder": 4}
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
     axes.text(0.08, y, text, bbox=box, **bold)
-    colour, _ = STATUS[verdict.status]
-    axes.text(style.DOUBLE - 0.08, y, verdict.status, ha="right", color=colour, **bold)
+    status = verdict.status
+    axes.text(style.DOUBLE - 0.08, y, status, ha="right", color=status.colour, **bold)
 
 
 def _draw_comparison(axes: Axes, line: Line, finding: Finding, y: float, look: style.Style) -> None:
@@ -115,6 +119,6 @@ def _draw_comparison(axes: Axes, line: Line, finding: Finding, y: float, look: s
     text, ink = (numbers, "black") if was_run else ("not run", "#767676")
     axes.text(style.DOUBLE - 0.08, y, text, ha="right", color=ink, **look)
     if was_run:
-        colour, marker = STATUS[finding.status]
+        colour, marker = finding.status.colour, finding.status.marker
         axes.plot([finding.low, finding.high], [y, y], color=colour, lw=1.2, zorder=2)
         axes.plot(finding.effect, y, marker, color=colour, ms=4, mec="white", mew=0.4)

@@ -8,11 +8,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from hbr.compare.model import Report, Verdict
+from hbr.compare.model import STATUSES, Report, Status, Verdict
 from hbr.compare.table import Cell, signed
 from hbr.core.target import Measure
 from hbr.report.figures.drawing import Drawing, to_svg
-from hbr.report.findings import SIGN, effect, interval, p_text
+from hbr.report.findings import effect, interval, p_text
 from hbr.report.formats import Format
 
 
@@ -25,15 +25,15 @@ def page(report: Report, drawings: Iterable[Drawing]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"sign": SIGN, "effect": effect, "interval": interval, "p_text": p_text}
-    environment.globals["tip"] = _tip
+    environment.globals |= {"effect": effect, "interval": interval, "p_text": p_text}
+    environment.globals |= {"tip": _tip, "kind": _kind}
     environment.filters |= {"signed": signed, "measure": Measure.parse}
     environment.tests["missing"] = math.isnan
     statuses = [verdict.status for verdict in report.verdicts]
     return environment.get_template("page.html.j2").render(
         report=report,
         synthetic=any("synthetic" in table.protocol for table in report.tables),
-        tally=[(status, statuses.count(status)) for status in SIGN if status in statuses],
+        tally=[(status, statuses.count(status)) for status in STATUSES if status in statuses],
         claims=[(verdict, _summary(verdict)) for verdict in report.verdicts],
         figures=[_figure(drawing) for drawing in drawings],
         facts=list(dict.fromkeys(key for run in report.provenance for key in run)),
@@ -43,7 +43,7 @@ def page(report: Report, drawings: Iterable[Drawing]) -> str:
 def _summary(verdict: Verdict) -> str:
     """Return how many comparisons of a claim came out how: `2 comparisons: 1 supported, 1 open`."""
     statuses = [finding.status for finding in verdict.findings]
-    counts = [f"{statuses.count(status)} {status}" for status in SIGN if status in statuses]
+    counts = [f"{statuses.count(status)} {status}" for status in STATUSES if status in statuses]
     noun = "comparison" if len(statuses) == 1 else "comparisons"
     return f"{len(statuses)} {noun}: {', '.join(counts)}"
 
@@ -64,3 +64,8 @@ def _figure(drawing: Drawing) -> dict[str, Any]:
 
 
 HTML = Format("html", ".html", page, "one page with all tables and figures")
+
+
+def _kind(status: Status) -> str:
+    """Return the class of a status's badge."""
+    return {True: "supported", False: "refuted", None: "open"}[status.holds]

@@ -15,7 +15,14 @@ LINES_PER_PAGE = 52
 SYMBOLS = {
     **{c: f"\\{c}" for c in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-    **{"±": r"$\pm$", "†": r"$^\dagger$", "‡": r"$^\ddagger$", "α": r"$\alpha$", "–": "--"},
+    **{
+        "±": r"$\pm$",
+        "†": r"$^\dagger$",
+        "§": r"$^\S$",
+        "‡": r"$^\ddagger$",
+        "α": r"$\alpha$",
+        "–": "--",
+    },
     **{"→": r"$\to$", "·": r"$\cdot$", "≥": r"$\ge$", "≤": r"$\le$", "<": r"$<$", ">": r"$>$"},
     **{"|": r"\textbar{}", "≈": r"$\approx$", "√": r"$\surd$", "Δ": r"$\Delta$"},
     **{"×": r"$\times$", "…": r"\dots{}", "−": r"$-$"},
@@ -113,11 +120,11 @@ def _setting_heads(table: Table, labels: int) -> list[str]:
 
 def _cell(cell: Cell, metric: str) -> str:
     """Write a value, its place, its deviation in small print, and its dagger."""
-    mean = replace(cell, sd=None, dagger=False).text(metric)
+    mean = replace(cell, sd=None, dagger="").text(metric)
     text = PLACE[cell.place].format(escape(mean))
     if cell.sd is not None and not math.isnan(cell.mean):
         text += rf"{{\tiny\,$\pm$\,{plain(cell.sd, digits(metric))}}}"
-    return text + (escape("†") if cell.dagger else "")
+    return text + escape(cell.dagger)
 
 
 def _sentence(text: str) -> str:

@@ -6,14 +6,13 @@ from dataclasses import replace
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.text import Text
 
-from hbr.compare.model import OPEN, REFUTED, SUPPORTED, Report, Verdict
+from hbr.compare.model import Report, Verdict
 from hbr.compare.table import Table
-from hbr.report.findings import HEADS, SIGN, comparison, numbers
+from hbr.report.findings import HEADS, comparison, numbers
 from hbr.report.formats import Format
 from hbr.report.terminal import new_table
 
 PLACE_STYLE = {0: "bold", 1: "underline", None: ""}
-STATUS_STYLE = {SUPPORTED: "green", REFUTED: "red", OPEN: "yellow"}
 
 
 class TerminalReport:
@@ -88,12 +87,12 @@ def claims(verdicts: Sequence[Verdict], width: int = 120) -> Group:
         sizes.pop()
     lines = [Text(f"    {_aligned(heads, sizes)}", style="dim")]
     for verdict in verdicts:
-        status = f"{SIGN[verdict.status]} {verdict.status:<9}  "
+        status = f"{verdict.status.sign} {verdict.status:<9}  "
         note = (f" – {verdict.note}", "dim") if verdict.note else ""
-        style = STATUS_STYLE[verdict.status]
+        style = verdict.status.style
         lines.append(Text.assemble((status, style), (verdict.sentence, "bold"), note))
         for finding in verdict.findings:
-            sign = (f"  {SIGN[finding.status]}", STATUS_STYLE[finding.status])
+            sign = (f"  {finding.status.sign}", finding.status.style)
             row = (comparison(finding, verdict), *numbers(finding, verdict.metric))
             lines.append(Text.assemble(sign, f" {_aligned(row, sizes)}"))
     return Group(*lines)
