@@ -132,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--resamples", type=int, default=10_000)
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         runs, study, keys = Path(folder) / "runs", Path(folder) / "bench.yaml", layout()
         study.write_text(yaml.safe_dump(STUDY))
@@ -141,22 +141,22 @@ def main() -> None:
             config = {"sampler": sampler, "encoder": encoder, "seed": seed}
             write_run(runs, config, keys, number)
         words = ["compare", "--study", str(study), "--output-dir", str(runs), "--format", "json"]
-        command = [sys.executable, "-m", "hbr", *words, "--resamples", str(asked.resamples)]
+        command = [sys.executable, "-m", "hbr", *words, "--resamples", str(args.resamples)]
         started = time.perf_counter()
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         ours = time.perf_counter() - started
         report = json.loads(done.stdout)
         tests = sum(len(claim["findings"]) for claim in report["claims"]) + 7 * 3
         intervals = sum(len(claim["findings"]) for claim in report["claims"]) + 7 * 9
-        found = [
+        tables = [
             (Store(p.parent), resolve_config(yaml.safe_load(p.read_text())))
             for p in sorted(runs.glob("*/config.yaml"))[:2]
         ]
-        scipys = by_scipy(found, asked.resamples)
+        scipys = by_scipy(tables, args.resamples)
     shown = {
         "runs": 27,
         "queries": 13090,
-        "resamples": asked.resamples,
+        "resamples": args.resamples,
         "tests": tests,
         "intervals": intervals,
         "hbr compare, whole command (s)": round(ours, 2),
@@ -166,8 +166,8 @@ def main() -> None:
     }
     for name, value in shown.items():
         print(f"{name:45} {value:>10,}")
-    if asked.json:
-        asked.json.write_text(json.dumps(shown, indent=1))
+    if args.json:
+        args.json.write_text(json.dumps(shown, indent=1))
 
 
 if __name__ == "__main__":

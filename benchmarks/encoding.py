@@ -22,7 +22,7 @@ Run = Callable[..., Any]  # token ids and mask to vectors
 LENGTH = 256  # tokens at most
 
 
-def compiled(asked: argparse.Namespace) -> dict[str, Run]:
+def compiled(args: argparse.Namespace) -> dict[str, Run]:
     """Return what ONNX Runtime and OpenVINO make of the encoder at a precision."""
     import onnxruntime
     import openvino
@@ -31,34 +31,34 @@ def compiled(asked: argparse.Namespace) -> dict[str, Run]:
     from hbr.models.loading import load
 
     threads = torch.get_num_threads()
-    encoder = load(asked.encoder)
+    encoder = load(args.encoder)
     encoder.backbone.set_attn_implementation("eager")  # sdpa's masks are not exported rightly
-    given = encoder.pad(encoder.tokenize(["a text", "and a longer one"], LENGTH))
+    inputs = encoder.pad(encoder.tokenize(["a text", "and a longer one"], LENGTH))
     with torch.no_grad():
-        converted = openvino.convert_model(encoder, example_input=given)
+        converted = openvino.convert_model(encoder, example_input=inputs)
     hints = {
-        "INFERENCE_PRECISION_HINT": {"fp32": "f32"}.get(asked.precision, asked.precision),
+        "INFERENCE_PRECISION_HINT": {"fp32": "f32"}.get(args.precision, args.precision),
         "INFERENCE_NUM_THREADS": threads,
     }
     ready = openvino.Core().compile_model(converted, "CPU", hints)
-    found: dict[str, Run] = {"OpenVINO": lambda ids, mask: ready((ids, mask))[0]}
-    if asked.precision == "fp32":  # it has no bfloat16 on a CPU
+    runs: dict[str, Run] = {"OpenVINO": lambda ids, mask: ready((ids, mask))[0]}
+    if args.precision == "fp32":  # it has no bfloat16 on a CPU
         with tempfile.TemporaryDirectory() as folder:
             path, names = f"{folder}/encoder.onnx", ["ids", "mask"]
             axes = {name: {0: "texts", 1: "tokens"} for name in names}
             torch.onnx.export(
-                encoder, given, path, input_names=names, dynamic_axes=axes, dynamo=False
+                encoder, inputs, path, input_names=names, dynamic_axes=axes, dynamo=False
             )
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = threads
             session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
-        found["ONNX Runtime"] = lambda *own: session.run(None, dict(zip(names, own, strict=True)))[
-            0
-        ]
-    return found
+        runs["ONNX Runtime"] = lambda *inputs: session.run(
+            None, dict(zip(names, inputs, strict=True))
+        )[0]
+    return runs
 
 
-def own(asked: argparse.Namespace) -> dict[str, float]:
+def measure(args: argparse.Namespace) -> dict[str, float]:
     """Time every way on the same texts; give texts a second."""
     import numpy as np
     import torch
@@ -69,21 +69,21 @@ def own(asked: argparse.Namespace) -> dict[str, float]:
     from hbr.models.encoder import token_batches
     from hbr.models.loading import load
 
-    found = side.pairs(asked.texts, asked.kind, asked.count)
-    texts = [text for pair in found for text in pair][: asked.count]
-    if asked.kind == "contexts":
-        texts = [told for _, told in found]
-    if asked.one_thread:
+    pairs = side.pairs(args.texts, args.kind, args.count)
+    texts = [text for pair in pairs for text in pair][: args.count]
+    if args.kind == "contexts":
+        texts = [passage for _, passage in pairs]
+    if args.one_thread:
         torch.set_num_threads(1)
-    device = torch.device(asked.device)
-    ours = load(asked.encoder).to(device)
-    theirs = SentenceTransformer(str(asked.encoder), device=asked.device)
+    device = torch.device(args.device)
+    ours = load(args.encoder).to(device)
+    theirs = SentenceTransformer(str(args.encoder), device=args.device)
     theirs.max_seq_length = LENGTH
-    if asked.precision == "bf16":
+    if args.precision == "bf16":
         theirs = theirs.bfloat16()
 
     def hbr(*, unpadded: bool, budget: int) -> np.ndarray:
-        settings = Encode(precision=asked.precision, unpadded=unpadded, token_budget=budget)
+        settings = Encode(precision=args.precision, unpadded=unpadded, token_budget=budget)
         return _vectors(ours, texts, LENGTH, settings, device, side.Silent())
 
     def peer(size: int) -> np.ndarray:
@@ -98,22 +98,22 @@ def own(asked: argparse.Namespace) -> dict[str, float]:
 
     ways = {
         f"sentence-transformers, batch {size}": lambda size=size: peer(size)
-        for size in asked.batches
+        for size in args.batches
     }
     for on in (False, True):
-        for budget in asked.budgets:
+        for budget in args.budgets:
             name = f"hbr, {'un' * on}padded, {budget:,} tokens"
             ways[name] = lambda on=on, budget=budget: hbr(unpadded=on, budget=budget)
-    if asked.compiled:
+    if args.compiled:
         ways |= {
             f"{name}, {budget:,} tokens": lambda run=run, budget=budget: batched(run, budget)
-            for name, run in compiled(asked).items()
-            for budget in asked.budgets
+            for name, run in compiled(args).items()
+            for budget in args.budgets
         }
     first, *others = (np.asarray(way()) for way in ways.values())
     far = max(float(np.abs(first - other).max()) for other in others)
-    assert far < (1e-4 if asked.precision == "fp32" else 5e-2), far
-    seconds = side.shortest(ways, asked.rounds, cpu=asked.one_thread)
+    assert far < (1e-4 if args.precision == "fp32" else 5e-2), far
+    seconds = side.shortest(ways, args.rounds, cpu=args.one_thread)
     return {name: len(texts) / value for name, value in seconds.items()}
 
 
@@ -128,36 +128,36 @@ def main() -> None:
     parser.add_argument("--allocator", nargs="+", default=list(side.MALLOC))
     parser.add_argument("--compiled", action="store_true", help="ONNX Runtime and OpenVINO too")
     parser.add_argument("--one-thread", action="store_true", help="and count its CPU seconds")
-    parser.add_argument("--own", action="store_true", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.own:
-        (asked.kind,), (asked.precision,) = asked.kind, asked.precision
-        print(json.dumps(own(asked)))
+    parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.measure:
+        (args.kind,), (args.precision,) = args.kind, args.precision
+        print(json.dumps(measure(args)))
         return
     shown: dict[str, dict[str, dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as place:
         words = [
-            "--own",
+            "--measure",
             "--encoder",
-            str(side.encoder(asked.encoder, Path(place), asked.shape, asked.texts)),
+            str(side.encoder(args.encoder, Path(place), args.shape, args.texts)),
         ]
-        words += ["--texts", str(asked.texts)] if asked.texts else []
-        words += ["--device", asked.device]
-        words += ["--one-thread"] * asked.one_thread + ["--compiled"] * asked.compiled
-        words += ["--rounds", str(asked.rounds), "--count", str(asked.count)]
-        words += ["--budgets", *map(str, asked.budgets), "--batches", *map(str, asked.batches)]
-        for kind in asked.kind:
+        words += ["--texts", str(args.texts)] if args.texts else []
+        words += ["--device", args.device]
+        words += ["--one-thread"] * args.one_thread + ["--compiled"] * args.compiled
+        words += ["--rounds", str(args.rounds), "--count", str(args.count)]
+        words += ["--budgets", *map(str, args.budgets), "--batches", *map(str, args.batches)]
+        for kind in args.kind:
             rows: dict[str, dict[str, float]] = {}
-            for precision in asked.precision:
-                for allocator in asked.allocator:
+            for precision in args.precision:
+                for allocator in args.allocator:
                     case = ["--kind", kind, "--precision", precision]
                     for name, value in side.child([*words, *case], allocator).items():
                         rows.setdefault(name, {})[f"{precision} {allocator}"] = value
                         side.tell(kind, precision, allocator, name, value)
             shown[kind] = rows
             side.table(kind, rows, "texts/s")
-    if asked.json:
-        asked.json.write_text(json.dumps(shown, indent=1))
+    if args.json:
+        args.json.write_text(json.dumps(shown, indent=1))
 
 
 if __name__ == "__main__":

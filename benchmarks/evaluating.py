@@ -59,10 +59,10 @@ def make(folder: Path, texts: Path | None) -> None:
     rng = np.random.default_rng(0)
     shape = len(task.indptr) - 1, WIDTH
     meaning = rng.standard_normal(shape, dtype=np.float32)
-    asked = meaning[task.concept]
-    told = np.zeros((len(task.passage_language), WIDTH), np.float32)
-    np.add.at(told, task.relevant, np.repeat(meaning, np.diff(task.indptr), axis=0))
-    for name, vectors in (("queries", asked), ("passages", told)):
+    queries = meaning[task.concept]
+    passages = np.zeros((len(task.passage_language), WIDTH), np.float32)
+    np.add.at(passages, task.relevant, np.repeat(meaning, np.diff(task.indptr), axis=0))
+    for name, vectors in (("queries", queries), ("passages", passages)):
         vectors += NOISE * rng.standard_normal(vectors.shape, dtype=np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         np.save(folder / f"{name}.npy", vectors)
@@ -99,20 +99,20 @@ class Bench:
     def cases(self) -> Iterator[Case]:
         """Yield the pairs and pools of the first languages, one by one."""
         task, every = self.task, slice(0, len(self.task.passage_language))
-        told = [*zip(task.languages, task.blocks, strict=True), ("all", every)]
+        pools = [*zip(task.languages, task.blocks, strict=True), ("all", every)]
         for code in range(self.languages):
             block = task.query_blocks[code]
             queries = np.arange(block.start, block.stop)
-            for answered, passages in told:
+            for pool, passages in pools:
                 relevant = {f"q{q}": self._relevant(q, passages) for q in queries}
                 inside = np.arange(passages.start, passages.stop)
-                yield Case(f"{task.languages[code]}->{answered}", queries, inside, relevant)
+                yield Case(f"{task.languages[code]}->{pool}", queries, inside, relevant)
 
     def _relevant(self, query: int, inside: slice) -> dict[str, int]:
         task = self.task
         first, last = task.indptr[task.concept[query] :][:2]
-        found = task.relevant[first:last]
-        return {f"p{p}": 1 for p in found if inside.start <= p < inside.stop}
+        relevant = task.relevant[first:last]
+        return {f"p{p}": 1 for p in relevant if inside.start <= p < inside.stop}
 
 
 def stage(bench: Bench) -> Callable[[], Figures]:
@@ -126,9 +126,9 @@ def stage(bench: Bench) -> Callable[[], Figures]:
         with tempfile.TemporaryDirectory() as name:
             folder, config = Path(name), resolve_config({})
             evaluate(folder, config, bench.task, bench.vectors, {}, device=torch.device("cpu"))
-            found = json.loads((folder / "metrics.json").read_text())
-        pools = found["by_query_language"]["multi"]
-        return found["by_pair"] | {f"{name}->all": values for name, values in pools.items()}
+            metrics = json.loads((folder / "metrics.json").read_text())
+        pools = metrics["by_query_language"]["multi"]
+        return metrics["by_pair"] | {f"{name}->all": values for name, values in pools.items()}
 
     return run
 
@@ -236,14 +236,14 @@ def mteb(bench: Bench) -> Callable[[], Figures]:
             self.dataset, self.data_loaded = cases, True
 
     def run() -> Figures:
-        given = {"batch_size": BLOCK, "show_progress_bar": False}
+        options = {"batch_size": BLOCK, "show_progress_bar": False}
         quiet = {"cache": None, "co2_tracker": False, "show_progress_bar": False}
         task = Stacked()
         task.load_data()
-        (found,) = evaluate(Stored(), task, encode_kwargs=given, **quiet).task_results
+        (results,) = evaluate(Stored(), task, encode_kwargs=options, **quiet).task_results
         return {
             one["hf_subset"]: {"ndcg@10": one["ndcg_at_10"], "map@20": one["map_at_20"]}
-            for one in found.scores["test"]
+            for one in results.scores["test"]
         }
 
     datasets.disable_progress_bars()
@@ -290,13 +290,13 @@ def beir(bench: Bench) -> Callable[[], Figures]:
     ]
 
     def run() -> Figures:
-        found: Figures = {}
+        figures: Figures = {}
         retrieval = EvaluateRetrieval(search, k_values=[1, 10, 20, 100, 1000], score_function="dot")
         for queries, corpus, case in cases:
             results = retrieval.retrieve(corpus, queries)
             ndcg, maps, _, _ = retrieval.evaluate(case.relevant, results, retrieval.k_values)
-            found[case.name] = {"ndcg@10": ndcg["NDCG@10"], "map@20": maps["MAP@20"]}
-        return found
+            figures[case.name] = {"ndcg@10": ndcg["NDCG@10"], "map@20": maps["MAP@20"]}
+        return figures
 
     return run
 
@@ -313,7 +313,7 @@ def sentence_transformers(bench: Bench) -> Callable[[], Figures]:
             InformationRetrievalEvaluator(
                 {f"q{i}": f"{i}" for i in case.queries},
                 {f"p{i}": f"{i}" for i in case.passages},
-                {query: set(found) for query, found in case.relevant.items()},
+                {query: set(ids) for query, ids in case.relevant.items()},
                 map_at_k=[20, 100],
                 score_functions={"dot": dot_score},
                 write_csv=False,
@@ -323,11 +323,11 @@ def sentence_transformers(bench: Bench) -> Callable[[], Figures]:
     ]
 
     def run() -> Figures:
-        found: Figures = {}
+        figures: Figures = {}
         for name, evaluator in cases:
             values = evaluator.compute_all_metrics(model)["dot"]
-            found[name] = {"ndcg@10": values["ndcg@k"][10], "map@20": values["map@k"][20]}
-        return found
+            figures[name] = {"ndcg@10": values["ndcg@k"][10], "map@20": values["map@k"][20]}
+        return figures
 
     return run
 
@@ -346,17 +346,17 @@ PEERS = {
 WAYS = OURS | PEERS
 
 
-def own(asked: argparse.Namespace, way: str) -> dict[str, Any]:
+def measure(args: argparse.Namespace, way: str) -> dict[str, Any]:
     """Run one way in this process; give its seconds, memory, and figures."""
-    bench = Bench(asked.own, asked.languages)
+    bench = Bench(args.measure, args.languages)
     run, seconds = WAYS[way](bench), []
-    for _ in range(asked.rounds if way in OURS else 1):
+    for _ in range(args.rounds if way in OURS else 1):
         started = time.perf_counter()
-        found = run()
+        figures = run()
         seconds.append(time.perf_counter() - started)
-    share = 1 if way in OURS else asked.languages / len(bench.task.languages)
+    share = 1 if way in OURS else args.languages / len(bench.task.languages)
     figures = {
-        name: {metric: values[metric] for metric in SHARED} for name, values in found.items()
+        name: {metric: values[metric] for metric in SHARED} for name, values in figures.items()
     }
     return {"seconds": min(seconds) / share, "peak_mb": side.resident_mb(), "figures": figures}
 
@@ -378,34 +378,41 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--allocator", nargs="+", default=list(side.MALLOC))
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--own", type=Path, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.own:
-        print(json.dumps(own(asked, asked.ways[0])))
+    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.measure:
+        print(json.dumps(measure(args, args.ways[0])))
         return
     shown: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as name:
-        make(Path(name), asked.texts)
-        words = ["--own", name, "--languages", f"{asked.languages}", "--rounds", f"{asked.rounds}"]
-        for way in asked.ways:
-            for allocator in asked.allocator:
-                found = side.child([*words, "--ways", way], allocator)
-                shown.setdefault(way, {})[allocator] = found
-                side.tell(way, allocator, found["seconds"], found["peak_mb"])
+        make(Path(name), args.texts)
+        words = [
+            "--measure",
+            name,
+            "--languages",
+            f"{args.languages}",
+            "--rounds",
+            f"{args.rounds}",
+        ]
+        for way in args.ways:
+            for allocator in args.allocator:
+                result = side.child([*words, "--ways", way], allocator)
+                shown.setdefault(way, {})[allocator] = result
+                side.tell(way, allocator, result["seconds"], result["peak_mb"])
     apart = check(shown)
-    about = f"peers: queries of {asked.languages} of {len(SIZES)} languages, scaled to all"
-    side.table(about, seconds(shown, asked.allocator), "s, times the product, peak MB")
+    about = f"peers: queries of {args.languages} of {len(SIZES)} languages, scaled to all"
+    side.table(about, seconds(shown, args.allocator), "s, times the product, peak MB")
     for way, most in apart.items():
         print(f"{way}: figures differ from hbr's by {most:.1e} at most")
-    if asked.json:
-        asked.json.write_text(json.dumps({"about": about, "ways": shown, "apart": apart}, indent=1))
+    if args.json:
+        args.json.write_text(json.dumps({"about": about, "ways": shown, "apart": apart}, indent=1))
 
 
 def check(shown: dict[str, dict[str, Any]]) -> dict[str, float]:
     """Return how far each peer's figures are from `hbr`'s; they must be near."""
     if "hbr, the whole stage" not in shown:
         return {}
-    first = {way: next(iter(found.values()))["figures"] for way, found in shown.items()}
+    first = {way: next(iter(result.values()))["figures"] for way, result in shown.items()}
     ours = first["hbr, the whole stage"]
     apart = {way: farthest(ours, first[way]) for way in shown if way in PEERS}
     assert all(most < AGREE for most in apart.values()), apart
@@ -415,11 +422,11 @@ def check(shown: dict[str, dict[str, Any]]) -> dict[str, float]:
 def seconds(shown: dict[str, dict[str, Any]], allocators: list[str]) -> dict[str, dict[str, float]]:
     """Return the lines of the table."""
     rows: dict[str, dict[str, float]] = {}
-    for way, found in shown.items():
+    for way, result in shown.items():
         rows[way] = {}
         for allocator in allocators:
             floor = shown.get("bare product", {}).get(allocator, {}).get("seconds", float("nan"))
-            one = found[allocator]
+            one = result[allocator]
             rows[way] |= {
                 allocator: one["seconds"],
                 f"× ({allocator})": one["seconds"] / floor,

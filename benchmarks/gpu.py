@@ -19,28 +19,28 @@ import side
 BATCHES = ("100", "512:128", "2048:128")  # pairs, and those of a chunk
 
 
-def commands(asked: argparse.Namespace, shape: str, encoder: Path, into: Path) -> list[list[str]]:
+def commands(args: argparse.Namespace, shape: str, encoder: Path, into: Path) -> list[list[str]]:
     """Return the command lines for one encoder."""
-    common = ["--encoder", str(encoder), "--device", asked.device, "--precision", "bf16"]
-    common += ["--texts", str(asked.texts)] if asked.texts else []
-    kind = {length: "contexts" if length > 64 else "sentences" for length in asked.lengths}
-    found = []
-    for length in asked.lengths:
-        own = [*common, "--kind", kind[length]]
+    common = ["--encoder", str(encoder), "--device", args.device, "--precision", "bf16"]
+    common += ["--texts", str(args.texts)] if args.texts else []
+    kind = {length: "contexts" if length > 64 else "sentences" for length in args.lengths}
+    lines = []
+    for length in args.lengths:
+        options = [*common, "--kind", kind[length]]
         name = f"{shape}-{length}"
         result = ["--json", str(into / f"encoding-{name}.json")]
-        budgets = ["--budgets", *map(str, asked.budgets), "--batches", *map(str, asked.sizes)]
-        result += ["--allocator", "as installed", "--count", str(asked.count)]
-        found.append(["encoding.py", *own, *budgets, *result])
-        for batch in asked.batches:
+        budgets = ["--budgets", *map(str, args.budgets), "--batches", *map(str, args.sizes)]
+        result += ["--allocator", "as installed", "--count", str(args.count)]
+        lines.append(["encoding.py", *options, *budgets, *result])
+        for batch in args.batches:
             pairs, _, chunk = batch.partition(":")
             size = ["--length", str(length), "--batch-size", pairs]
-            size += ["--chunk-size", chunk] if chunk else []
+            size += ["--mini-batch-size", chunk] if chunk else []
             result = ["--json", str(into / f"training-{name}-{pairs}.json")]
-            found.append(["training.py", *own, *size, "--allocator", "as installed", *result])
+            lines.append(["training.py", *options, *size, "--allocator", "as installed", *result])
             result = ["--json", str(into / f"share-{name}-{pairs}.json")]
-            found.append(["share.py", *own, *size, "--budget", str(max(asked.budgets)), *result])
-    return found
+            lines.append(["share.py", *options, *size, "--budget", str(max(args.budgets)), *result])
+    return lines
 
 
 def main() -> None:
@@ -57,12 +57,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=10_000, help="texts that are encoded")
     parser.add_argument("--texts", type=Path)
     parser.add_argument("--json", type=Path, default=Path("gpu"), help="folder of the results")
-    asked = parser.parse_args()
-    asked.json.mkdir(parents=True, exist_ok=True)
-    for shape in asked.shapes:
+    args = parser.parse_args()
+    args.json.mkdir(parents=True, exist_ok=True)
+    for shape in args.shapes:
         with tempfile.TemporaryDirectory() as place:
-            encoder = side.encoder(None, Path(place), shape, asked.texts)
-            for script, *words in commands(asked, shape, encoder, asked.json):
+            encoder = side.encoder(None, Path(place), shape, args.texts)
+            for script, *words in commands(args, shape, encoder, args.json):
                 print(f"\n== {shape}: {script} {' '.join(words)}", flush=True)
                 place_of = Path(__file__).with_name(script)
                 subprocess.run([sys.executable, str(place_of), *words], check=True)

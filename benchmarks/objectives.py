@@ -95,7 +95,7 @@ def memory(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def own(name: str, objective: str, steps: int, batch_size: int) -> dict[str, float]:
+def measure(name: str, objective: str, steps: int, batch_size: int) -> dict[str, float]:
     """Measure one objective in this process."""
     with tempfile.TemporaryDirectory() as folder:
         trainer = trainer_of(Path(folder), name, OBJECTIVES[objective], batch_size)
@@ -128,31 +128,31 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--own", nargs=2, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.own:
-        print(json.dumps(own(*asked.own, asked.steps, asked.batch_size)))
+    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.measure:
+        print(json.dumps(measure(*args.measure, args.steps, args.batch_size)))
         return
     shown: dict[str, dict[str, dict[str, float]]] = {}
-    sizes = ["--steps", str(asked.steps), "--batch-size", str(asked.batch_size)]
+    sizes = ["--steps", str(args.steps), "--batch-size", str(args.batch_size)]
     head = ("s/step", 8), ("×", 6), ("peak MB", 9), ("×", 6), ("texts", 6)
     print(f"{'encoder':8} {'objective':26}", *(f"{word:>{wide}}" for word, wide in head))
     for name in WORDS:
         shown[name] = {}
         for objective in OBJECTIVES:
-            command = [sys.executable, __file__, "--own", name, objective, *sizes]
+            command = [sys.executable, __file__, "--measure", name, objective, *sizes]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
-            found = json.loads(done.stdout.splitlines()[-1])
-            plain = shown[name].setdefault("infonce", found)
-            times, more = (found[key] / plain[key] for key in ("seconds", "peak_mb"))
-            shown[name][objective] = {**found, "times_seconds": times, "times_peak": more}
+            result = json.loads(done.stdout.splitlines()[-1])
+            plain = shown[name].setdefault("infonce", result)
+            times, more = (result[key] / plain[key] for key in ("seconds", "peak_mb"))
+            shown[name][objective] = {**result, "times_seconds": times, "times_peak": more}
             print(
-                f"{name:8} {objective:26} {found['seconds']:8.3f} {times:6.2f} "
-                f"{found['peak_mb']:9,.0f} {more:6.2f} {found['texts']:6.2f}",
+                f"{name:8} {objective:26} {result['seconds']:8.3f} {times:6.2f} "
+                f"{result['peak_mb']:9,.0f} {more:6.2f} {result['texts']:6.2f}",
                 flush=True,
             )
-    if asked.json:
-        asked.json.write_text(json.dumps(shown, indent=1))
+    if args.json:
+        args.json.write_text(json.dumps(shown, indent=1))
 
 
 if __name__ == "__main__":

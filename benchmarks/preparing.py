@@ -60,15 +60,15 @@ def sentences(folder: Path | None, count: int) -> list[str]:
 def pieces(texts: Iterable[str], start: str, inside: str, size: int) -> Counter[str]:
     """Count words and their parts of up to four letters: all letters, and what is most common."""
     words = Counter(word for text in texts for word in re.findall(r"\w+|[^\w\s]", text))
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for word, number in words.items():
         whole = start + word
-        found[whole] += number
+        counts[whole] += number
         for i, j in itertools.combinations(range(len(whole) + 1), 2):
             if j - i <= 4:
-                found[inside * (i > 0) + whole[i:j]] += number
-    letters = {p: n for p, n in found.items() if len(p.removeprefix(inside)) == 1}
-    return Counter(letters | dict(found.most_common(size - len(letters))))
+                counts[inside * (i > 0) + whole[i:j]] += number
+    letters = {p: n for p, n in counts.items() if len(p.removeprefix(inside)) == 1}
+    return Counter(letters | dict(counts.most_common(size - len(letters))))
 
 
 def tokenizer(kind: str, texts: list[str], place: Path) -> Path:
@@ -170,7 +170,7 @@ def spent(before: os.times_result, workers: int) -> dict[str, float]:
     return {"seconds": passed[-1], "cpu_seconds": sum(passed[:-1]), "peak_mb": peak / 1024}
 
 
-def own(way: str, place: Path, texts: Path) -> dict[str, Any]:
+def measure(way: str, place: Path, texts: Path) -> dict[str, Any]:
     """Run one way in this process; give its seconds, its memory, and a digest of the ids."""
     from transformers import AutoTokenizer
 
@@ -190,39 +190,39 @@ def main() -> None:
     parser.add_argument("--way", nargs="+", default=[OURS, *PEERS], metavar="WAY")
     parser.add_argument("--allocator", nargs="+", default=list(side.MALLOC))
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--own", nargs=3, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.own:
-        way, place, texts = asked.own
-        print(json.dumps(own(way, Path(place), Path(texts))))
+    parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.measure:
+        way, place, texts = args.measure
+        print(json.dumps(measure(way, Path(place), Path(texts))))
         return
     shown: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as name:
-        texts, folder = sentences(asked.texts, asked.sentences), Path(name)
+        texts, folder = sentences(args.texts, args.sentences), Path(name)
         make(folder / "made", texts)
-        kinds = [str(asked.encoder)] if asked.encoder else asked.kind
+        kinds = [str(args.encoder)] if args.encoder else args.kind
         for kind in kinds:
-            place = asked.encoder or tokenizer(kind, texts[:20_000], folder / kind)
-            for allocator, way in itertools.product(asked.allocator, asked.way):
+            place = args.encoder or tokenizer(kind, texts[:20_000], folder / kind)
+            for allocator, way in itertools.product(args.allocator, args.way):
                 with tempfile.TemporaryDirectory() as fresh:
                     shutil.copytree(folder / "made", fresh, dirs_exist_ok=True)
-                    found = side.child(["--own", way, str(place), fresh], allocator)
-                shown.setdefault(kind, {})[f"{way}, {allocator}"] = found
-                side.tell(kind, way, allocator, found["seconds"], found["peak_mb"])
-                assert len({found["ids"] for found in shown[kind].values()}) == 1, "ids differ"
-            table(kind, shown[kind], asked.sentences)
-    if asked.json:
-        asked.json.write_text(json.dumps(shown, indent=1))
+                    result = side.child(["--measure", way, str(place), fresh], allocator)
+                shown.setdefault(kind, {})[f"{way}, {allocator}"] = result
+                side.tell(kind, way, allocator, result["seconds"], result["peak_mb"])
+                assert len({result["ids"] for result in shown[kind].values()}) == 1, "ids differ"
+            table(kind, shown[kind], args.sentences)
+    if args.json:
+        args.json.write_text(json.dumps(shown, indent=1))
 
 
-def table(kind: str, found: dict[str, Any], count: int) -> None:
+def table(kind: str, result: dict[str, Any], count: int) -> None:
     """Print seconds, sentences a second and memory of every way."""
-    each = next(iter(found.values()))["tokens"] / count
+    each = next(iter(result.values()))["tokens"] / count
     print(f"\n{kind}, {count:,} sentences of {each:.0f} tokens in the mean")
-    for name, one in found.items():
+    for name, one in result.items():
         rate = count / one["seconds"]
-        told = f"{rate:8,.0f}/s{one['cpu_seconds']:8.1f} CPU s{one['peak_mb']:8,.0f} MB"
-        print(f"{name:55}{one['seconds']:8.1f} s{told}")
+        cells = f"{rate:8,.0f}/s{one['cpu_seconds']:8.1f} CPU s{one['peak_mb']:8,.0f} MB"
+        print(f"{name:55}{one['seconds']:8.1f} s{cells}")
 
 
 if __name__ == "__main__":

@@ -109,8 +109,8 @@ def train_step(folder: Path, size: int, chunk: int | None) -> Work:
         place = folder / name
         place.mkdir()
         count = 2 * size
-        asked, told = (dict.fromkeys(LANGUAGES, text) for text in ("asked", "told"))
-        rows = ({"id": str(i), "query": asked, "passage": told} for i in range(count))
+        query, passage = (dict.fromkeys(LANGUAGES, text) for text in ("asked", "told"))
+        rows = ({"id": str(i), "query": query, "passage": passage} for i in range(count))
         write_rows(place, name, rows, "en")
         rng, cells = np.random.default_rng(0), count * len(LANGUAGES)
         tokens = Tokens(
@@ -138,15 +138,15 @@ def encode(folder: Path, size: int) -> Work:
     from hbr.evaluation.encode import encode
     from hbr.models.loading import save
 
-    told = itertools.cycle(
+    texts = itertools.cycle(
         [text for row in synthetic.rows("train") for text in row["query"].values()]
     )
-    task = made_up(folder / "task", 4, size, told)
+    task = made_up(folder / "task", 4, size, texts)
     save(encoder(), folder / "model", {}, 512)
     config, device = resolve_config({"encode": {"shard_size": 500}}), torch.device("cpu")
     encode(place(folder, "first"), folder / "model", config, made_up(folder / "one", 4, 4), device)
-    own = place(folder, "measured")
-    return lambda: encode(own, folder / "model", config, task, device)
+    here = place(folder, "measured")
+    return lambda: encode(here, folder / "model", config, task, device)
 
 
 def evaluate(folder: Path, queries: int, passages: int) -> Work:
@@ -159,10 +159,10 @@ def evaluate(folder: Path, queries: int, passages: int) -> Work:
     config, device = resolve_config({"evaluate": {"block_mb": 64}}), torch.device("cpu")
 
     def work(name: str, queries: int, passages: int) -> Work:
-        own = place(folder, name)
-        task = made_up(own / "task", queries, passages)
-        vectors = stack(own / "queries.npy", queries), stack(own / "passages.npy", passages)
-        return lambda: evaluate(own, config, task, vectors, {}, device=device)
+        here = place(folder, name)
+        task = made_up(here / "task", queries, passages)
+        vectors = stack(here / "queries.npy", queries), stack(here / "passages.npy", passages)
+        return lambda: evaluate(here, config, task, vectors, {}, device=device)
 
     work("first", 100, 100)()
     return work("measured", queries, passages)
@@ -174,12 +174,14 @@ def stream(folder: Path, queries: int, passages: int) -> Work:
     from hbr.retrieval.streamed import streamed_ranks
 
     def work(name: str, queries: int, passages: int) -> Work:
-        own = place(folder, name)
-        task = made_up(own / "task", queries, passages)
-        asked = np.asarray(stack(own / "queries.npy", queries))
-        told = stack(own / "passages.npy", passages)
+        here = place(folder, name)
+        task = made_up(here / "task", queries, passages)
+        query_vectors = np.asarray(stack(here / "queries.npy", queries))
+        passage_vectors = stack(here / "passages.npy", passages)
         pairs = relevant_pairs(task.concept, task.indptr, task.relevant)
-        return lambda: list(streamed_ranks(asked, told, pairs, task.blocks, top=20, chunk_mb=8))
+        return lambda: list(
+            streamed_ranks(query_vectors, passage_vectors, pairs, task.blocks, top=20, chunk_mb=8)
+        )
 
     work("first", 100, 100)()
     return work("measured", queries, passages)
@@ -234,7 +236,7 @@ CASES = (
 )
 
 
-def own(case: Case, times: int) -> dict[str, float]:
+def measure(case: Case, times: int) -> dict[str, float]:
     """Do the work in this process; give its seconds and memory."""
     from hbr.core import log
 
@@ -259,17 +261,17 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--from-json", type=Path, help="Draw what was measured before.")
-    parser.add_argument("--own", nargs=2, type=int, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.own:
-        print(json.dumps(own(CASES[asked.own[0]], asked.own[1])))
+    parser.add_argument("--measure", nargs=2, type=int, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.measure:
+        print(json.dumps(measure(CASES[args.measure[0]], args.measure[1])))
         return
-    before = asked.from_json
-    shown = json.loads(before.read_text()) if before else measured(asked.only)
-    if asked.json:
-        asked.json.write_text(json.dumps(shown, indent=1))
-    if asked.plot:
-        draw(shown, asked.plot)
+    before = args.from_json
+    shown = json.loads(before.read_text()) if before else measured(args.only)
+    if args.json:
+        args.json.write_text(json.dumps(shown, indent=1))
+    if args.plot:
+        draw(shown, args.plot)
 
 
 def measured(word: str) -> dict[str, dict[str, Any]]:
@@ -281,17 +283,17 @@ def measured(word: str) -> dict[str, dict[str, Any]]:
         name = f"{case.stage}: {case.what}"
         if word not in name:
             continue
-        found = []
+        results = []
         for times in TIMES:
-            command = [sys.executable, __file__, "--own", str(number), str(times)]
+            command = [sys.executable, __file__, "--measure", str(number), str(times)]
             done = subprocess.run(
                 command, env=one_thread, stdout=subprocess.PIPE, text=True, check=True
             )
-            found.append(json.loads(done.stdout.splitlines()[-1]))
+            results.append(json.loads(done.stdout.splitlines()[-1]))
         shown[name] = {"from": case.size}
         line = f"{name:32}{case.size:7,}"
         for key, should in (("seconds", case.seconds), ("mb", case.memory)):
-            values = [one[key] for one in found]
+            values = [one[key] for one in results]
             shown[name][key] = values
             shown[name][f"{key} exponent"] = exponent(values)
             shown[name][f"{key} exponent should be"] = should
@@ -311,9 +313,9 @@ def draw(shown: dict[str, dict[str, Any]], path: Path) -> None:
     panels = figure.subplots(2, len(stages), squeeze=False, sharex=True, sharey="row")
     for column, stage in zip(panels.T, stages, strict=True):
         column[0].set_title(stage, fontweight="bold")
-        own = {n.partition(": ")[2]: one for n, one in shown.items() if n.startswith(f"{stage}:")}
+        cases = {n.partition(": ")[2]: one for n, one in shown.items() if n.startswith(f"{stage}:")}
         for axes, key in zip(column, ("seconds", "mb"), strict=True):
-            for (what, one), colour, marker in zip(own.items(), COLOURS, "osD", strict=False):
+            for (what, one), colour, marker in zip(cases.items(), COLOURS, "osD", strict=False):
                 label = f"{what}, from {one['from']:,}"
                 style = {"color": colour, "marker": marker, "ms": 5, "lw": 1.6, "label": label}
                 axes.plot(TIMES, np.maximum(one[key], FLOOR[key]), **style, zorder=3)

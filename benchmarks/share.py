@@ -39,11 +39,11 @@ class Products(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Count, and go on."""
-        name, given = func.overloadpacket.__name__, args[-2:]
+        name, tensors = func.overloadpacket.__name__, args[-2:]
         if name == "linear":  # which inference does not take apart
-            given = args[0].flatten(0, -2), args[1].t()
+            tensors = args[0].flatten(0, -2), args[1].t()
         if name in (*PRODUCTS, "linear"):
-            self.seen[tuple((tuple(x.shape), x.stride(), x.dtype) for x in given)] += 1
+            self.seen[tuple((tuple(x.shape), x.stride(), x.dtype) for x in tensors)] += 1
         return func(*args, **(kwargs or {}))
 
 
@@ -55,12 +55,12 @@ def operations(seen: Counter[tuple[Any, ...]]) -> float:
 def alone(seen: Counter[tuple[Any, ...]], device: str, rounds: int) -> float:
     """Return the seconds of the same products by themselves."""
     total = 0.0
-    for given, times in seen.items():
+    for shapes, times in seen.items():
         one, two = (
             torch.randn(math.prod(shape), device=device).to(dtype).as_strided(shape, stride)
             if math.prod(shape) == 1 + sum((n - 1) * s for n, s in zip(shape, stride, strict=True))
             else torch.randn(shape, device=device).to(dtype)
-            for shape, stride, dtype in given
+            for shape, stride, dtype in shapes
         )
         total += times * clock(lambda one=one, two=two: one @ two, device, rounds)
     return total
@@ -77,29 +77,29 @@ def clock(way: Any, device: str, rounds: int) -> float:
     return side.shortest({"": done}, rounds)[""]
 
 
-def encoding(asked: argparse.Namespace, precision: str) -> tuple[float, Products]:
+def encoding(args: argparse.Namespace, precision: str) -> tuple[float, Products]:
     """Encode texts; give the seconds, and the products."""
-    texts = [text for pair in side.pairs(asked.texts, asked.kind, asked.count) for text in pair]
-    device = torch.device(asked.device)
-    encoder = load(asked.encoder).to(device)
-    settings = Encode(precision=precision, token_budget=asked.budget)
+    texts = [text for pair in side.pairs(args.texts, args.kind, args.count) for text in pair]
+    device = torch.device(args.device)
+    encoder = load(args.encoder).to(device)
+    settings = Encode(precision=precision, token_budget=args.budget)
 
     def way() -> None:
         _vectors(encoder, texts, 256, settings, device, side.Silent())
 
     with Products() as products:
         way()
-    return clock(way, asked.device, asked.rounds), products
+    return clock(way, args.device, args.rounds), products
 
 
-def steps(asked: argparse.Namespace, precision: str, way: str) -> tuple[float, Products]:
+def steps(args: argparse.Namespace, precision: str, way: str) -> tuple[float, Products]:
     """Train on the same pairs in each step; give the seconds of a step, and the products."""
-    case = argparse.Namespace(**vars(asked) | {"precision": precision, "way": way})
-    case.pairs = asked.batch_size
+    case = argparse.Namespace(**vars(args) | {"precision": precision, "way": way})
+    case.pairs = args.batch_size
     with tempfile.TemporaryDirectory() as folder, Products() as products:
         training.ours(argparse.Namespace(**vars(case) | {"steps": 1}), folder)
     with tempfile.TemporaryDirectory() as folder:
-        case.steps = asked.rounds + 1
+        case.steps = args.rounds + 1
         return min(training.ours(case, folder)[1:]), products
 
 
@@ -110,22 +110,22 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100, help="pairs that are encoded")
     parser.add_argument("--budget", type=int, default=4096)
     parser.add_argument("--batch-size", type=int, default=100)
-    parser.add_argument("--chunk-size", type=int)
+    parser.add_argument("--mini-batch-size", type=int)
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--kind", choices=side.KINDS, default="sentences")
     parser.add_argument("--rounds", type=int, default=2)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     rows: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as place:
-        asked.encoder = side.encoder(asked.encoder, Path(place), asked.shape, asked.texts)
-        for precision in asked.precision:
-            ways = {"encoding": lambda p=precision: encoding(asked, p)}
+        args.encoder = side.encoder(args.encoder, Path(place), args.shape, args.texts)
+        for precision in args.precision:
+            ways = {"encoding": lambda p=precision: encoding(args, p)}
             for way in list(training.WAYS)[2:]:
-                ways[f"training, {way}"] = lambda p=precision, way=way: steps(asked, p, way)
+                ways[f"training, {way}"] = lambda p=precision, way=way: steps(args, p, way)
             for name, way in ways.items():
                 with contextlib.redirect_stderr(io.StringIO()):
                     seconds, products = way()
-                work, least = operations(products.seen), alone(products.seen, asked.device, 3)
+                work, least = operations(products.seen), alone(products.seen, args.device, 3)
                 row = {
                     "TFLOP": work / 1e12,
                     "seconds": seconds,
@@ -135,9 +135,9 @@ def main() -> None:
                 }
                 rows[f"{precision}, {name}"] = row
                 side.tell(precision, name, *row.values())
-    side.table(f"matrix products, {asked.shape}", rows, "each alone is the peak", digits=2)
-    if asked.json:
-        asked.json.write_text(json.dumps(rows, indent=1))
+    side.table(f"matrix products, {args.shape}", rows, "each alone is the peak", digits=2)
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":

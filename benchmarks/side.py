@@ -35,14 +35,14 @@ def shortest(
     With `cpu` they are this process's own: of use on one thread, where other work runs beside.
     """
     clock = time.process_time if cpu else time.perf_counter
-    found = dict.fromkeys(ways, float("inf"))
+    seconds = dict.fromkeys(ways, float("inf"))
     for turn in range(rounds + 1):
         for name, way in ways.items():
             started = clock()
             way()
             if turn:
-                found[name] = min(found[name], clock() - started)
-    return found
+                seconds[name] = min(seconds[name], clock() - started)
+    return seconds
 
 
 def child(words: list[str], allocator: str) -> Any:
@@ -58,13 +58,13 @@ def child(words: list[str], allocator: str) -> Any:
 def resident_mb(name: str = "VmHWM") -> float:
     """Return this process's resident memory: the most it had, or what it has now (`VmRSS`)."""
     # not `ru_maxrss`: a child starts with its parent's
-    told = Path("/proc/self/status").read_text()
-    return int(told.partition(f"{name}:")[2].split()[0]) / 1024
+    text = Path("/proc/self/status").read_text()
+    return int(text.partition(f"{name}:")[2].split()[0]) / 1024
 
 
-def parser(told: str | None) -> argparse.ArgumentParser:
+def parser(text: str | None) -> argparse.ArgumentParser:
     """Return the options of every benchmark of an encoder; `told` is the script's docstring."""
-    made = argparse.ArgumentParser(description=told)
+    made = argparse.ArgumentParser(description=text)
     made.add_argument("--encoder", type=Path)
     made.add_argument("--shape", choices=SHAPES, default="minilm")
     made.add_argument("--texts", type=Path)
@@ -86,7 +86,7 @@ def pairs(folder: Path | None, kind: str, count: int | None = None) -> list[tupl
 
     From XQuAD-R's files in a folder, of all their languages; without one, made up.
     """
-    found = []
+    pairs = []
     if folder is None:
         from hbr.data import synthetic
 
@@ -94,35 +94,35 @@ def pairs(folder: Path | None, kind: str, count: int | None = None) -> list[tupl
             for language, question in row["query"].items():
                 passage = row["passage"].get(language)
                 if passage:
-                    told = passage * 4 if kind == "contexts" else passage
-                    found.append((question, told))
+                    answer = passage * 4 if kind == "contexts" else passage
+                    pairs.append((question, answer))
     else:
         for path in sorted(folder.glob("*.json")):
             for article in json.loads(path.read_text(encoding="utf-8"))["data"]:
                 for paragraph in article["paragraphs"]:
-                    found += _asked(paragraph, kind)
-    random.Random(0).shuffle(found)
-    return found[:count]
+                    pairs += _questions(paragraph, kind)
+    random.Random(0).shuffle(pairs)
+    return pairs[:count]
 
 
-def _asked(paragraph: Mapping[str, Any], kind: str) -> list[tuple[str, str]]:
-    found = []
-    for asked in paragraph["qas"]:
-        told, at = paragraph["context"], asked["answers"][0]["answer_start"]
+def _questions(paragraph: Mapping[str, Any], kind: str) -> list[tuple[str, str]]:
+    pairs = []
+    for question in paragraph["qas"]:
+        passage, at = paragraph["context"], question["answers"][0]["answer_start"]
         if kind == "sentences":
             breaks = zip(paragraph["sentence_breaks"], paragraph["sentences"], strict=True)
-            told = next((text for (_, end), text in breaks if at < end), told)
-        found.append((asked["question"], told))
-    return found
+            passage = next((text for (_, end), text in breaks if at < end), passage)
+        pairs.append((question["question"], passage))
+    return pairs
 
 
-def encoder(given: Path | None, place: Path, shape: str, texts: Path | None) -> Path:
+def encoder(chosen: Path | None, place: Path, shape: str, texts: Path | None) -> Path:
     """Return the folder of an encoder: the one given, or a random one of a shape, made in a place.
 
     XLM-R's shapes have a tokenizer that is fitted to the texts.
     """
-    if given is not None:
-        return given
+    if chosen is not None:
+        return chosen
     import torch
     from transformers import BertConfig, BertModel, XLMRobertaConfig, XLMRobertaModel
 

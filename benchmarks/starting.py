@@ -52,12 +52,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--batches", type=int, default=1_000)
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     module, installed = (
         [sys.executable, "-m", "hbr"],
         shutil.which("hbr", path=Path(sys.executable).parent),
     )
-    plan = ["plan", "--batches", str(asked.batches)]
+    plan = ["plan", "--batches", str(args.batches)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "bare.py").write_text(BARE)
@@ -67,7 +67,7 @@ def main() -> None:
             "a bare Typer app, greet --help": [sys.executable, "bare.py", "greet", "--help"],
             "python -m hbr --help": [*module, "--help"],
             "python -m hbr plan --help": [*module, "plan", "--help"],
-            f"python -m hbr plan, {asked.batches:,} batches": [*module, *plan],
+            f"python -m hbr plan, {args.batches:,} batches": [*module, *plan],
         }
         if installed:
             commands["hbr --help"] = [installed, "--help"]
@@ -75,13 +75,13 @@ def main() -> None:
         call([*module, *plan], folder)
         first = time.perf_counter() - started
         ways = {name: lambda words=words: call(words, folder) for name, words in commands.items()}
-        shown = side.shortest(ways, asked.rounds)
-    shown[f"the first plan, {asked.batches:,} batches"] = first
+        shown = side.shortest(ways, args.rounds)
+    shown[f"the first plan, {args.batches:,} batches"] = first
     bare = shown["a bare Typer app, --help"]
     for name, seconds in shown.items():
         print(f"{name:40}{1000 * seconds:8.0f} ms{seconds / bare:8.2f} x")
-    if asked.json:
-        asked.json.write_text(json.dumps(shown, indent=1))
+    if args.json:
+        args.json.write_text(json.dumps(shown, indent=1))
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ def make(folder: Path, passages: int, queries: int) -> None:
         np.save(folder / f"passages-{number:05}.npy", vectors.astype(np.float16))
     relevant = np.sort(rng.choice(passages, queries, replace=False))
     np.save(folder / "relevant.npy", relevant)
-    asked = rng.standard_normal((queries, WIDTH), dtype=np.float32)
-    np.save(folder / "queries.npy", asked / np.linalg.norm(asked, axis=1, keepdims=True))
+    vectors = rng.standard_normal((queries, WIDTH), dtype=np.float32)
+    np.save(folder / "queries.npy", vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
 def load(folder: Path) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
@@ -45,39 +45,39 @@ def streamed(folder: Path) -> np.ndarray:
     from hbr.retrieval.streamed import streamed_ranks
     from hbr.retrieval.vectors import ShardedVectors
 
-    parts, asked, relevant = load(folder)
-    told, pairs = ShardedVectors(parts), (np.arange(len(asked)), relevant)
-    *_, (_, found) = streamed_ranks(asked, told, pairs, [slice(0, len(told))], top=TOP)
-    return found.pool
+    parts, queries, relevant = load(folder)
+    corpus, pairs = ShardedVectors(parts), (np.arange(len(queries)), relevant)
+    *_, (_, ranks) = streamed_ranks(queries, corpus, pairs, [slice(0, len(corpus))], top=TOP)
+    return ranks.pool
 
 
 def in_memory(folder: Path) -> np.ndarray:
     """Return the ranks with the corpus in memory."""
     from hbr.retrieval.exact import exact_ranks
 
-    parts, asked, relevant = load(folder)
-    told, pairs = np.concatenate(parts), (np.arange(len(asked)), relevant)
-    found = exact_ranks(asked, told, pairs, [slice(0, len(told))], top=TOP)
-    return np.concatenate([part.pool for part in found])
+    parts, queries, relevant = load(folder)
+    corpus, pairs = np.concatenate(parts), (np.arange(len(queries)), relevant)
+    ranks = exact_ranks(queries, corpus, pairs, [slice(0, len(corpus))], top=TOP)
+    return np.concatenate([part.pool for part in ranks])
 
 
 def faiss_flat(folder: Path) -> np.ndarray:
     """Search the first 20 with faiss' flat index; ranks beyond are not known."""
     import faiss
 
-    parts, asked, relevant = load(folder)
+    parts, queries, relevant = load(folder)
     index = faiss.IndexFlatIP(WIDTH)
     for part in parts:
         index.add(part.astype(np.float32))
-    _, found = index.search(asked, TOP)
-    hit = found == relevant[:, None]
+    _, places = index.search(queries, TOP)
+    hit = places == relevant[:, None]
     return np.where(hit.any(1), hit.argmax(1) + 1.0, np.inf)
 
 
 WAYS = {"streamed": streamed, "in memory": in_memory, "faiss flat, first 20": faiss_flat}
 
 
-def own(way: str, folder: Path) -> None:
+def measure(way: str, folder: Path) -> None:
     """Run one way in this process, and print its seconds and memory."""
     started = time.perf_counter()
     ranks = WAYS[way](folder)
@@ -93,29 +93,29 @@ def main() -> None:
     parser.add_argument("--passages", type=int, default=2_000_000)
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--own", nargs=2, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.own:
-        own(asked.own[0], Path(asked.own[1]))
+    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.measure:
+        measure(args.measure[0], Path(args.measure[1]))
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make(folder, asked.passages, asked.queries)
+        make(folder, args.passages, args.queries)
         shown = {}
         for way in WAYS:
-            command = [sys.executable, __file__, "--own", way, name]
+            command = [sys.executable, __file__, "--measure", way, name]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             shown[way] = json.loads(done.stdout.splitlines()[-1])
         ranks = {way: np.load(folder / f"{way}.npy") for way in WAYS}
     apart = np.abs(ranks["streamed"] - ranks["in memory"])
     shown["equal ranks"] = (
-        f"{int((apart == 0).sum())} of {asked.queries}, else by {int(apart.max())}"
+        f"{int((apart == 0).sum())} of {args.queries}, else by {int(apart.max())}"
     )
     for way in WAYS:
         print(f"{way:22} {shown[way]['seconds']:8.1f} s {shown[way]['peak_mb']:10,.0f} MB")
     print(f"streamed and in memory: {shown['equal ranks']}")
-    if asked.json:
-        asked.json.write_text(json.dumps(shown, indent=1))
+    if args.json:
+        args.json.write_text(json.dumps(shown, indent=1))
 
 
 if __name__ == "__main__":

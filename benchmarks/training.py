@@ -1,12 +1,12 @@
 """How many pairs a second are trained, in how much memory: `hbr train` beside its peer.
 
     python benchmarks/training.py [--texts FOLDER] [--encoder FOLDER | --shape xlm-r-base]
-        [--length 128] [--batch-size 100] [--chunk-size 100] [--device cuda] [--json FILE]
+        [--length 128] [--batch-size 100] [--mini-batch-size 100] [--device cuda] [--json FILE]
 
 `--texts` takes XQuAD-R's files; without, made-up languages are learnt. Without `--encoder` it is
 a random one of a `--shape`: `minilm`, or `xlm-r-base` and `xlm-r-large` with 250,002 words, of
 which a tokenizer fitted to the texts uses some. The peer is sentence-transformers' trainer with
-MultipleNegativesRankingLoss (with `--chunk-size` its cached form), and the same pairs, batch,
+MultipleNegativesRankingLoss (with `--mini-batch-size` its cached form), and the same pairs, batch,
 length, precision and dropout. Each line is a process of its own, in turns with the others; the
 quickest step after the first counts, and the peak of memory: resident, or on the GPU.
 Needs the extra `bench`.
@@ -34,7 +34,7 @@ WAYS: dict[str, list[str]] = {
 }
 
 
-def peer(asked: argparse.Namespace, folder: str) -> list[float]:
+def peer(args: argparse.Namespace, folder: str) -> list[float]:
     """Train as sentence-transformers does; give the seconds of each step."""
     import torch
     from datasets import Dataset
@@ -49,77 +49,77 @@ def peer(asked: argparse.Namespace, folder: str) -> list[float]:
     )
     from transformers import TrainerCallback
 
-    found = side.pairs(asked.texts, asked.kind, asked.pairs)
-    rows = {"anchor": [a for a, _ in found], "positive": [b for _, b in found]}
-    model = SentenceTransformer(str(asked.encoder), device=asked.device)
-    model.max_seq_length = asked.length
+    pairs = side.pairs(args.texts, args.kind, args.pairs)
+    rows = {"anchor": [a for a, _ in pairs], "positive": [b for _, b in pairs]}
+    model = SentenceTransformer(str(args.encoder), device=args.device)
+    model.max_seq_length = args.length
     ends = [time.perf_counter()]
 
     class Clock(TrainerCallback):
         def on_step_end(self, *_: object, **__: object) -> None:
-            if asked.device == "cuda":
+            if args.device == "cuda":
                 torch.cuda.synchronize()
             ends.append(time.perf_counter())
 
     settings = SentenceTransformerTrainingArguments(
         folder,
-        per_device_train_batch_size=asked.batch_size,
-        max_steps=asked.steps,
-        bf16=asked.precision == "bf16",
-        use_cpu=asked.device == "cpu",
+        per_device_train_batch_size=args.batch_size,
+        max_steps=args.steps,
+        bf16=args.precision == "bf16",
+        use_cpu=args.device == "cpu",
         report_to="none",
         save_strategy="no",
         disable_tqdm=True,
     )
     loss = MultipleNegativesRankingLoss(model)
-    if asked.mini_batch_size:
-        loss = CachedMultipleNegativesRankingLoss(model, mini_batch_size=asked.mini_batch_size)
+    if args.mini_batch_size:
+        loss = CachedMultipleNegativesRankingLoss(model, mini_batch_size=args.mini_batch_size)
     SentenceTransformerTrainer(
         model, settings, train_dataset=Dataset.from_dict(rows), loss=loss, callbacks=[Clock()]
     ).train()
     return [b - a for a, b in itertools.pairwise(ends)]
 
 
-def ours(asked: argparse.Namespace, folder: str) -> list[float]:
+def ours(args: argparse.Namespace, folder: str) -> list[float]:
     """Train with the command; give the seconds of each step."""
     from hbr.cli.app import app
 
-    found = side.pairs(asked.texts, asked.kind, asked.pairs)
+    pairs = side.pairs(args.texts, args.kind, args.pairs)
     data, runs = Path(folder) / "pairs.jsonl", Path(folder) / "runs"
     lines = [
         {"id": str(i), "query": {"en": query}, "passage": {"en": passage}}
-        for i, (query, passage) in enumerate(found)
+        for i, (query, passage) in enumerate(pairs)
     ]
     data.write_text("".join(json.dumps(line) + "\n" for line in lines))
     settings = [
-        f"train.precision={asked.precision}",
-        f"train.mini_batch_size={asked.mini_batch_size or 'null'}",
-        f"encoder.query_max_seq_length={asked.length}",
-        f"encoder.passage_max_seq_length={asked.length}",
+        f"train.precision={args.precision}",
+        f"train.mini_batch_size={args.mini_batch_size or 'null'}",
+        f"encoder.query_max_seq_length={args.length}",
+        f"encoder.passage_max_seq_length={args.length}",
         "encoder.query_prompt=''",
         "encoder.passage_prompt=''",
         *("data.validation=null", "train.logging_steps=1", "objective.mask=none"),
-        *WAYS[asked.way],
+        *WAYS[args.way],
     ]
-    words = ["train", "--sampler", "monolingual", "--encoder", str(asked.encoder)]
-    words += ["--data", str(data), "--steps", str(asked.steps), "--output-dir", str(runs)]
-    words += ["--batch-size", str(asked.batch_size), "--device", asked.device, "--lr", "5e-5"]
+    words = ["train", "--sampler", "monolingual", "--encoder", str(args.encoder)]
+    words += ["--data", str(data), "--steps", str(args.steps), "--output-dir", str(runs)]
+    words += ["--batch-size", str(args.batch_size), "--device", args.device, "--lr", "5e-5"]
     app([*words, *(word for one in settings for word in ("--set", one))], standalone_mode=False)
     (log,) = runs.glob("monolingual-*/train/log.jsonl")
     records = [json.loads(line) for line in log.read_text().splitlines()]
-    return [asked.batch_size / record["pairs_per_s"] for record in records]
+    return [args.batch_size / record["pairs_per_s"] for record in records]
 
 
-def own(asked: argparse.Namespace) -> dict[str, float]:
+def measure(args: argparse.Namespace) -> dict[str, float]:
     """Train one way in this process; give pairs a second and the peak of its memory in GB."""
     with tempfile.TemporaryDirectory() as folder:
-        seconds = (peer if asked.way == PEER else ours)(asked, folder)
+        seconds = (peer if args.way == PEER else ours)(args, folder)
     peak = side.resident_mb() / 1e3
-    if asked.device == "cuda":
+    if args.device == "cuda":
         import torch
 
         peak = torch.cuda.max_memory_allocated() / 1e9
-    return {"pairs": asked.batch_size / min(seconds[1:]), "memory": peak}
+    return {"pairs": args.batch_size / min(seconds[1:]), "memory": peak}
 
 
 def main() -> None:
@@ -128,39 +128,39 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--batch-size", type=int, default=100)
-    parser.add_argument("--chunk-size", type=int, help="gradient caching; none without")
+    parser.add_argument("--mini-batch-size", type=int, help="gradient caching; none without")
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--kind", choices=["sentences", "contexts"], default="sentences")
     parser.add_argument("--allocator", nargs="+", choices=side.MALLOC, default=list(side.MALLOC))
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--way", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    asked.pairs = asked.steps * asked.batch_size
-    if asked.way:
-        asked.precision = asked.precision[0]
-        print("\n" + json.dumps(own(asked)))
+    args = parser.parse_args()
+    args.pairs = args.steps * args.batch_size
+    if args.way:
+        args.precision = args.precision[0]
+        print("\n" + json.dumps(measure(args)))
         return
-    speed: dict[str, dict[str, float]] = {way: {} for way in asked.ways}
-    memory: dict[str, dict[str, float]] = {way: {} for way in asked.ways}
+    speed: dict[str, dict[str, float]] = {way: {} for way in args.ways}
+    memory: dict[str, dict[str, float]] = {way: {} for way in args.ways}
     with tempfile.TemporaryDirectory() as place:
-        encoder = side.encoder(asked.encoder, Path(place), asked.shape, asked.texts)
-        words = ["--encoder", str(encoder), "--kind", asked.kind, "--device", asked.device]
-        words += ["--length", str(asked.length), "--batch-size", str(asked.batch_size)]
-        words += ["--steps", str(asked.steps)]
-        words += ["--texts", str(asked.texts)] if asked.texts else []
-        words += ["--chunk-size", str(asked.mini_batch_size)] if asked.mini_batch_size else []
-        turns = itertools.product(asked.precision, asked.allocator, range(asked.rounds), asked.ways)
+        encoder = side.encoder(args.encoder, Path(place), args.shape, args.texts)
+        words = ["--encoder", str(encoder), "--kind", args.kind, "--device", args.device]
+        words += ["--length", str(args.length), "--batch-size", str(args.batch_size)]
+        words += ["--steps", str(args.steps)]
+        words += ["--texts", str(args.texts)] if args.texts else []
+        words += ["--mini-batch-size", str(args.mini_batch_size)] if args.mini_batch_size else []
+        turns = itertools.product(args.precision, args.allocator, range(args.rounds), args.ways)
         for precision, allocator, _, way in turns:
             case = f"{precision} {allocator}"
-            found = side.child([*words, "--precision", precision, "--way", way], allocator)
-            side.tell(case, way, found["pairs"], found["memory"])
-            speed[way][case] = max(speed[way].get(case, 0.0), found["pairs"])
-            memory[way][case] = max(memory[way].get(case, 0.0), found["memory"])
-    title = f"{asked.kind} of {asked.length} tokens at most, {asked.batch_size} a batch"
+            result = side.child([*words, "--precision", precision, "--way", way], allocator)
+            side.tell(case, way, result["pairs"], result["memory"])
+            speed[way][case] = max(speed[way].get(case, 0.0), result["pairs"])
+            memory[way][case] = max(memory[way].get(case, 0.0), result["memory"])
+    title = f"{args.kind} of {args.length} tokens at most, {args.batch_size} a batch"
     side.table(title, speed, "pairs/s")
     side.table(title, memory, "GB at most")
-    if asked.json:
-        asked.json.write_text(json.dumps({"pairs/s": speed, "GB": memory}, indent=1))
+    if args.json:
+        args.json.write_text(json.dumps({"pairs/s": speed, "GB": memory}, indent=1))
 
 
 if __name__ == "__main__":

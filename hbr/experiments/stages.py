@@ -151,8 +151,13 @@ def _fill_training(data: RunData, folder: Path) -> dict[str, Any]:
         prepared = tokenize_rows(store, rows, encoder, config.encoder)
         held_out = trainer.Validation(rows, prepared, validation_languages(config, rows))
     device = run.torch_device()
-    entry = trainer.train(folder, config, encoder, schedule, tokenized, held_out, device)
-    return {**entry, "started_from": str(files)}  # a hub snapshot's folder names its commit
+    facts: dict[str, Any] = {"steps": 0, "pairs": 0}
+    if schedule is None:
+        facts["id"] = trainer.save_model(encoder, config, folder / "model")
+    else:
+        parts = (folder, config, encoder, schedule, tokenized, held_out, device)
+        facts = trainer.Trainer(*parts).run()
+    return {**facts, "started_from": str(files)}  # a hub snapshot's folder names its commit
 
 
 # Vectors

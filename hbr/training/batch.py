@@ -8,12 +8,14 @@ An *embedding shift* is added to the token embeddings of some texts: (texts, tok
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hbr.models.encoder import Encoder
+from hbr.models.precision import autocast
 from hbr.training import adversary
 from hbr.training.gradient_cache import Gather, backward
 from hbr.training.losses import Loss
@@ -25,14 +27,48 @@ ROLES = {"queries": ("query",), "passages": ("passage", "negatives")}
 ROLES["both"] = ROLES["queries"] + ROLES["passages"]
 
 
-class TextChunk(Protocol):
-    """Some texts of one role. A call encodes them, the same way every time: (texts, width)."""
+@dataclass(frozen=True)
+class TextEncoder:
+    """An encoder on a device, with the precision and padding of a run."""
+
+    encoder: Encoder
+    device: torch.device
+    precision: str
+    unpadded: bool
+
+    def __call__(self, texts: Sequence[np.ndarray], shift: Tensor | None = None) -> Tensor:
+        """Encode token ids: (texts, width)."""
+        with autocast(self.device, self.precision):
+            return self.encoder.encode(texts, self.device, shift, unpadded=self.unpadded)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some texts of one role, perhaps none. A call encodes them, the same way every time."""
+
+    encode: TextEncoder
+    texts: list[np.ndarray]
+    dropout_seed: int
+    noise_seeds: Callable[[], list[int]]  # called where an objective draws noise
 
     @property
-    def lengths(self) -> Sequence[int]: ...  # tokens of each text
+    def seeds(self) -> list[int]:
+        """Seeds of each text's noise, whatever its chunk and rank."""
+        return self.noise_seeds()
+
     @property
-    def seeds(self) -> Sequence[int]: ...  # of each text, whatever its chunk and rank
-    def __call__(self, shift: Tensor | None = None) -> Tensor: ...
+    def lengths(self) -> list[int]:
+        """Tokens of each text."""
+        return [len(text) for text in self.texts]
+
+    def __call__(self, shift: Tensor | None = None) -> Tensor:
+        device, width = self.encode.device, self.encode.encoder.embedding_dimension
+        if not self.texts:
+            return torch.zeros(0, width, device=device, requires_grad=True)
+        # without a GPU torch.manual_seed records the stack each time, which is slow
+        cpu = device.type == "cpu"
+        (torch.default_generator.manual_seed if cpu else torch.manual_seed)(self.dropout_seed)
+        return self.encode(self.texts, shift)
 
 
 class AuxiliaryHead(NamedTuple):
@@ -46,7 +82,7 @@ class AuxiliaryHead(NamedTuple):
 class TrainingBatch:
     """One global batch of n rows, with the texts of this rank."""
 
-    chunks: Mapping[str, Sequence[TextChunk]]  # by role
+    chunks: Mapping[str, Sequence[Chunk]]  # by role
     loss: Loss
     gather: Gather
     scale: float  # of its gradients: 1 / accumulation steps
@@ -95,7 +131,7 @@ class TrainingBatch:
     def shifts(
         self,
         side: Literal["queries", "passages", "both"],
-        make: Callable[[TextChunk], Tensor],
+        make: Callable[[Chunk], Tensor],
     ) -> dict[str, list[Tensor]]:
         """Make a shift that takes a gradient for each chunk of one side or of both."""
         return {
@@ -104,12 +140,12 @@ class TrainingBatch:
             if role in self.chunks
         }
 
-    def zero_shift(self, chunk: TextChunk) -> Tensor:
+    def zero_shift(self, chunk: Chunk) -> Tensor:
         """Return the shift that changes nothing."""
         longest = max(chunk.lengths, default=0)
         return torch.zeros(len(chunk.lengths), longest, self.embedding_width, device=self.device)
 
-    def random_shift(self, chunk: TextChunk, draw: adversary.Draw) -> Tensor:
+    def random_shift(self, chunk: Chunk, draw: adversary.Draw) -> Tensor:
         """Return a random shift, the same for a text whatever its chunk and rank."""
         return adversary.by_text(
             draw, chunk.lengths, chunk.seeds, self.embedding_width, self.device

@@ -16,11 +16,10 @@ from hbr.core import distributed
 from hbr.core.settings import Config
 from hbr.data.rows import Rows
 from hbr.data.tokens import Tokens
-from hbr.training.batch import TrainingBatch, group_mask
+from hbr.training.batch import Chunk, TextEncoder, TrainingBatch, group_mask
 from hbr.training.losses import Loss
 from hbr.training.objectives import Recipe
 from hbr.training.schedule import Batch, BatchSchedule, translation_batch
-from hbr.training.texts import Chunk, TextEncoder
 
 NOISE = 1  # makes the seeds of noise differ from those of dropout
 

@@ -12,14 +12,12 @@ class Log:
     """The log of a run in a folder. A resumed run first cuts off the steps it will do again.
 
     `size` is the bytes and `step` the step of the checkpoint that the run resumes from. A log
-    that is not `enabled`, such as that of another rank than 0, writes nothing.
+    without a folder, such as that of another rank than 0, writes nothing.
     """
 
-    def __init__(
-        self, folder: Path, *, size: int, step: int, tensorboard: bool, enabled: bool
-    ) -> None:
+    def __init__(self, folder: Path | None, size: int, step: int, tensorboard: bool) -> None:
         self.file, self.events, self.stack = None, None, ExitStack()
-        if not enabled:
+        if folder is None:
             return
         self.file = self.stack.enter_context((folder / "log.jsonl").open("ab"))
         self.file.truncate(size)

@@ -17,31 +17,17 @@ For each step:
 import functools
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from hbr.core.errors import UserError
 from hbr.training.samplers import Choice, Mode, Weight, other_language
 
+if TYPE_CHECKING:
+    from hbr.data.rows import Rows
+
 STEPS, PAIRS, SHUFFLE, SWAPS, TRANSLATIONS = range(5)  # independent streams of random numbers
-
-
-class Parallel(Protocol):
-    """What sampling needs to know of a data set: see `hbr.data.rows.Rows`."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def languages(self) -> tuple[str, ...]: ...
-    @property
-    def pivot(self) -> str | None: ...
-    @property
-    def has(self) -> np.ndarray: ...
-    @property
-    def group(self) -> np.ndarray: ...
-    @property
-    def translations(self) -> bool: ...
 
 
 class Batch(NamedTuple):
@@ -156,7 +142,7 @@ class BatchSchedule:
 
     def __init__(
         self,
-        datasets: Sequence[Parallel],
+        datasets: Sequence["Rows"],
         mix: Mapping[Mode, Weight],
         *,
         batch_size: int,
@@ -190,7 +176,7 @@ class BatchSchedule:
         query, passage = self.choices[mode][dataset][choice].draw(has, u)
         return Batch(step, self.modes[mode].name, dataset, rows, query, passage)
 
-    def _choices(self, data: Parallel, mode: Mode) -> list[Choice]:
+    def _choices(self, data: "Rows", mode: Mode) -> list[Choice]:
         if data.translations and not mode.cross_lingual:
             return []
         return mode.choices(np.asarray(data.has), data.languages, data.pivot)
@@ -215,7 +201,7 @@ class BatchSchedule:
             )
         raise UserError(message)
 
-    def _check_size(self, data: Parallel, mode: Mode, choice: Choice) -> None:
+    def _check_size(self, data: "Rows", mode: Mode, choice: Choice) -> None:
         rows = int(choice.eligible.sum())
         if rows < self.batch_size:
             raise UserError(

@@ -26,14 +26,13 @@ from hbr.models.loading import save
 from hbr.models.precision import warn_slow_bf16
 from hbr.models.vocabulary import TrimmedVocabulary, used_tokens
 from hbr.training.allocator import keep_freed
-from hbr.training.batch import AuxiliaryHead
+from hbr.training.batch import AuxiliaryHead, TextEncoder
 from hbr.training.checkpoint import Checkpoints, TrainerState
 from hbr.training.collator import Collator, Source
 from hbr.training.log import Log
 from hbr.training.objectives import LossTerms, Objective, Recipe
 from hbr.training.optimizer import adamw, learning_rate, remaining_weight, set_learning_rate
 from hbr.training.schedule import Batch, BatchSchedule, schedule_hash
-from hbr.training.texts import TextEncoder
 from hbr.training.validation import Validation, validation_loss
 
 logger = logging.getLogger(__name__)
@@ -41,35 +40,18 @@ logger = logging.getLogger(__name__)
 HASHED = 1000  # batches whose hash the manifest keeps
 
 
-def train(
-    folder: Path,
-    config: Config,
-    encoder: Encoder,
-    schedule: BatchSchedule | None,
-    sources: list[Source],
-    validation: Validation | None,
-    device: torch.device,
-) -> dict[str, Any]:
-    """Fill a folder with a log, checkpoints and `model/`, from wherever it stands; return facts.
-
-    With several ranks all of them call this on one folder, and rank 0 alone writes. Without a
-    schedule the encoder is saved as it is. Raises UserError (exit code 1) where training diverges.
-    """
-    if schedule is None:
-        save_model(encoder, config, folder / "model")
-        return {"id": tree_digest(folder / "model"), "steps": 0, "pairs": 0}
-    return Trainer(folder, config, encoder, schedule, sources, validation, device).run()
-
-
-def save_model(encoder: Encoder, config: Config, folder: Path) -> None:
-    """Write an encoder with the prompts and lengths of a config."""
-    settings = config.encoder
-    prompts = {"query": settings.query_prompt, "passage": settings.passage_prompt}
-    save(encoder, folder, prompts, settings.query_max_seq_length, settings.passage_max_seq_length)
+def save_model(encoder: Encoder, config: Config, folder: Path) -> str:
+    """Write an encoder with the prompts and lengths of a config; return a digest of the files."""
+    prompts = {"query": config.encoder.query_prompt, "passage": config.encoder.passage_prompt}
+    save(encoder, folder, prompts, config.encoder.passage_max_seq_length)
+    return tree_digest(folder)
 
 
 class Trainer:
-    """One training run in a folder; `run()` takes it from wherever it stands to its end."""
+    """One training run, which fills a folder with a log, checkpoints and `model/`.
+
+    With several ranks all of them make one for one folder, and rank 0 alone writes.
+    """
 
     def __init__(
         self,
@@ -106,14 +88,20 @@ class Trainer:
             encoder.backbone.compile(dynamic=True)
 
     def run(self) -> dict[str, Any]:
-        """Train to the last step, or until validation stops improving; write the best encoder."""
+        """Train to the last step, or until validation stops improving; write the best encoder.
+
+        Begins wherever the folder stands; returns facts for the manifest, on rank 0. Raises
+        UserError (exit code 1) where training diverges.
+        """
         distributed.broadcast(None)  # wait until rank 0 has created the folder
         self.state = state = self.checkpoints.resume()
         if state.step and self.is_main:
             logger.info(f"goes on from step {state.step:,}")
         settings = self.settings
         pairs = settings.batch_size * settings.gradient_accumulation_steps  # in a step
-        with self._open_log() as log, self._progress(pairs) as progress:
+        folder = self.folder if self.is_main else None
+        progress = Progress("training", settings.max_steps * pairs, "pairs", state.step * pairs)
+        with Log(folder, state.log_bytes, state.step, settings.tensorboard) as log, progress:
             while state.step < settings.max_steps and not self._is_out_of_patience():
                 record = self.training_step(state.step)
                 state.step += 1
@@ -193,11 +181,11 @@ class Trainer:
         best_step = state.best_step if self.validation else state.step
         if self.trimmed:
             self.trimmed.restore(remaining_weight(self.settings, best_step))
-        save_model(self.encoder, self.config, self.folder / "model")
+        saved = save_model(self.encoder, self.config, self.folder / "model")
         hashed = min(HASHED, self.schedule.steps)
         digest = schedule_hash(self.schedule.batch(step) for step in range(hashed))
         return {
-            "id": tree_digest(self.folder / "model"),
+            "id": saved,
             "steps": state.step,
             "pairs": state.step * pairs,
             "best_step": best_step,
@@ -238,25 +226,13 @@ class Trainer:
         patience = self.settings.early_stopping_patience
         return patience is not None and self.state.since_best >= patience
 
-    def _open_log(self) -> Log:
-        size, step = self.state.log_bytes, self.state.step
-        tensorboard, enabled = self.settings.tensorboard, self.is_main
-        return Log(self.folder, size=size, step=step, tensorboard=tensorboard, enabled=enabled)
-
-    def _progress(self, pairs: int) -> Progress:
-        total, done = self.settings.max_steps * pairs, self.state.step * pairs
-        return Progress("training", total, "pairs", done)
-
     def _raise_diverged(self, step: int, batches: list[Batch]) -> None:
         rows = [(self.sources[batch.dataset].rows, row) for batch in batches for row in batch.rows]
         ids = ", ".join(str(data.ids[int(row)]) for data, row in rows[:5])
         more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
-        saved = self.checkpoints.saved_step
-        kept = (
-            f"the checkpoint of step {saved} is kept in {self.checkpoints.folder}"
-            if saved
-            else "there was no checkpoint yet"
-        )
+        kept = "there was no checkpoint yet"
+        if saved := self.checkpoints.saved_step:
+            kept = f"the checkpoint of step {saved} is kept in {self.checkpoints.folder}"
         raise UserError(
             f"the loss or its gradient is not finite at step {step + 1}, in rows {ids}{more}; "
             f"{kept}; try a lower --learning-rate, or --set train.precision=fp32",

@@ -8,9 +8,8 @@ import torch
 from hbr.core.settings import Config
 from hbr.data.rows import Rows
 from hbr.data.tokens import Tokens
-from hbr.training.batch import group_mask
+from hbr.training.batch import TextEncoder, group_mask
 from hbr.training.losses import Loss
-from hbr.training.texts import TextEncoder
 
 
 class Validation(NamedTuple):

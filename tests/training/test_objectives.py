@@ -33,7 +33,7 @@ SIZES = {"query": ROWS, "passage": ROWS, "negatives": 4, "translation": len(PAIR
 
 
 class Texts(NamedTuple):
-    """Texts of one role, a `hbr.training.batch.TextChunk`."""
+    """Texts of one role, a `hbr.training.batch.Chunk`."""
 
     encoder: nn.Module
     texts: Sequence[Tensor]

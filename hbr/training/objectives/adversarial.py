@@ -14,7 +14,7 @@ from hbr.training.objectives import LossTerms, Objective, Recipe, Side
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hbr.training.batch import EmbeddingShifts, TextChunk, TrainingBatch
+    from hbr.training.batch import Chunk, EmbeddingShifts, TrainingBatch
 
 
 class AdversarialSettings(Settings):
@@ -88,7 +88,7 @@ class Adversarial(Recipe):
             norm if self.settings.norm == "l2" else norm / math.sqrt(width)
         )
 
-    def _start(self, batch: "TrainingBatch", radius: float, chunk: "TextChunk") -> "Tensor":
+    def _start(self, batch: "TrainingBatch", radius: float, chunk: "Chunk") -> "Tensor":
         from hbr.training import adversary
 
         numbers = batch.random_shift(chunk, adversary.uniform)

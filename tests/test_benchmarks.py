@@ -1,0 +1,43 @@
+"""Benchmarks: every script starts, and does its smallest case."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
+SMALL = {
+    "streaming.py": ["--passages", "300", "--queries", "5"],
+    "starting.py": ["--rounds", "1", "--batches", "2"],
+    "preparing.py": ["--sentences", "50", "--kind", "WordPiece", "--way", "hbr"],
+    "encoding.py": [
+        *("--count", "2", "--rounds", "1", "--budgets", "64", "--batches", "2"),
+        *("--kind", "sentences", "--precision", "fp32", "--allocator", "as installed"),
+    ],
+    "training.py": [
+        *("--steps", "2", "--batch-size", "4", "--mini-batch-size", "2", "--length", "16"),
+        *("--ways", "hbr, none of its ways", "--precision", "fp32", "--allocator", "as installed"),
+    ],
+}
+
+
+def start(script: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(FOLDER / script), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", sorted(path.name for path in FOLDER.glob("*.py")))
+def test_a_benchmark_says_what_it_takes(script: str) -> None:
+    done = start(script, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "usage:" in done.stdout or script == "side.py"  # which the others import
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SMALL)
+def test_a_benchmark_does_its_smallest_case(script: str, tmp_path: Path) -> None:
+    done = start(script, *SMALL[script], "--json", str(tmp_path / "figures.json"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "figures.json").exists()
