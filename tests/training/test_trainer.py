@@ -17,6 +17,7 @@ SMALL = [
     *("train", "--sampler", "hybrid", "--steps", "60", "--batch-size", "32", "--device", "cpu"),
     *("--set", "save_steps=7", "--set", "eval_steps=10", "--set", "logging_steps=1"),
 ]
+DIVERGING = ["--lr", "1e6", "--set", "weight_decay=1e6"]  # weights grow 10¹² times in a step
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]  # on any free port
 TWO_RANKS = [*TORCHRUN, "--nproc-per-node", "2", "-m", "hbr"]
@@ -128,7 +129,7 @@ def test_two_ranks_encode_what_one_process_encodes(world: Path, tmp_path: Path) 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
     world: Path, tmp_path: Path
 ) -> None:
-    said = train(world, tmp_path, "--lr", "1e30")
+    said = train(world, tmp_path, *DIVERGING)
     assert said.code == 1
     assert "the loss or its gradient is not finite at step" in said.err
     assert "in rows train-" in said.err
@@ -137,7 +138,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
 
 
 def test_the_checkpoint_of_another_encoder_is_refused(world: Path, tmp_path: Path) -> None:
-    said = train(world, tmp_path, "--lr", "1e30")
+    said = train(world, tmp_path, *DIVERGING)
     assert said.code == 1
     checkpoint = only_run(tmp_path) / ".train.partial" / "checkpoint-last"
     checkpoint.mkdir(exist_ok=True)
@@ -147,10 +148,10 @@ def test_the_checkpoint_of_another_encoder_is_refused(world: Path, tmp_path: Pat
     other = {"model/backbone.other.weight": torch.zeros(2, 2)}
     counters = {"step": 1, "best": 1.0, "best_step": 0, "since_best": 0, "log_bytes": 0}
     save_file(other, path, {"counters": json.dumps(counters)})
-    said = train(world, tmp_path, "--lr", "1e30")
+    said = train(world, tmp_path, *DIVERGING)
     assert (said.code, "is the checkpoint of another encoder" in said.err) == (2, True)
     path.write_bytes(b"cut short")
-    said = train(world, tmp_path, "--lr", "1e30")
+    said = train(world, tmp_path, *DIVERGING)
     assert (said.code, "state.safetensors is damaged" in said.err) == (2, True)
 
 
@@ -348,13 +349,13 @@ def test_in_an_ascii_locale_settings_stay_as_they_are(world: Path, tmp_path: Pat
 
 
 def test_no_resume_starts_from_nothing(world: Path, tmp_path: Path) -> None:
-    assert train(world, tmp_path, "--lr", "1e30").code == 1
+    assert train(world, tmp_path, *DIVERGING).code == 1
     left = only_run(tmp_path) / ".train.partial" / "checkpoint-last"
     left.mkdir(exist_ok=True)
     (left / "state.safetensors").write_bytes(b"damaged")
-    said = train(world, tmp_path, "--lr", "1e30")
+    said = train(world, tmp_path, *DIVERGING)
     assert "start again with --no-resume" in said.err
-    said = train(world, tmp_path, "--lr", "1e30", "--no-resume")
+    said = train(world, tmp_path, *DIVERGING, "--no-resume")
     assert "is not finite" in said.err
 
 
