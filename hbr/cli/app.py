@@ -12,7 +12,7 @@ from typer.core import TyperCommand
 
 from hbr import __version__
 from hbr.cli.flags import SettingsCommand
-from hbr.core import distributed
+from hbr.core import distributed, registry
 from hbr.core.errors import UserError
 
 COMMANDS = (
@@ -48,6 +48,12 @@ def _common(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Results only.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    allow_code: Annotated[
+        bool,
+        typer.Option(
+            "--allow-code", help="Import what files outside the current folder name as code."
+        ),
+    ] = False,
 ) -> None:
     from hbr.core import log
 
@@ -75,11 +81,14 @@ for name in COMMANDS:
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit code 2."""
     _use_utf8()
-    debug = "--debug" in sys.argv
-    if debug:  # accepted anywhere on the line
-        sys.argv = [sys.argv[0], "--debug", *(a for a in sys.argv[1:] if a != "--debug")]
+    first = [flag for flag in ("--debug", "--allow-code") if flag in sys.argv]
+    debug = "--debug" in first
+    # they are accepted anywhere on the line
+    sys.argv = [sys.argv[0], *first, *(word for word in sys.argv[1:] if word not in first)]
+    typed = None if "--allow-code" in first else registry.references(" ".join(sys.argv))
     try:
-        app(prog_name="hbr")
+        with registry.guarded(typed):
+            app(prog_name="hbr")
     except UserError as error:
         if debug:
             raise

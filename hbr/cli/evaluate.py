@@ -63,9 +63,9 @@ def evaluate(
     from hbr.experiments.building import update
     from hbr.experiments.run_data import RunData
 
+    specs = options.perturbations(perturb or [])
     kind = [f"index.kind={index_kind}"] if index_kind else []
     run_spec = open_run_spec(run, output_dir, device, config, [*(settings or []), *kind])
-    specs = options.perturbations(perturb or [])
     if specs and (trec or index_kind):
         raise UserError("--perturb measures by exact search; leave out --trec and --index")
     target = EvaluationTarget.parse(dataset)

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -12,13 +13,21 @@ from hbr.core.errors import UserError
 
 def _dataset(name: str | None) -> str | None:
     from hbr.core.target import EvaluationTarget
+    from hbr.data.dataset import dataset
 
     if not name:
         return name
     target = EvaluationTarget.parse(name)
+    dataset(target.dataset)
     if target.perturbation:
         target = target.perturbed(perturbations([target.perturbation])[0])
     return str(target)
+
+
+def _device(name: str) -> str:
+    if not re.fullmatch(r"auto|[a-z]+(:\d+)?", name) or name.partition(":")[0] == "gpu":
+        raise UserError(f"--device {name}: name auto, cpu, cuda or one GPU, cuda:1")
+    return name
 
 
 def matching(kind: str) -> Callable[[str], list[str]]:
@@ -62,7 +71,9 @@ Source = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Folder with the data set's files, as they are published."),
 ]
-Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, …")]
+Device = Annotated[
+    str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, …", callback=_device)
+]
 Force = Annotated[bool, typer.Option("--force", help="Repeat a stage that is up to date.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Print = Annotated[bool, typer.Option("--print-config", help="Print the settings and stop.")]
@@ -84,6 +95,6 @@ def perturbations(specs: list[str]) -> list[str]:
     from hbr.data.perturb import expand
 
     try:
-        return [str(spec) for spec in expand(specs)]
+        return [str(spec) for spec in expand(specs) if spec.entry]  # raises where there is none
     except ValueError as error:
         raise UserError(f"--perturb: {error}") from error

@@ -2,23 +2,62 @@
 
 `registry.toml` holds one line per name. A name may also be `package.module:attribute`, installed or
 in the current folder: an entry from outside is used like any other. Entries are imported when they
-are looked up, so that `hbr --help` loads none.
+are looked up, so that `hbr --help` loads none. The command line imports from outside only what was
+typed or stands in a file below the current folder, unless it is `--allow-code`.
 """
 
 import difflib
+import hashlib
 import importlib
+import re
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from hbr.core.errors import UserError
+from hbr.core.errors import UserError, first_line
 
 TABLE: dict[str, dict[str, str]] = tomllib.loads(
     (resources.files("hbr.core") / "registry.toml").read_text(encoding="utf-8")
 )
+
+_allowed: AbstractSet[str] | None = None  # names from outside to import; None: all, as in Python
+
+
+@contextmanager
+def guarded(names: AbstractSet[str] | None) -> Iterator[None]:
+    """Let only these names from outside be imported, and those of `trust`; all where it is None.
+
+    A frozenset is not added to.
+    """
+    global _allowed
+    before, _allowed = _allowed, names
+    try:
+        yield
+    finally:
+        _allowed = before
+
+
+@contextmanager
+def untrusting() -> Iterator[None]:
+    """Let no further names from outside be imported, while files of somebody else are read."""
+    with guarded(None if _allowed is None else frozenset(_allowed)):
+        yield
+
+
+def references(text: str) -> set[str]:
+    """Return all that may be `package.module:attribute` in a text."""
+    return set(re.findall(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", text))
+
+
+def trust(path: Path, text: str) -> None:
+    """Let the names in a file's text be imported if it is below the current folder."""
+    if isinstance(_allowed, set) and path.resolve().is_relative_to(Path.cwd().resolve()):
+        _allowed.update(references(text))
 
 
 def names(kind: str) -> tuple[str, ...]:
@@ -36,15 +75,20 @@ def get(kind: str, name: str) -> Any:
     reference = TABLE[kind].get(name, name)
     if ":" not in reference:
         raise UserError(unknown(kind, name))
+    if not is_ours and _allowed is not None and name not in _allowed:
+        raise UserError(
+            f"{kind} {name!r} would import {reference.partition(':')[0]}, and was neither typed "
+            "nor is it in a file below the current folder; if you trust it, add --allow-code"
+        )
     if not is_ours and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # a console script does not look there
     module, _, attribute = reference.partition(":")
     try:
         entry = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
+    except Exception as error:  # somebody else's module may raise anything
         if is_ours:
             raise
-        raise UserError(f"{kind} {name!r} cannot be imported: {error}") from error
+        raise UserError(f"{kind} {name!r} cannot be imported: {first_line(error)}") from error
     if name not in TABLE[kind]:
         expected = type(get(kind, next(iter(TABLE[kind]))))
         if not isinstance(entry, expected):
@@ -54,11 +98,26 @@ def get(kind: str, name: str) -> Any:
 
 
 def known(kind: str, name: str) -> str:
-    """Return a name as the table spells it. Raises ValueError for one that is not in it."""
+    """Return a name as the table spells it. Raises ValueError for one without an entry."""
     name = canonical(kind, name)
-    if name not in TABLE[kind] and ":" not in name:
-        raise ValueError(unknown(kind, name))
+    if name not in TABLE[kind]:
+        try:
+            get(kind, name)
+        except UserError as error:
+            raise ValueError(str(error)) from error
     return name
+
+
+def source(kind: str, name: str) -> dict[str, str]:
+    """Return a digest of the module of a name from outside; nothing for a name of ours.
+
+    It is part of what decides a result, so that a changed source is not taken for the old one.
+    """
+    if canonical(kind, name) in TABLE[kind]:
+        return {}
+    get(kind, name)
+    file = getattr(sys.modules[name.partition(":")[0]], "__file__", None)
+    return {"source": hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12]} if file else {}
 
 
 def canonical(kind: str, name: str) -> str:

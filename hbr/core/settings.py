@@ -348,6 +348,8 @@ class Config(Section):
             return {"encoder": chosen["encoder"], "trained": False}
         if not registry.get("sampler", self.sampler.name).uses_alpha:
             chosen["sampler"].pop("alpha")
+        for kind in ("sampler", "objective"):
+            chosen[kind] |= registry.source(kind, chosen[kind]["name"])
         return chosen | {
             "train": self.train.model_dump(mode="json", exclude=LOG_ONLY | SAME_RESULT)
         }

@@ -127,14 +127,6 @@ def whole_dataset(dataset: str) -> str:
     return f"{layout}/{collection}" if collection else layout
 
 
-def known_dataset(dataset: str) -> str:
-    """Return a data set's name as the table spells it. Raises ValueError for an unknown one."""
-    layout = layout_of(dataset)[0]
-    if layout not in registry.names("dataset") and ":" not in dataset:
-        raise ValueError(registry.unknown("dataset", dataset))
-    return canonical_dataset(dataset)
-
-
 def folder_name(name: str) -> str:
     """Return a name as one folder may be called."""
     return re.sub(r"[/:]+", "-", name)

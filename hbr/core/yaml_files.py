@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from hbr.core import registry
 from hbr.core.errors import UserError
 
 MOST_BYTES, MOST_NODES = 10_000_000, 100_000  # of a file, and of what its aliases unfold to
@@ -93,7 +94,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
             raise UserError(f"{path}: is no regular file")
         if path.stat().st_size > MOST_BYTES:
             raise UserError(f"{path}: is too large for settings ({path.stat().st_size:,} bytes)")
-        content = load(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        content = load(text)
     except FileNotFoundError as error:
         raise UserError(f"{path}: there is no such file") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -102,6 +104,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise UserError(f"{where}: not YAML: {getattr(error, 'problem', error)}") from error
+    registry.trust(path, text)
     if content is None:
         return {}
     if not isinstance(content, dict):

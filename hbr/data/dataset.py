@@ -11,7 +11,7 @@ from typing import Any
 
 from hbr.core.errors import UserError
 from hbr.core.registry import get, names, near
-from hbr.core.target import layout_of
+from hbr.core.target import canonical_dataset, layout_of
 from hbr.data.fetch import Remote
 from hbr.data.snapshot import Snapshot
 
@@ -89,6 +89,15 @@ def dataset(name: str) -> Dataset:
     if entry.named is None:
         raise UserError(f"{layout} is one data set, and has no {collection or split!r} in it")
     return entry.named(collection, split)
+
+
+def known_dataset(name: str) -> str:
+    """Return a data set's name as the table spells it. Raises ValueError for an unknown one."""
+    try:
+        dataset(name)
+    except UserError as error:
+        raise ValueError(str(error)) from error
+    return canonical_dataset(name)
 
 
 def training_data(name: str) -> tuple[TrainingData, Path | None]:

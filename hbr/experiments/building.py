@@ -21,6 +21,8 @@ def update(goals: Iterable[Stage], force: Collection[str] = (), *, fresh: bool =
     seen: set[str] = set()
     built: set[str] = set()
     for goal in goals:
+        if goal.run.device not in ("auto", "cpu"):
+            goal.run.torch_device()  # raises UserError before anything is prepared
         goal.check()
         for stage in in_order([goal]):
             if stage.name in seen and not stage.lacks_file:

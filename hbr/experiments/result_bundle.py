@@ -17,6 +17,7 @@ from hbr.compare.claims import Claim
 from hbr.compare.model import Report
 from hbr.compare.reports import Options, StudyResults, assemble
 from hbr.compare.results import Result, read_result
+from hbr.core import registry
 from hbr.core.config import resolve_config
 from hbr.core.errors import UserError
 from hbr.core.target import EvaluationTarget
@@ -72,7 +73,7 @@ def check(path: Path) -> Check:
     What the training saw and how the runs were made is taken as it stands. Raises UserError where
     the file is no such bundle.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, registry.untrusting():
         root = Path(folder)
         files = 0
         try:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hbr.core import registry
 from hbr.core.config import resolve_config
 from hbr.core.errors import UserError, first_line
-from hbr.core.registry import get
 from hbr.core.settings import Config, short_name
 from hbr.core.store import Store, fingerprint, write_atomic
 from hbr.core.yaml_files import read_yaml
@@ -78,7 +78,12 @@ class RunSpec:
 def open_run(path: Path) -> tuple[Store, Config]:
     """Open an existing run with its settings. Raises UserError where the folder holds none."""
     if not (path / "config.yaml").exists():
-        raise UserError(f"{path} is no run: it holds no config.yaml; `hbr train` makes one")
+        runs = sorted(file.parent.name for file in path.parent.glob("*/config.yaml"))
+        likely = registry.near(path.name, runs[:10]) if runs else "; `hbr train` makes one"
+        raise UserError(f"{path} is no run: it holds no config.yaml{likely}")
+    manifest = path / "manifest.json"
+    if manifest.exists():  # it may name data sets and perturbations from outside
+        registry.trust(manifest, manifest.read_text(encoding="utf-8"))
     return Store(path), resolve_config(read_yaml(path / "config.yaml"))
 
 
@@ -100,7 +105,7 @@ def slug(config: Config) -> str:
     """Return the name of a run's folder; the fingerprint at its end tells similar runs apart."""
     sampler = config.sampler
     words = [config.method.replace(":", ".")]
-    uses_alpha = config.is_trained and get("sampler", sampler.name).uses_alpha
+    uses_alpha = config.is_trained and registry.get("sampler", sampler.name).uses_alpha
     if uses_alpha and sampler.alpha != type(sampler)().alpha:
         alpha = sampler.alpha if isinstance(sampler.alpha, tuple) else (sampler.alpha,)
         words.append("a" + "to".join(f"{a:g}" for a in alpha))

@@ -12,8 +12,9 @@ from typing import Any
 
 from hbr.core import distributed
 from hbr.core.errors import UserError
+from hbr.core.registry import source
 from hbr.core.settings import MINING, RANKING, Config
-from hbr.core.target import EvaluationTarget
+from hbr.core.target import EvaluationTarget, Measure
 from hbr.data.perturb import PerturbationSpec
 from hbr.evaluation.perturbed_queries import perturb_queries, write_perturbed_queries
 from hbr.experiments.model_card import renew_card
@@ -176,6 +177,7 @@ def encode(data: RunData, target: EvaluationTarget) -> Stage:
     }
     if perturbation:
         settings |= {"perturbation": text, "seed": config.evaluate.seed, "version": PERTURBATIONS}
+        settings |= source("perturbation", perturbation.name)
 
     def reads() -> dict[str, str]:
         inputs = {"task": data.task_id(target.dataset), "train": data.run.training_id()}
@@ -292,6 +294,9 @@ def evaluate(data: RunData, target: EvaluationTarget, *, trec: bool = False) -> 
         values = config.evaluate.model_dump(mode="json", include=decisive)
         if config.evaluate.near_duplicates is not None:
             values["near_duplicates"] = config.evaluate.near_duplicates
+        names = [Measure.parse(name).name for name in config.evaluate.metrics]
+        sources = {name: digest for name in names if (digest := source("metric", name))}
+        values |= {"sources": sources} if sources else {}
         return values | ({"top_k": config.index.top_k} if target.index else {})
 
     return Stage(

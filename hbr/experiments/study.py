@@ -1,6 +1,7 @@
 """Studies: a grid of runs, what to evaluate them on, and the claims to check; read from YAML."""
 
 import itertools
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -14,14 +15,18 @@ from hbr.core.config import full_path, resolve_config
 from hbr.core.errors import UserError
 from hbr.core.registry import known, near
 from hbr.core.settings import LOG_ONLY, SAME_RESULT, UNTRAINED, Config, Section, known_measure
-from hbr.core.target import EvaluationTarget, known_dataset
+from hbr.core.target import EvaluationTarget
 from hbr.core.yaml_files import read_yaml
+from hbr.data.dataset import known_dataset
 from hbr.data.perturb import expand
 from hbr.experiments.run_spec import complete, slug
 
+MOST_CELLS = 10_000
+
 
 def _perturbations(value: Any) -> tuple[str, ...]:
-    return tuple(map(str, expand([value] if isinstance(value, str) else value or ())))
+    specs = expand([value] if isinstance(value, str) else value or ())
+    return tuple(str(spec) for spec in specs if spec.entry)  # which raises where there is none
 
 
 class Evaluation(Section):
@@ -62,9 +67,21 @@ class Study(Section):
         return self
 
     @model_validator(mode="after")
+    def _grid_is_bounded(self) -> Self:
+        if (cells := math.prod(map(len, self.grid.values()))) > MOST_CELLS:
+            raise ValueError(f"its grid has {cells:,} cells; {MOST_CELLS:,} is the most")
+        for key, values in self.grid.items():
+            if twice := [value for n, value in enumerate(values) if value in values[:n]]:
+                raise ValueError(f"grid: {key} has {twice[0]!r} twice")
+        return self
+
+    @model_validator(mode="after")
     def _claims_are_known(self) -> Self:
         for claim in self.claims:
             try:
+                for target in map(EvaluationTarget.parse, claim.dataset or ()):
+                    if target not in self.targets:  # the claim stays open, if there is such a set
+                        known_dataset(target.dataset)
                 known_measure(claim.metric)
                 for key in claim.keys:
                     if full_path(key) == "seed":

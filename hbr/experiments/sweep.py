@@ -87,6 +87,8 @@ def sweep(stale: list[Cell], logs: Path, jobs: int) -> dict[str, str]:
     The log of a cell is `logs/<cell>.log`. Where a worker dies, the cells beside it are built
     again, one by one.
     """
+    if stale and stale[0].run.device not in ("auto", "cpu"):
+        stale[0].run.torch_device()  # raises UserError before any cell fails by it
     logs.mkdir(parents=True, exist_ok=True)
     failed: dict[str, str] = {}
     with Progress("sweep", len(stale), "cells") as progress:

@@ -156,6 +156,9 @@ class BatchSchedule:
         self.modes = list(mix)
         weights = [w if isinstance(w, tuple) else (w, w) for w in mix.values()]
         self.weights = np.array(weights, dtype=float)  # (modes, first and last step)
+        if not (self.weights >= 0).all() or not 0 < self.weights.sum(0).min() < np.inf:
+            named = ", ".join(f"{mode.name} {weight}" for mode, weight in mix.items())
+            raise UserError(f"a sampler's weights are not negative, and some positive: {named}")
         self.choices = [[self._choices(data, mode) for data in datasets] for mode in self.modes]
         self._check()
         sizes = np.array([data.has.any(1).sum() for data in datasets], dtype=float) ** size_exponent

@@ -1,9 +1,21 @@
 """Every name in the table stands for something, and others for what they say."""
 
+import sys
+
 import pytest
 
+from hbr.core.config import resolve_config
 from hbr.core.errors import UserError
-from hbr.core.registry import TABLE, canonical, get, near
+from hbr.core.registry import (
+    TABLE,
+    canonical,
+    get,
+    guarded,
+    near,
+    references,
+    trust,
+    untrusting,
+)
 
 
 @pytest.mark.parametrize(("kind", "name"), [(k, n) for k, names in TABLE.items() for n in names])
@@ -57,3 +69,61 @@ def test_what_cannot_be_imported_is_a_users_mistake(name):
 @pytest.mark.parametrize(("kind", "name"), [(k, n) for k, names in TABLE.items() for n in names])
 def test_an_entry_says_its_own_name(kind, name):
     assert get(kind, name).name == name
+
+
+PLUGIN = "from hbr.training.samplers import Sampler\nMINE = Sampler('mine', lambda alpha: {})\n"
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """Write a module of one's own, in the current folder."""
+    (tmp_path / "my_plugin_x.py").write_text(PLUGIN)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path / "my_plugin_x.py"
+    sys.modules.pop("my_plugin_x", None)
+    sys.path[:] = [place for place in sys.path if place != str(tmp_path)]
+
+
+NAME = "my_plugin_x:MINE"
+
+
+def test_what_a_file_elsewhere_names_is_not_imported_unasked(plugin, tmp_path):
+    with guarded(references("hbr train --sampler hybrid")):
+        with pytest.raises(UserError, match=r"would import my_plugin_x, .* --allow-code"):
+            get("sampler", NAME)
+        assert "my_plugin_x" not in sys.modules
+        trust(tmp_path.parent / "elsewhere.yaml", f"sampler: {NAME}")
+        with pytest.raises(UserError, match="--allow-code"):
+            get("sampler", NAME)
+
+
+def test_what_was_typed_or_stands_below_the_current_folder_is_imported(plugin, tmp_path):
+    with guarded(references(f"hbr train --sampler {NAME}")):
+        assert get("sampler", NAME).name == "mine"
+    with guarded(set()):
+        trust(tmp_path / "below" / "config.yaml", f"sampler: '{NAME}'")
+        assert get("sampler", NAME).name == "mine"
+
+
+def test_what_is_read_from_a_bundle_is_trusted_no_more_for_lying_below_the_current_folder(plugin):
+    with guarded(set()), untrusting():
+        trust(plugin.parent / "config.yaml", f"sampler: {NAME}")
+        with pytest.raises(UserError, match="--allow-code"):
+            get("sampler", NAME)
+
+
+def test_a_changed_source_is_another_run_and_names_of_ours_have_none(plugin):
+    def run() -> dict:
+        return resolve_config({"sampler": NAME}).identity()
+
+    before = run()
+    assert run() == before
+    plugin.write_text(PLUGIN + "# changed\n")
+    assert run() != before
+    assert "source" not in resolve_config({"sampler": "hybrid"}).identity()["sampler"]
+    assert "source" not in resolve_config({}).identity()["objective"]
+
+
+def test_the_current_folder_hides_no_library(plugin):
+    get("sampler", NAME)
+    assert sys.path[-1] == str(plugin.parent)

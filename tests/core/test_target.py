@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hbr.core import registry
-from hbr.core.target import EvaluationTarget, Measure, folder_name, known_dataset, layout_of
+from hbr.core.target import EvaluationTarget, Measure, folder_name, layout_of
+from hbr.data.dataset import known_dataset
 
 DATASETS = ["xquad-r", "beir/scifact", "embedded", "mine:TASK"]
 

@@ -150,7 +150,7 @@ def test_a_data_set_that_is_missing_fails_its_cells_and_stops_no_other(
 
 
 def test_a_cell_that_fails_stops_no_other_and_is_named(world: Path, tmp_path: Path) -> None:
-    text = STUDY.replace("seed: [0, 1]", "learning_rate: [1e-3, 1e38]").replace("hybrid", "english")
+    text = STUDY.replace("seed: [0, 1]", "learning_rate: [1e-3, 1e6]").replace("hybrid", "english")
     runs, path = beside(world, tmp_path / "runs"), study(tmp_path, text)
     said = hbr("sweep", path, "--output-dir", runs)
     assert said.code == 3
@@ -179,6 +179,12 @@ def test_a_cell_that_fails_stops_no_other_and_is_named(world: Path, tmp_path: Pa
         (STUDY.replace("hybrid]", "hibrid]"), "there is no sampler 'hibrid'"),
         (STUDY.replace("[embedded]", "[embeded]"), "there is no dataset 'embeded'; did you mean"),
         (STUDY.replace("[embedded]", "[embedded, embedded]"), "evaluate names a data set twice"),
+        (STUDY.replace("[0, 1]", "[0, 1, 0]"), "grid: seed has 0 twice"),
+        (STUDY.replace("[0, 1]", "[true]"), "seed = True: input should be a valid integer"),
+        (
+            STUDY.replace("[0, 1]", f"{list(range(9000))}"),
+            "its grid has 18,000 cells; 10,000 is the most",
+        ),
         (
             STUDY.replace("[embedded]", "[{dataset: lareqa, source: gone}]"),
             "gone: there is no such file or folder",
@@ -189,6 +195,10 @@ def test_a_cell_that_fails_stops_no_other_and_is_named(world: Path, tmp_path: Pa
                 (
                     "id: a, metric: map, setting: mono, greter: hybrid, than: mixed",
                     "claims.0: there is no 'greter' in a claim; did you mean greater?",
+                ),
+                (
+                    "id: a, metric: map, setting: mono, trend: up, dataset: xquad",
+                    "claim 'a': there is no dataset 'xquad'; did you mean xquad-r?",
                 ),
                 (
                     "id: a, metric: map, setting: mano, greater: hybrid, than: mixed",
@@ -284,7 +294,10 @@ def test_a_worker_that_is_killed_takes_its_own_cell_along_only(
     monkeypatch.syspath_prepend(tmp_path)
     text = STUDY.replace("hybrid", "'deadly:sampler'").replace("seed: [0, 1]", "seed: [0]")
     runs, path = beside(world, tmp_path / "runs"), study(tmp_path, text)
-    said = hbr("sweep", path, "--jobs", "2", "--output-dir", runs)
+    foreign = hbr("sweep", path, "--jobs", "2", "--output-dir", runs)
+    assert foreign.code == 2
+    assert "would import deadly" in foreign.err
+    said = hbr("sweep", path, "--jobs", "2", "--output-dir", runs, "--allow-code")
     failures = [line for line in said.err.splitlines() if line.startswith("failed: ")]
     assert said.code == 3
     assert len(failures) == 1

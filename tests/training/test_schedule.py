@@ -288,6 +288,12 @@ def test_a_mode_that_no_data_set_can_serve_is_an_error():
     make([parallel(10, 1, name="wiki")], samplers.HYBRID.mix(1.0), 4)
 
 
+@pytest.mark.parametrize("weight", [-1.0, 0.0, float("nan"), float("inf"), (1.0, -0.5)])
+def test_weights_that_are_no_probabilities_are_refused(weight):
+    with pytest.raises(UserError, match="a sampler's weights are not negative"):
+        make([parallel(10)], {samplers.X_X_MONO: weight}, 4)
+
+
 def test_equal_plans_have_equal_hashes_and_another_seed_another():
     def hashed(seed: int, name: str = "hybrid") -> str:
         return schedule_hash(draw(make([parallel(30)], SAMPLERS[name], 4, seed), 20))
