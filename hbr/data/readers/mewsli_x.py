@@ -70,7 +70,7 @@ def read(source: Path | None, _passage: str, split: str) -> EvaluationData:
     """
     assert source is not None
     mention_file = required(source / f"wikinews_mentions-{split}.jsonl", LAYOUT)
-    candidates = RecordFile(required(source / ENTITIES, LAYOUT), Entity)
+    candidates = required(source / ENTITIES, LAYOUT)
     mentions = [
         mention
         for where, article in records(mention_file, Article)
@@ -111,7 +111,7 @@ def _marked(context: Context, mention: Mention) -> str:
 
 
 def _candidates(
-    file: RecordFile[Entity], wanted: Container[str]
+    path: Path, wanted: Container[str]
 ) -> tuple[dict[str, "array[int]"], dict[str, str]]:
     """Return where in the file the entities of each language are, and the languages of `wanted`.
 
@@ -120,20 +120,22 @@ def _candidates(
     """
     places: dict[str, array[int]] = {}
     languages: dict[str, str] = {}
-    for at, _, entity in file:
-        places.setdefault(entity.description_language, array("q")).append(at)
-        if entity.entity_id in wanted:
-            languages[entity.entity_id] = entity.description_language
+    with RecordFile(path, Entity) as file:
+        for at, _, entity in file:
+            places.setdefault(entity.description_language, array("q")).append(at)
+            if entity.entity_id in wanted:
+                languages[entity.entity_id] = entity.description_language
     return places, languages
 
 
-def _passages(file: RecordFile[Entity], places: Mapping[str, "array[int]"]) -> Iterator[Passage]:
-    for language in sorted(places):
-        for entity in map(file.at, places[language]):
-            spans = entity.sentence_spans
-            sentences = (entity.description[span.start : span.end] for span in spans)
-            text = " ".join(" ".join(sentences).split())
-            yield Passage(entity.entity_id, language, text)
+def _passages(path: Path, places: Mapping[str, "array[int]"]) -> Iterator[Passage]:
+    with RecordFile(path, Entity) as file:
+        for language in sorted(places):
+            for entity in map(file.at, places[language]):
+                spans = entity.sentence_spans
+                sentences = (entity.description[span.start : span.end] for span in spans)
+                text = " ".join(" ".join(sentences).split())
+                yield Passage(entity.entity_id, language, text)
 
 
 MEWSLI_X = Dataset(
