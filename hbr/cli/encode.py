@@ -28,7 +28,7 @@ def encode(
     from hbr.experiments.building import update
     from hbr.experiments.run_data import RunData
 
-    target = EvaluationTarget.parse(dataset).exact
+    target = EvaluationTarget.parse(dataset).encoded
     spec = open_run_spec(run, output_dir, device, config, settings)
     stage = stages.encode(RunData(spec, {target.dataset: source}), target)
     built = update([stage], {"encode"} if force else ())

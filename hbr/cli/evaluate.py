@@ -22,6 +22,7 @@ EXAMPLES = (
     "hbr evaluate --dataset xquad-r --source DIR",
     "hbr evaluate --dataset xquad-r --run runs/RUN --trec --by-language",
     "hbr evaluate --perturb typo:0.05,0.1,0.2 --perturb diacritics",
+    "hbr evaluate --center-languages",
     "hbr evaluate --diagnose",
 )
 IndexKind = Annotated[
@@ -37,6 +38,10 @@ Perturb = Annotated[
         help="Also with perturbed queries: typo, diacritics, word-drop:0.1,0.3, … Repeatable.",
     ),
 ]
+Center = Annotated[
+    bool,
+    Option("--center-languages", help="Take each language's mean vector off first; a baseline."),
+]
 Diagnose = Annotated[bool, Option("--diagnose", help="Also measure language bias of the vectors.")]
 
 
@@ -48,6 +53,7 @@ def evaluate(
     trec: Trec = False,
     by_language: ByLanguage = False,
     perturb: Perturb = None,
+    center_languages: Center = False,
     diagnose: Diagnose = False,
     config: options.Files = None,
     settings: options.Sets = None,
@@ -69,6 +75,8 @@ def evaluate(
     if specs and (trec or index_kind):
         raise UserError("--perturb measures by exact search; leave out --trec and --index")
     target = EvaluationTarget.parse(dataset)
+    if center_languages or run_spec.config.evaluate.center_languages:
+        target = target.centered()
     if index_kind:
         target = target.indexed(run_spec.config.index.kind)
         if "index" not in nested(parse_set(settings or [])):
@@ -88,7 +96,7 @@ def evaluate(
         return
     _show(dataset, metrics, by_language, perturbed, diagnosed)
     logger.info(f"results: {main.folder}")
-    logger.info(f"next:    hbr compare {run_spec.path} OTHER_RUN --dataset {dataset}")
+    logger.info(f"next:    hbr compare {run_spec.path} OTHER_RUN --dataset {target.exact}")
 
 
 def _read(path: Path) -> Any:

@@ -3,12 +3,11 @@
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain, combinations, pairwise
 from typing import Any, NamedTuple
 
 from hbr.compare.claims import Amount, Claim, matches, words_of
-from hbr.compare.results import word_of
+from hbr.compare.results import CENTER, word_of
 
 GO_TOGETHER = frozenset({"sampler", "alpha"})  # a side that names one may differ in both
 Weights = Mapping[int, float]  # by cell
@@ -82,15 +81,19 @@ class _Lineup:
     values: Sequence[float]
     within: Sequence[str]
 
-    @cached_property
-    def eligible(self) -> list[int]:
-        """The cells that the claim speaks of."""
-        return [i for i, cell in enumerate(self.cells) if matches(cell, self.claim.where)]
+    def _named(self, side: Mapping[str, Any]) -> list[int]:
+        """Return the cells that a side names; centred ones where it, or `where`, speaks of them."""
+        word, where = word_of(CENTER), self.claim.where
+        plain = {} if {word, CENTER} & {*where, *side} else {word: False}
+        cells = [{word: False, **cell} for cell in self.cells]
+        return [
+            i for i, cell in enumerate(cells) if all(matches(cell, s) for s in (plain, where, side))
+        ]
 
     def pairs(self) -> Iterator[Comparison]:
         """Yield the claim's subject beside each of its baselines, or beside the best of them."""
         subject, *baselines = self.claim.sides
-        subjects = [i for i in self.eligible if matches(self.cells[i], subject)]
+        subjects = self._named(subject)
         if not subjects:
             yield absent(f"no cell of {words_of(subject)}")
         for i in subjects:
@@ -109,10 +112,8 @@ class _Lineup:
         keys = [key for key in self.within if key in cell]
         return [
             j
-            for j in self.eligible
-            if j != i
-            and matches(self.cells[j], baseline)
-            and all(self.cells[j].get(key, cell[key]) == cell[key] for key in keys)
+            for j in self._named(baseline)
+            if j != i and all(self.cells[j].get(key, cell[key]) == cell[key] for key in keys)
         ]
 
     def _best(self, partners: Sequence[int]) -> int:
@@ -129,7 +130,7 @@ class _Lineup:
         """Yield the trends over a setting, one for each group of cells that agree in the others."""
         over = self.claim.over
         groups: dict[str, list[int]] = {}
-        for i in self.eligible:
+        for i in self._named({}):
             if isinstance(self.cells[i].get(over), int | float):
                 groups.setdefault(self._place(i), []).append(i)
         if not groups:

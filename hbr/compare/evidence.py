@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from hbr.compare.results import Keep, Result, cell_key, settings_of, word_of
+from hbr.compare.results import CENTER, Keep, Result, cell_key, settings_of, word_of
 from hbr.core import inference, languages, registry, statistics
 from hbr.core.errors import UserError
 from hbr.core.inference import Estimate, Term
@@ -59,12 +59,12 @@ class Evidence:
     @property
     def dataset(self) -> str:
         """The name of what was evaluated: a data set, perhaps with perturbed queries."""
-        return self.results[0].metrics["dataset"]
+        return str(self.target)
 
     @property
     def target(self) -> EvaluationTarget:
-        """What was evaluated."""
-        return self.results[0].target
+        """What was evaluated: without centring, unless all results are centred."""
+        return min(result.target for result in self.results)
 
     @property
     def protocol(self) -> str:
@@ -130,7 +130,9 @@ class Evidence:
         by_encoder: dict[str, list[dict[str, Any]]] = {}
         for config in (cell.config for cell in self.cells if cell.config.is_trained):
             by_encoder.setdefault(config.encoder.name, []).append(settings_of(config))
-        varied = {
+        centred = {cell.settings[CENTER] for cell in self.cells}
+        varied = {CENTER} if len(centred) > 1 else set()
+        varied |= {
             key
             for cells in by_encoder.values()
             for key in {key for cell in cells for key in cell} - {"sampler.name", "encoder.name"}
@@ -238,7 +240,7 @@ def gather(
     """
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in sorted(_without_twins(results), key=lambda result: _order(result.config)):
-        groups.setdefault((result.metrics["dataset"], result.protocol), []).append(result)
+        groups.setdefault((str(result.target.encoded), result.protocol), []).append(result)
     for (dataset, _), group in groups.items():
         if len({result.metrics.get("task") for result in group}) > 1:
             raise UserError(
@@ -246,7 +248,16 @@ def gather(
                 "them with the same --source"
             )
     cells = tuple(expected)
-    return [Evidence(tuple(group), cells, over) for group in groups.values()]
+    return [Evidence(tuple(group), _with_centred(cells, group), over) for group in groups.values()]
+
+
+def _with_centred(cells: Sequence[Config], results: Sequence[Result]) -> tuple[Config, ...]:
+    """Return the expected cells as they are evaluated: as they are, centred by language, or both.
+
+    Without results of a kind, none is expected.
+    """
+    targets = sorted({result.target for result in results})
+    return tuple(cell.at(target) for target in targets for cell in cells)
 
 
 def _without_twins(results: Iterable[Result]) -> Sequence[Result]:
@@ -267,7 +278,8 @@ def _order(config: Config) -> tuple[Any, ...]:
     """Return the place of a run in a table."""
     sampler = config.sampler
     place = registry.get("sampler", sampler.name).order if config.is_trained else 0
-    return config.encoder.name, place, sampler.name, str(sampler.alpha), config.seed
+    center = config.evaluate.center_languages
+    return config.encoder.name, place, sampler.name, str(sampler.alpha), center, config.seed
 
 
 def _coded(column: pa.ChunkedArray, rows: np.ndarray) -> tuple[list[Any], np.ndarray]:

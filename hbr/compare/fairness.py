@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from hbr.compare.evidence import Evidence
-from hbr.compare.results import Result
+from hbr.compare.results import CENTER, Result
 from hbr.core.settings import LOG_ONLY
 
 PER_ENCODER = frozenset(  # these go with the encoder: they may differ from one to another
@@ -69,7 +69,7 @@ def unfair(evidence: Evidence, varied: Collection[str]) -> list[str]:
     allowed = {fact for key in differing | set(varied) for fact in FOLLOWS.get(key, ())}
     if "data.train" in varied:
         allowed |= {fact for run in runs for fact in run.facts if fact.startswith("data (")}
-    return differences(runs, {"sampler.name", "encoder.name", *varied, *allowed})
+    return differences(runs, {"sampler.name", "encoder.name", CENTER, *varied, *allowed})
 
 
 def _facts(result: Result) -> dict[str, str]:

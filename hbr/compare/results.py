@@ -17,6 +17,7 @@ from hbr.core.store import Store, entry_of
 from hbr.core.target import EvaluationTarget
 from hbr.evaluation.diagnostics import FILE
 
+CENTER = "evaluate.center_languages"
 CHAIN = ("train", "encode", "evaluate")
 Keep = Callable[[str, str | None], bool]  # whether a pair of languages is of a group
 T = TypeVar("T")
@@ -106,7 +107,7 @@ def read_result(run: Store, config: Config, target: EvaluationTarget) -> Result:
 
     Raises UserError where it was not evaluated, or on vectors of another model.
     """
-    chain = [stage if stage == "train" else f"{stage}/{target.folder}" for stage in CHAIN]
+    chain = ["train", f"encode/{target.encoded.folder}", f"evaluate/{target.folder}"]
     return run.read(chain, lambda stages: _read_result(run, config, target, chain, stages))
 
 
@@ -127,11 +128,12 @@ def _read_result(
     _check_clean_queries(run, stages, target)
     folder = run.path / chain[-1]
     metrics = _read_metrics(folder / "metrics.json", f"`{_command(target, run)} --force`")
-    return Result(config, metrics, folder, entries, _diagnostics(run, stages, target))
+    return Result(config.at(target), metrics, folder, entries, _diagnostics(run, stages, target))
 
 
 def _command(target: EvaluationTarget, run: Store) -> str:
     perturb = f" --perturb {target.perturbation}" if target.perturbation else ""
+    perturb += " --center-languages" * target.center_languages
     return f"hbr evaluate --dataset {target.dataset}{perturb} --run {run.path}"
 
 
@@ -159,9 +161,10 @@ def _check_clean_queries(run: Store, stages: Mapping[str, Any], target: Evaluati
 
 def _diagnostics(run: Store, stages: Mapping[str, Any], target: EvaluationTarget) -> Path | None:
     """Return the file of diagnostics, where they are of the vectors that are there now."""
-    diagnosed = stages.get(f"diagnose/{target.folder}", {}).get("inputs", {}).get("encode")
-    path = run.path / "diagnose" / target.folder / FILE
-    current = stages[f"encode/{target.folder}"].get("id")
+    name = target.encoded.folder
+    diagnosed = stages.get(f"diagnose/{name}", {}).get("inputs", {}).get("encode")
+    path = run.path / "diagnose" / name / FILE
+    current = stages[f"encode/{name}"].get("id")
     return path if diagnosed and diagnosed == current else None
 
 
@@ -176,9 +179,10 @@ def targets_of(run: Store) -> list[EvaluationTarget]:
 
 
 def settings_of(config: Config) -> dict[str, Any]:
-    """Return what a trained encoder depends on, by full name; without α where there is none."""
+    """Return what a cell's results depend on, by full name; without α where there is none."""
     sections = {k: v for k, v in config.identity().items() if isinstance(v, dict)}
     sections.setdefault("sampler", {})["name"] = config.method
+    sections["evaluate"] = {"center_languages": config.evaluate.center_languages}
     return {
         f"{section}.{key}": value
         for section, values in sections.items()
@@ -198,6 +202,7 @@ def cell_key(config: Config) -> str:
     """Return what tells a study cell from others: all but the seed."""
     identity = config.identity()
     identity.pop("seed", None)
+    identity |= {"centred": True} if config.evaluate.center_languages else {}
     return json.dumps(identity, sort_keys=True)
 
 

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from hbr.core import registry
-from hbr.core.target import Measure
+from hbr.core.target import EvaluationTarget, Measure
 from hbr.core.yaml_files import dump
 
 LEAST, MOST = 1e-12, 1e6  # no setting is meant to be a smaller or larger number, but 0
@@ -278,6 +278,9 @@ class Evaluate(Section):
     passage: Literal["sentence", "sentence+context"] = Field(
         "sentence", description="LAReQA's candidates: a sentence, or with its paragraph."
     )
+    center_languages: bool = Field(
+        False, description="Take the mean of each language off its vectors; a baseline."
+    )
     block_mb: MiB = Field(64, description="Memory of one block of scores.")
     memory_mb: MiB = Field(
         4096, description="A corpus whose vectors need more memory is streamed from disk."
@@ -353,6 +356,17 @@ class Config(Section):
         return chosen | {
             "train": self.train.model_dump(mode="json", exclude=LOG_ONLY | SAME_RESULT)
         }
+
+    def at(self, target: EvaluationTarget) -> "Config":
+        """Return the settings that a target is evaluated with."""
+        center = {"center_languages": target.center_languages}
+        kind = {"kind": target.index} if target.index else {}
+        return self.model_copy(
+            update={
+                "evaluate": self.evaluate.model_copy(update=center),
+                "index": self.index.model_copy(update=kind),
+            }
+        )
 
 
 SECTIONS: dict[str, Any] = {

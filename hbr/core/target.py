@@ -9,30 +9,39 @@ from hbr.core import registry
 
 @dataclass(frozen=True, order=True)
 class EvaluationTarget:
-    """A data set, perhaps with perturbed queries, perhaps searched through an index.
+    """A data set, perhaps with perturbed queries, an index, or vectors centred by language.
 
-    Written `xquad-r`, `xquad-r~typo:0.1`, `beir/scifact@hnsw`; `str()` gives that back.
+    Written `xquad-r`, `xquad-r~typo:0.1`, `beir/scifact@hnsw`, `xquad-r~center`; `str()` gives that
+    back.
     """
 
     dataset: str  # as the table of data sets spells it: `beir/scifact`, `beir/scifact:dev`
     perturbation: str = ""  # as `hbr.data.perturb` spells it: `typo:0.1`; "" for clean queries
     index: str = ""  # kind of the index; "" for exact search
+    center_languages: bool = False  # each language's mean is taken off its vectors
 
     @classmethod
     def parse(cls, text: str) -> "EvaluationTarget":
         """Return the target that a text names; the data set need not be known."""
         rest, _, index = text.partition("@") if "~" not in text else (text, "", "")
-        dataset, _, perturbation = rest.partition("~")
-        return cls(canonical_dataset(dataset), perturbation, index)
+        dataset, _, variant = rest.partition("~")
+        center = variant == "center"
+        return cls(canonical_dataset(dataset), "" if center else variant, index, center)
 
     def __str__(self) -> str:
         perturbation = f"~{self.perturbation}" if self.perturbation else ""
-        return self.dataset + perturbation + (f"@{self.index}" if self.index else "")
+        center = "~center" if self.center_languages else ""
+        return self.dataset + perturbation + center + (f"@{self.index}" if self.index else "")
 
     @property
     def clean(self) -> "EvaluationTarget":
         """The same data set with its queries as they are, searched exactly."""
         return EvaluationTarget(self.dataset)
+
+    @property
+    def encoded(self) -> "EvaluationTarget":
+        """The same queries, as the encoder has them, searched exactly."""
+        return replace(self, index="", center_languages=False)
 
     @property
     def exact(self) -> "EvaluationTarget":
@@ -51,6 +60,10 @@ class EvaluationTarget:
     def indexed(self, index: str) -> "EvaluationTarget":
         """Return the same data set searched through an index."""
         return replace(self, index=index)
+
+    def centered(self) -> "EvaluationTarget":
+        """Return the same with vectors that are centred by language."""
+        return replace(self, center_languages=True)
 
 
 @dataclass(frozen=True)

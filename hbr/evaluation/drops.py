@@ -67,12 +67,17 @@ def _dropped(
     draws = statistics.bootstrap(design, lost, RESAMPLES, 0)
     return scores._replace(values=values), {
         str(measure): {
-            "clean": float(means[i]),
-            "drop": float(means[len(measures) + i]),
-            "interval": statistics.interval(draws[:, i]),
+            "clean": _known(means[i]),
+            "drop": _known(means[len(measures) + i]),
+            "interval": [_known(bound) for bound in statistics.interval(draws[:, i])],
         }
         for i, measure in enumerate(measures)
     }
+
+
+def _known(value: float) -> float | None:
+    """Return a value as JSON has it: null where it is undefined for any query."""
+    return float(value) if np.isfinite(value) else None
 
 
 def _design(rows: pa.Table) -> statistics.Design:

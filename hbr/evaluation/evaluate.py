@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from hbr.core.settings import Config
-from hbr.core.target import Measure
+from hbr.core.target import EvaluationTarget, Measure
 from hbr.data.tasks import Task
+from hbr.evaluation.centering import center_languages
 from hbr.evaluation.drops import PerturbedQueries
 from hbr.evaluation.ranking import Vectors, rank_by_index, rank_exactly
 from hbr.evaluation.results import write_results
@@ -33,8 +34,11 @@ def evaluate(
     drops against the clean ones is written too.
     """
     measures = [Measure.parse(name) for name in config.evaluate.metrics]
-    ranks = rank_exactly(task, vectors, config.evaluate, device, _top(measures))
     facts = {"search": "exact", "task": task.id, "training": training}
+    if config.evaluate.center_languages:
+        vectors = center_languages(task, vectors, config)
+        facts["dataset"] = str(EvaluationTarget(task.name).centered())
+    ranks = rank_exactly(task, vectors, config.evaluate, device, _top(measures))
     write_results(folder, task, ranks, measures, facts, perturbed)
     if trec:
         write_trec(folder, task, vectors, ranks, measures)

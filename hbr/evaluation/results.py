@@ -73,8 +73,8 @@ def _bias(task: Task, scores: Scores, averages: Mapping[str, Any]) -> dict[str, 
         shares = bias.pool_share(task.passage_language, len(languages)).tolist()
         described["expected_same_language"] = dict(zip(languages, shares, strict=True))
     for setting, by_language in averages["by_query_language"].items():
-        maps = [values["map"] for values in by_language.values() if values.get("map") is not None]
-        if maps:
+        maps = [values.get("map") for values in by_language.values()]
+        if None not in maps:
             described["spread"][setting] = {"map": bias.spread(np.array(maps))}
     return described
 

@@ -129,7 +129,7 @@ def _to_encode(cells: list[Cell], model: Any, notes: dict[str, None]) -> tuple[f
         if task is None:
             notes[f"{dataset} is not prepared: encoding it is not among these"] = None
             continue
-        times = sum(target.dataset == dataset for target in cells[0].targets)  # of the queries
+        times = len({t.encoded for t in cells[0].targets if t.dataset == dataset})  # of the queries
         tokens += len(cells) * _task_tokens(task, config, model, times)
         texts += len(cells) * (len(task.queries) * times + len(task.passages))
     return tokens, texts

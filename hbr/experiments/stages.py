@@ -13,7 +13,7 @@ from typing import Any
 from hbr.core import distributed
 from hbr.core.errors import UserError
 from hbr.core.registry import source
-from hbr.core.settings import MINING, RANKING, Config
+from hbr.core.settings import MINING, RANKING
 from hbr.core.target import EvaluationTarget, Measure
 from hbr.data.perturb import PerturbationSpec
 from hbr.evaluation.perturbed_queries import perturb_queries, write_perturbed_queries
@@ -192,7 +192,7 @@ def encode(data: RunData, target: EvaluationTarget) -> Stage:
         reads,
         partial(_fill_vectors, data, target.dataset, perturbation),
         needs,
-        target.exact,
+        target.encoded,
         on_all_ranks=True,
     )
 
@@ -233,7 +233,7 @@ def load_vectors(data: RunData, target: EvaluationTarget) -> tuple[Any, Any]:
 
 def index(data: RunData, target: EvaluationTarget) -> Stage:
     """The faiss indexes of a kind over a data set's passages: one a language, and one of all."""
-    config = _with_index(data.run.config, target)
+    config = data.run.config.at(target)
 
     def check() -> None:
         if data.task(target.dataset).mining:
@@ -275,7 +275,7 @@ def diagnose(data: RunData, target: EvaluationTarget) -> Stage:
         dict,
         fill,
         {"encode": encode(data, target)},
-        target.exact,
+        target.encoded,
         check=check,
     )
 
@@ -285,13 +285,14 @@ def diagnose(data: RunData, target: EvaluationTarget) -> Stage:
 
 def evaluate(data: RunData, target: EvaluationTarget, *, trec: bool = False) -> Stage:
     """The metrics of a target; with `trec`, its rankings as a TREC run too."""
-    run, config = data.run, _with_index(data.run.config, target)
+    run, config = data.run, data.run.config.at(target)
     needs = {"clean": evaluate(data, target.clean)} if target.perturbation else {}
     needs |= {"index": index(data, target)} if target.index else {"encode": encode(data, target)}
 
     def settings() -> dict[str, Any]:
         decisive = MINING if data.task(target.dataset).mining else RANKING
-        values = config.evaluate.model_dump(mode="json", include=decisive)
+        center = {"center_languages"} if target.center_languages else set()
+        values = config.evaluate.model_dump(mode="json", include=decisive | center)
         if config.evaluate.near_duplicates is not None:
             values["near_duplicates"] = config.evaluate.near_duplicates
         names = [Measure.parse(name).name for name in config.evaluate.metrics]
@@ -318,8 +319,10 @@ def _check_evaluation(data: RunData, target: EvaluationTarget, trec: bool) -> No
         raise UserError("--trec writes the exact ranking; leave out --index")
     if target.perturbation and (trec or target.index):
         raise UserError("--perturb measures by exact search; leave out --trec and --index")
+    if target.center_languages and target != target.clean.centered():
+        raise UserError("--center-languages goes without --perturb and --index; leave them out")
     if (trec or target != target.clean) and data.task(target.dataset).mining:
-        advice = "leave out --trec, --index and --perturb"
+        advice = "leave out --trec, --index, --perturb and --center-languages"
         raise UserError(f"{target.dataset} is mined, not ranked; {advice}")
 
 
@@ -330,7 +333,7 @@ def _fill_evaluation(
     from hbr.evaluation.bitext_mining import mine_bitext
     from hbr.evaluation.drops import PerturbedQueries
 
-    run, config, task = data.run, _with_index(data.run.config, target), data.task(target.dataset)
+    run, config, task = data.run, data.run.config.at(target), data.task(target.dataset)
     entries = run.store.entries()
     before = entries.get(f"evaluate/{target.folder}")
     if before and before["inputs"]["task"] != data.task_id(target.dataset):
@@ -353,13 +356,6 @@ def _load_indexes(folder: Path, languages: Iterable[str]) -> dict[str, Any]:
     from hbr.evaluation.index import POOL, load_index
 
     return {name: load_index(folder, name) for name in (*languages, POOL)}
-
-
-def _with_index(config: Config, target: EvaluationTarget) -> Config:
-    if not target.index:
-        return config
-    kind = config.index.model_copy(update={"kind": target.index})
-    return config.model_copy(update={"index": kind})
 
 
 def as_built(run: RunSpec, target: EvaluationTarget) -> RunSpec:

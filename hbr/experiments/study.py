@@ -30,18 +30,20 @@ def _perturbations(value: Any) -> tuple[str, ...]:
 
 
 class Evaluation(Section):
-    """A data set to evaluate on, the folder with its files, perturbations, and diagnostics."""
+    """A data set to evaluate on, with its files, perturbations, centred vectors, diagnostics."""
 
     dataset: Annotated[str, AfterValidator(known_dataset)]
     source: Path | None = None
     perturb: Annotated[tuple[str, ...], BeforeValidator(_perturbations)] = ()
+    center_languages: bool = False
     diagnose: bool = False
 
     @property
     def targets(self) -> tuple[EvaluationTarget, ...]:
-        """The data set, and the same under each perturbation."""
+        """The data set, the same with centred vectors, and under each perturbation."""
         clean = EvaluationTarget(self.dataset)
-        return clean, *map(clean.perturbed, self.perturb)
+        centred = [clean.centered()] if self.center_languages else []
+        return clean, *centred, *map(clean.perturbed, self.perturb)
 
 
 class Study(Section):
@@ -178,6 +180,8 @@ def configs(study: Study, overrides: Mapping[str, Any]) -> list[Config]:
         for point in points:
             config = complete(resolve_config(study.base, point, overrides))
             config = _cut(config, study.limit) if study.limit else config
+            if config.evaluate.center_languages:
+                raise UserError("center_languages is said of a data set, in `evaluate`")
             by_name[slug(config)] = config
     except UserError as error:
         raise UserError(f"study {study.name}: {error}") from error

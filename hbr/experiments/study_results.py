@@ -27,7 +27,7 @@ def study_results(
             except UserError as error:
                 missing.append(str(error))
     expected = [cell.config for cell in cells]
-    names = list(map(str, targets))
+    names = list(dict.fromkeys(str(target.encoded) for target in targets))
     title = study.title or study.name
     return StudyResults(title, results, expected, study.claims, study.varied, names), missing
 

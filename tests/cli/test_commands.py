@@ -131,6 +131,22 @@ def test_changed_training_data_make_everything_behind_them_stale(
         assert before[stage]["id"] != after[stage]["id"], stage
 
 
+def test_centred_results_stand_apart_from_plain_ones(trained: Path) -> None:
+    plain = json.loads(hbr("evaluate", "--output-dir", trained, "--json").out)
+    centred = ("evaluate", "--center-languages", "--output-dir", trained)
+    found = json.loads(hbr(*centred, "--json").out)
+    assert (plain["dataset"], found["dataset"]) == ("embedded", "embedded~center")
+    assert plain["settings"] != found["settings"]
+    run = only_run(trained)
+    assert json.loads((run / "evaluate/embedded~center/metrics.json").read_text()) == found
+    assert json.loads((run / "evaluate/embedded/metrics.json").read_text()) == plain
+    compared = hbr("compare", run, "--output-dir", trained, "--format", "csv").out
+    assert {"False", "True"} <= set(compared.replace("\n", ",").split(","))
+    for also in (("--perturb", "typo"), ("--index", "flat")):
+        said = hbr(*centred, *also)
+        assert (said.code, "goes without --perturb and --index" in said.err) == (2, True)
+
+
 def test_rows_that_are_all_one_group_are_refused_before_training(rows_file, tmp_path) -> None:
     rows = [
         {"id": f"r{i}", "query": {"en": f"what {i}?"}, "passage": {"en": "the same"}}

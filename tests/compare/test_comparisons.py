@@ -143,6 +143,21 @@ def test_where_says_which_cells_are_spoken_of():
     assert against(compared(said, cells)) == {(3, 2)}
 
 
+def test_cells_with_centred_vectors_are_spoken_of_where_a_side_names_them():
+    key = "evaluate.center_languages"
+    cells = [cell(s, **{key: c}) for s in ("monolingual", "hybrid") for c in (False, True)]
+    varied = ("encoder", key)
+    plain = claim(greater="hybrid", than="monolingual")
+    assert against(compared(plain, cells, varied=varied)) == {(2, 0)}
+    centred = {"sampler": "monolingual", "center_languages": True}
+    beats = claim(greater="hybrid", than=centred)
+    assert against(compared(beats, cells, varied=varied)) == {(2, 1)}
+    among = claim(greater="hybrid", than="monolingual", where={"center_languages": True})
+    assert against(compared(among, cells, varied=varied)) == {(3, 1)}
+    gains = claim(greater={"center_languages": True}, than={"center_languages": False})
+    assert against(compared(gains, cells, varied=varied)) == {(1, 0), (3, 2)}
+
+
 def test_an_untrained_cell_is_a_baseline_of_every_cell_of_its_encoder():
     steps = [cell("hybrid", e, **{"train.max_steps": n}) for e in ("a", "b") for n in (10, 20)]
     cells = [*steps, cell("untrained", "a"), cell("untrained", "b")]

@@ -18,17 +18,20 @@ DATASETS = ["xquad-r", "beir/scifact", "embedded", "mine:TASK"]
         ("xquad-r~typo:0.1", ("xquad-r", "typo:0.1", "")),
         ("beir/scifact@hnsw", ("beir/scifact", "", "hnsw")),
         ("xquad_r~word_order:1", ("xquad-r", "word_order:1", "")),
+        ("xquad_r~center", ("xquad-r", "", "")),
     ],
 )
 def test_a_target_is_a_data_set_a_perturbation_and_an_index(text, parts):
     target = EvaluationTarget.parse(text)
     assert (target.dataset, target.perturbation, target.index) == parts
+    assert target.center_languages == text.endswith("~center")
+    assert not target.encoded.center_languages
 
 
 @settings(deadline=None)
 @given(
     st.sampled_from(DATASETS),
-    st.sampled_from([("", ""), ("typo:0.1", ""), ("", "hnsw"), ("", "flat")]),
+    st.sampled_from([("", ""), ("typo:0.1", ""), ("", "hnsw"), ("", "flat"), ("", "", True)]),
 )
 def test_a_target_is_written_as_it_is_read(dataset, others):
     target = EvaluationTarget(dataset, *others)

@@ -83,8 +83,10 @@ def robustness_table(results: Sequence[Mapping[str, Any]], metric: str) -> Table
         label = (f"{about['name']}:{about['strength']:g}", f"{about['changed']:.0%}")
         for setting in drops:
             values = result["drops"][setting][metric]
-            perturbed = number(values["clean"] - values["drop"], metric)
-            table.add_row(*label, setting, perturbed, _drop(values, metric))
+            clean, drop = values["clean"], values["drop"]
+            known = None not in (clean, drop)
+            perturbed = number(clean - drop if known else None, metric)
+            table.add_row(*label, setting, perturbed, _drop(values, metric) if known else "–")
             label = ("", "")
     return table
 
