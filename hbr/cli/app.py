@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 from hbr import __version__
 from hbr.cli.flags import SettingsCommand
 from hbr.core import distributed, registry
-from hbr.core.errors import UserError
+from hbr.core.errors import UserError, printable
 
 COMMANDS = (
     *("prepare", "train", "encode", "index", "evaluate"),
@@ -92,7 +92,7 @@ def main() -> None:
     except UserError as error:
         if debug:
             raise
-        print(f"hbr: {error}", file=sys.stderr)
+        print(f"hbr: {printable(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except SystemExit as done:
         if not done.code:
@@ -104,7 +104,7 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        print(f"hbr: {_reason(error)}", file=sys.stderr)
+        print(f"hbr: {printable(_reason(error))}", file=sys.stderr)
         sys.exit(1)
 
 

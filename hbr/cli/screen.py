@@ -43,7 +43,7 @@ def show_missing(missing: list[str]) -> None:
 
 def show_report(report: Any, format: str, output: Path | None) -> None:
     """Print a report in a format, or write it to a file."""
-    from hbr.core.store import write_atomic
+    from hbr.core.store import write_through
     from hbr.report import formats
 
     entry = registry.get("format", format)
@@ -52,7 +52,7 @@ def show_report(report: Any, format: str, output: Path | None) -> None:
         raise UserError(f"--output needs --format, one of {', '.join(names)}")
     content = formats.write(report, format)
     if output:
-        write_atomic(output, content)
+        write_through(output, content)
         show_written([output])
     elif entry.suffix:
         print(content, end="")

@@ -10,6 +10,7 @@ import typer
 
 from hbr.cli import options
 from hbr.cli.screen import console, show_missing, show_report
+from hbr.core.target import folder_name
 
 logger = logging.getLogger(__name__)
 
@@ -67,9 +68,10 @@ def sweep(
         print(outlook(plan.claims, [cell.run.config for cell in cells], list(plan.targets)))
         _show_cost(stale)
         return
-    logs = output_dir / "studies" / plan.name / "logs"
+    folder = output_dir / "studies" / folder_name(plan.name)
+    logs = folder / "logs"
     failed = sweeping.sweep(stale, logs, jobs) if stale else {}
-    _show_study(plan, cells, output_dir / "studies" / plan.name)
+    _show_study(plan, cells, folder)
     if failed:
         for name, error in failed.items():
             print(f"failed: {name}: {error} (log: {logs / name}.log)", file=sys.stderr)

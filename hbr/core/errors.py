@@ -1,5 +1,7 @@
 """Errors that a person reads."""
 
+import re
+
 
 class UserError(Exception):
     """A message to show without a traceback: what is wrong, where, and what to do about it.
@@ -11,6 +13,11 @@ class UserError(Exception):
     def __init__(self, message: str, exit_code: int = 2) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def printable(text: str) -> str:
+    """Return a text whose control characters, which a terminal would obey, are shown as `�`."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", "�", text)
 
 
 def first_line(error: BaseException) -> str:

@@ -3,6 +3,8 @@
 import logging
 import sys
 
+from hbr.core.errors import printable
+
 
 class _StderrHandler(logging.Handler):
     """Writes to the `sys.stderr` of the moment: a rich progress bar puts its own there.
@@ -11,7 +13,7 @@ class _StderrHandler(logging.Handler):
     """
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr, flush=True)
+        print(printable(self.format(record)), file=sys.stderr, flush=True)
 
 
 def configure(*, quiet: bool = False, verbose: bool = False) -> None:

@@ -63,6 +63,15 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     replace_synced(partial, path)
 
 
+def write_through(path: Path, content: str) -> None:
+    """Write a file, or what a link names, as `write_atomic` does; a device is written to."""
+    if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
+        with path.open("a", encoding="utf-8") as device:
+            device.write(content)
+    else:
+        write_atomic(path.resolve(), content)
+
+
 def replace_synced(partial: Path, path: Path) -> None:
     """Put a written file in another's place; after a power cut one of them is there, whole."""
     _sync(partial)

@@ -1,5 +1,6 @@
 """Names with parts, parsed here and nowhere else: evaluation targets and measures."""
 
+import hashlib
 import re
 from dataclasses import dataclass, replace
 from typing import Any
@@ -141,5 +142,12 @@ def whole_dataset(dataset: str) -> str:
 
 
 def folder_name(name: str) -> str:
-    """Return a name as one folder may be called."""
-    return re.sub(r"[/:]+", "-", name)
+    """Return a name as one folder or file may be called.
+
+    What could lead elsewhere, or is too long, is replaced, with a digest that tells it apart.
+    """
+    plain = re.sub(r"[/:]+", "-", name)
+    safe = re.sub(r"^\.|[\x00-\x1f\x7f\\]", "_", plain)[:50]
+    if plain and safe == plain[:50] and len(plain.encode()) <= 200:
+        return plain
+    return f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

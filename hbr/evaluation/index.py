@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from hbr.core.settings import Config
+from hbr.core.target import folder_name
 from hbr.data.tasks import Task
 from hbr.retrieval.faiss_index import build_index
 from hbr.retrieval.top_k import top_k
 
-POOL = "pool"
+POOL = ""  # which no language is called
 SAMPLE = 1000  # queries that the recall is measured on
 NEAREST = 10
 
@@ -28,7 +29,7 @@ def index(folder: Path, config: Config, task: Task, queries: Any, passages: Any)
     blocks = zip((*task.languages, POOL), (*task.blocks, slice(None)), strict=True)
     for name, block in blocks:  # the pool comes last
         built = build_index(passages[block], **parameters)
-        faiss.write_index(built, str(folder / f"{name}.faiss"))
+        faiss.write_index(built, str(_file(folder, name)))
     recall = _recall(built, queries, passages)
     return {f"recall@{NEAREST}_of_exact": recall, "passages": len(passages)}
 
@@ -37,7 +38,12 @@ def load_index(folder: Path, name: str) -> Any:
     """Return the index of one language, or of the pool."""
     import faiss
 
-    return faiss.read_index(str(folder / f"{name}.faiss"))
+    return faiss.read_index(str(_file(folder, name)))
+
+
+def _file(folder: Path, name: str) -> Path:
+    stem = "pool" if name == POOL else folder_name("language:pool" if name == "pool" else name)
+    return folder / f"{stem}.faiss"
 
 
 def _recall(built: Any, queries: np.ndarray, passages: np.ndarray) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
+from hbr.core.errors import UserError
 from hbr.core.progress import track
 from hbr.core.store import replace_synced
 
@@ -23,7 +24,10 @@ def write_bundle(path: Path, files: Iterable[tuple[str, bytes | Path]]) -> int:
 
     The same files in the same order give the same bytes; no more than a block is in memory.
     """
+    if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
+        raise UserError(f"{path} is no regular file: a bundle needs one")
     sums: dict[str, str] = {}
+    path = path.resolve()
     partial = path.with_name(f".{path.name}.partial")
     try:
         with tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as tar:

@@ -11,6 +11,7 @@ from hbr.core.config import resolve_config
 from hbr.core.errors import UserError, first_line
 from hbr.core.settings import Config, short_name
 from hbr.core.store import Store, fingerprint, write_atomic
+from hbr.core.target import folder_name
 from hbr.core.yaml_files import read_yaml
 from hbr.data import prepare
 from hbr.models.presets import preset
@@ -112,7 +113,7 @@ def slug(config: Config) -> str:
     words.append(short_name(config.encoder.name))
     if config.is_trained:
         words.append(f"s{config.seed}")
-    return "-".join([*words, fingerprint(config.identity(), 6)])
+    return folder_name("-".join([*words, fingerprint(config.identity(), 6)]))
 
 
 def base_model(config: Config, train: Mapping[str, Any]) -> str | None:

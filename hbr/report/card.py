@@ -8,6 +8,7 @@ from typing import Any
 from hbr.compare.fairness import contamination
 from hbr.compare.table import name
 from hbr.models.folder import read_folder
+from hbr.report.formats.markdown import escape
 from hbr.report.terminal import number
 
 Facts = Mapping[str, Any]
@@ -40,6 +41,7 @@ def card(
     sampler = config["sampler"]["name"].rpartition(":")[2] if trained else "untrained"
     data = config["data"]["train"] if trained else []
     languages = sorted({x for r in results for x in r.get("training", {}).get("languages", ())})
+    facts = _facts(config, train, languages, base_model, pooling)
     front_matter = ModelCardData(
         library_name="sentence-transformers",
         pipeline_tag="sentence-similarity",
@@ -53,7 +55,7 @@ def card(
         str(TEMPLATE),
         sampler=sampler,
         trained=bool(data),
-        facts=_facts(config, train, languages, base_model, pooling),
+        facts={k: escape(v) for k, v in facts.items()},
         synthetic="embedded" in data or any("synthetic" in r["protocol"] for r in results),
         results=list(map(_result, results)),
         query=repr(encoder["query_prompt"]),
@@ -125,7 +127,8 @@ def _result(result: Facts) -> dict[str, Any]:
         cells = [values.get(metric) for metric in metrics]
         numbers = ["" if v is None else number(v, m) for v, m in zip(cells, metrics, strict=True)]
         rows.append([setting, *numbers])
-    return {**result, "rows": rows, "contamination": contamination(result)}
+    texts = {key: escape(result[key]) for key in ("dataset", "protocol")}
+    return {**result, **texts, "rows": rows, "contamination": contamination(result)}
 
 
 def _vectors(encoder: Facts, pooling: str | None) -> str:

@@ -15,7 +15,16 @@ import pytest
 
 from hbr.core import store as core_store
 from hbr.core.errors import UserError
-from hbr.core.store import Store, entry_of, fingerprint, lock, tree_digest, write_atomic
+from hbr.core.store import (
+    Store,
+    entry_of,
+    fingerprint,
+    lock,
+    tree_digest,
+    write_atomic,
+    write_through,
+)
+from hbr.experiments.bundles import write_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("log", "a", "b", "model/weights")
@@ -537,3 +546,15 @@ def test_the_manifest_is_plain_json(store):
     manifest = json.loads((store.path / "manifest.json").read_text())
     assert list(manifest) == ["stages"]
     assert list(manifest["stages"]) == ["train"]
+
+
+def test_a_report_is_written_through_links_and_into_devices(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("old", encoding="utf-8")
+    (tmp_path / "link").symlink_to("real")
+    write_through(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text(encoding="utf-8") == "new"
+    write_through(Path("/dev/null"), "new")
+    assert Path("/dev/null").is_char_device()
+    with pytest.raises(UserError, match="/dev/null is no regular file"):
+        write_bundle(Path("/dev/null"), [])

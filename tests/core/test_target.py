@@ -69,3 +69,17 @@ def test_an_unknown_data_set_is_refused_with_the_near_name():
     assert known_dataset("xquad_r") == "xquad-r"
     with pytest.raises(ValueError, match=r"did you mean .*xquad-r"):
         known_dataset("xquad")
+
+
+@pytest.mark.parametrize("name", ["..", "../x", "/etc", ".hidden", "", "a\x00b", "a\\b", "ä" * 200])
+def test_no_name_leads_out_of_its_folder(name):
+    folder = folder_name(name)
+    assert not folder.startswith((".", "/"))
+    assert "/" not in folder
+    assert len(folder.encode()) <= 255
+    assert folder != folder_name(f"{name}x")
+
+
+@pytest.mark.parametrize("name", ["xquad-r", "beir-cqadupstack-android~typo-0.1@hnsw"])
+def test_names_of_data_sets_are_their_folders(name):
+    assert folder_name(name) == name

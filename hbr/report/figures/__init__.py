@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from hbr.compare.model import Report
+from hbr.core.target import folder_name
 from hbr.report.figures import claims, languages, losses, mean_ranks, robustness, tradeoff
 from hbr.report.figures.drawing import Drawing, save
 
@@ -19,4 +20,6 @@ def draw(report: Report) -> Iterator[Drawing]:
 def save_all(drawings: Iterable[Drawing], folder: Path) -> list[Path]:
     """Write figures as PNG and PDF into a folder, and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    return [path for each in drawings for path in save(each.figure, folder / each.name)]
+    return [
+        path for each in drawings for path in save(each.figure, folder / folder_name(each.name))
+    ]

@@ -1,9 +1,11 @@
 """A report as GitHub's Markdown."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from hbr.compare.model import Report, Verdict
 from hbr.compare.table import Table
+from hbr.core.errors import printable
 from hbr.report.findings import HEADS, comparison, numbers, sentence
 from hbr.report.formats import Format
 
@@ -26,9 +28,11 @@ def to_markdown(table: Table) -> str:
     for row, texts in zip(table.rows, lines[1:], strict=True):
         cells = zip(row.cells, texts[labels:], strict=True)
         body.append([*texts[:labels], *(PLACE[cell.place].format(text) for cell, text in cells)])
-    title = f"### {table.title}\n\n" if table.title else ""
+    title = f"### {escape(table.title)}\n\n" if table.title else ""
     protocol = [f"Protocol: {table.protocol}"] if table.protocol else []
-    return title + _rows(body) + "".join(f"\n{note}\n" for note in (*protocol, *table.notes))
+    return (
+        title + _rows(body) + "".join(f"\n{escape(note)}\n" for note in (*protocol, *table.notes))
+    )
 
 
 def claims(verdicts: Sequence[Verdict]) -> str:
@@ -46,8 +50,14 @@ def claims(verdicts: Sequence[Verdict]) -> str:
 
 def _rows(lines: Iterable[Sequence[str]]) -> str:
     """Write the lines of a table; a bar in a text ends no cell."""
-    escaped = ([text.replace("|", r"\|") for text in line] for line in lines)
+    escaped = ([escape(text) for text in line] for line in lines)
     return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
+
+
+def escape(text: str) -> str:
+    """Return a text that starts no HTML but an underline, and ends no cell of a table."""
+    text = re.sub(r"<(?!/?u>)(?=[A-Za-z/!?])", "&lt;", printable(text))
+    return text.replace("|", r"\|").replace("\n", " ")
 
 
 MARKDOWN = Format("markdown", ".md", write, "GitHub's tables")

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from hbr.compare.model import Report, Verdict
 from hbr.compare.table import Table
+from hbr.core.errors import printable
 from hbr.report.findings import HEADS, comparison, numbers
 from hbr.report.formats import Format
 from hbr.report.terminal import new_table
@@ -60,18 +61,22 @@ def to_rich(table: Table) -> Group:
     """Return a table for the terminal: best bold, second underlined, notes below."""
     lines = table.lines()
     labels = len(lines[0]) - len(table.columns)
-    out = new_table(Text(table.title, style="table.title") if table.title else None)
+    out = new_table(Text(printable(table.title), style="table.title") if table.title else None)
     for number, head in enumerate(lines[0]):
         text = head if number < labels else head.replace(" ", "\n", 1)  # the setting, its metric
-        out.add_column(Text(text), justify="left" if number < labels - 1 else "right", no_wrap=True)
+        out.add_column(
+            Text(printable(text)), justify="left" if number < labels - 1 else "right", no_wrap=True
+        )
     for number, (row, texts) in enumerate(zip(table.rows, lines[1:], strict=True)):
         repeated = len(row.label) if row.group else 0  # a group stands below its cell's own row
-        cells = [Text("" if i < repeated else text) for i, text in enumerate(texts[:labels])]
+        cells = [
+            Text("" if i < repeated else printable(text)) for i, text in enumerate(texts[:labels])
+        ]
         for cell, text in zip(row.cells, texts[labels:], strict=True):
             cells.append(Text(text, style=PLACE_STYLE[cell.place]))
         following = table.rows[number + 1].label[0] if number + 1 < len(table.rows) else None
         out.add_row(*cells, end_section=following != row.label[0])
-    notes = [Text(note, style="dim") for note in (table.protocol, *table.notes) if note]
+    notes = [Text(printable(note), style="dim") for note in (table.protocol, *table.notes) if note]
     return Group(out, *notes)
 
 

@@ -30,7 +30,8 @@ def to_csv(tables: Sequence[Table]) -> str:
             for (dataset, setting, metric), cell in zip(_keys(table), row.cells, strict=True):
                 key = {"dataset": dataset, "setting": setting, "metric": metric}
                 numbers = {field: getattr(cell, field) for field in fields[-4:]}
-                writer.writerow(about | key | {k: _number(v) for k, v in numbers.items()})
+                texts = {k: _no_formula(v) for k, v in (about | key).items()}
+                writer.writerow(texts | {k: _number(v) for k, v in numbers.items()})
     return out.getvalue()
 
 
@@ -75,6 +76,11 @@ def to_json(report: Report) -> str:
 def _keys(table: Table) -> Sequence[tuple[str, str, str]]:
     """Return of which data set, setting and metric each column is."""
     return table.of or [(table.dataset, *column) for column in table.columns]
+
+
+def _no_formula(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _number(value: float | None) -> str:
