@@ -167,29 +167,19 @@ def _some(passages: Iterable[Passage], wanted: Collection[Key], others: int) -> 
 def write_task(folder: Path, name: str, data: EvaluationData) -> dict[str, Any]:
     """Write a task to a folder and return its counts; passages are written as they come.
 
-    Raises UserError for doubled or unknown ids, and for passages that do not lie together by
-    language, in order.
+    Raises UserError for doubled ids, where no relevant passage is there, and for passages that do
+    not lie together by language, in order.
     """
     _refuse_doubled(name, data.queries)
     concepts = sorted({q.concept for q in data.queries})
     gains = [_gains(data.relevant.get(concept, ())) for concept in concepts]
     if not any(gains):
         raise UserError(f"{name}: holds no query with a relevant passage")
-    relevant = {key for of_concept in gains for key in of_concept}
-    wanted = relevant | set(data.excluded.values())
+    wanted = {key for of_concept in gains for key in of_concept} | {*data.excluded.values()}
     places, counts = _write_passages(folder / "passages.arrow", name, data.passages, wanted)
-    absent = [
-        Absent(concept, *key, gain)
-        for concept, of_concept in enumerate(gains)
-        for key, gain in of_concept.items()
-        if key not in places
-    ]
-    if len(absent) == sum(map(len, gains)):
-        _, language, passage, _ = absent[0]
-        raise UserError(f"{name}: no relevant passage is there, not even {passage} in {language}")
-    languages = sorted(
-        {*counts, *(q.language for q in data.queries), *(a.language for a in absent)}
-    )
+    absent = _absent(name, gains, places)
+    judged = {item.language for item in absent}
+    languages = sorted({*counts, *(q.language for q in data.queries), *judged})
     code = {language: i for i, language in enumerate(languages)}
     queries = sorted(data.queries, key=lambda q: code[q.language])  # stable: order kept within
     _write_texts(folder / "queries.arrow", ((q.id, q.text) for q in queries))
@@ -230,6 +220,20 @@ def _refuse_doubled(name: str, queries: Iterable[Query]) -> None:
     for (language, id), count in counts.most_common(1):
         if count > 1:
             raise UserError(f"{name}: two queries in {language} have the same id, {id!r}")
+
+
+def _absent(name: str, gains: list[dict[Key, float]], places: Mapping[Key, int]) -> list[Absent]:
+    """Return what is judged relevant and not there; raise UserError where nothing else is."""
+    absent = [
+        Absent(concept, *key, gain)
+        for concept, of_concept in enumerate(gains)
+        for key, gain in of_concept.items()
+        if key not in places
+    ]
+    if len(absent) == sum(map(len, gains)):
+        _, language, passage, _ = absent[0]
+        raise UserError(f"{name}: no relevant passage is there, not even {passage} in {language}")
+    return absent
 
 
 def _answers(gains: list[dict[Key, float]], places: dict[Key, int]) -> dict[str, np.ndarray]:
