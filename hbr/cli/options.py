@@ -13,7 +13,7 @@ from hbr.core.errors import UserError
 
 def _dataset(name: str | None) -> str | None:
     from hbr.core.target import EvaluationTarget
-    from hbr.data.dataset import dataset
+    from hbr.data.lookup import dataset
 
     if not name:
         return name

@@ -127,28 +127,25 @@ def estimate(
     known = Estimate(value, math.nan, math.nan, concepts=concepts, number=number)
     if over == "concepts":
         return replace(known, standard_error=math.sqrt(concepts), df=number - 1.0, seeds=0.0)
-    parts, both, seed_df = [(concepts, number - 1)], 0.0, 0
-    for term, own in zip(terms, runs, strict=True):
-        if term.fixed or term.weight == 0:
-            continue
-        if len(own) < 2:
-            return replace(known, why="one run: says nothing of the method")
-        share = term.weight**2 / (len(own) * (len(own) - 1))
-        parts.append(
-            (share * float(((figures[own] - figures[own].mean()) ** 2).sum()), len(own) - 1)
-        )
-        seed_df += len(own) - 1
-        rest = influence[:, own] - influence[:, own].mean(1, keepdims=True)
+    trained = [(t.weight, r) for t, r in zip(terms, runs, strict=True) if t.weight and not t.fixed]
+    if any(len(members) < 2 for _, members in trained):
+        return replace(known, why="one run: says nothing of the method")
+    parts, both = [(concepts, number - 1)], 0.0
+    for weight, members in trained:
+        degrees = len(members) - 1
+        share = weight**2 / (len(members) * degrees)
+        spread = ((figures[members] - figures[members].mean()) ** 2).sum()
+        rest = influence[:, members] - influence[:, members].mean(1, keepdims=True)
+        parts.append((share * float(spread), degrees))
         both += scale * share * float((rest**2).sum())
     total = sum(variance for variance, _ in parts)
     variance = max(total - both, concepts)
-    squares = sum(part**2 / df for part, df in parts)
-    df = variance**2 / squares if squares else math.inf
+    squares = sum(part**2 / degrees for part, degrees in parts)
     return replace(
         known,
         standard_error=math.sqrt(variance),
-        df=df,
-        seed_df=seed_df or math.inf,
+        df=variance**2 / squares if squares else math.inf,
+        seed_df=sum(len(members) - 1 for _, members in trained) or math.inf,
         seeds=total - concepts,
     )
 

@@ -10,14 +10,8 @@ from typing import Any
 from hbr.core.store import Store, fingerprint
 from hbr.core.target import EvaluationTarget, folder_name, whole_dataset
 from hbr.data import rows, tasks
-from hbr.data.dataset import (
-    KINDS,
-    TrainingData,
-    dataset,
-    is_from_library,
-    listed,
-    training_data,
-)
+from hbr.data.dataset import KINDS, TrainingData
+from hbr.data.lookup import dataset, is_from_library, listed, training_data
 
 
 def here(runs: Path, more: Mapping[str, Iterable[str]] = MappingProxyType({})) -> dict[str, str]:

@@ -8,9 +8,10 @@ from typing import Any
 from hbr.core.errors import UserError
 from hbr.core.store import Store, lock
 from hbr.core.target import folder_name, whole_dataset
-from hbr.data.dataset import Dataset, TrainingData, collection_hint, dataset, training_data
+from hbr.data.dataset import Dataset, TrainingData
 from hbr.data.fetch import fetch
 from hbr.data.location import from_environment, kept, new_store, row_settings, task_settings
+from hbr.data.lookup import collection_hint, dataset, training_data
 from hbr.data.row_writer import write_linked, write_rows
 from hbr.data.rows import Rows, first_rows, open_rows
 from hbr.data.snapshot import fetch_snapshots

@@ -8,8 +8,8 @@ import numpy as np
 from hbr.core.errors import UserError
 from hbr.core.settings import Config
 from hbr.data import prepare
-from hbr.data.dataset import listed
 from hbr.data.location import whereabouts
+from hbr.data.lookup import listed
 from hbr.data.rows import Rows
 from hbr.data.tasks import Task
 from hbr.experiments.sweep import Cell

@@ -17,7 +17,7 @@ from hbr.core.registry import known, near
 from hbr.core.settings import LOG_ONLY, SAME_RESULT, UNTRAINED, Config, Section, known_measure
 from hbr.core.target import EvaluationTarget
 from hbr.core.yaml_files import read_yaml
-from hbr.data.dataset import known_dataset
+from hbr.data.lookup import known_dataset
 from hbr.data.perturb import expand
 from hbr.experiments.run_spec import complete, slug
 

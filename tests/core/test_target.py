@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from hbr.core import registry
 from hbr.core.target import EvaluationTarget, Measure, folder_name, layout_of
-from hbr.data.dataset import known_dataset
+from hbr.data.lookup import known_dataset
 
 DATASETS = ["xquad-r", "beir/scifact", "embedded", "mine:TASK"]
 

@@ -8,7 +8,8 @@ from rich.console import Console
 from hbr.core.errors import UserError
 from hbr.core.registry import names
 from hbr.core.target import layout_of
-from hbr.data.dataset import KINDS, Dataset, TrainingData, dataset, listed
+from hbr.data.dataset import KINDS, Dataset, TrainingData
+from hbr.data.lookup import dataset, listed
 from hbr.data.readers import lareqa, miracl, mmarco_dev, mr_tydi, tatoeba
 from hbr.report.terminal.datasets import listing, plain
 from tests.support import hbr

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hbr.core.errors import UserError
 from hbr.core.registry import names
-from hbr.data.dataset import dataset, training_data
+from hbr.data.lookup import dataset, training_data
 from hbr.data.readers.lareqa import MLQA_R_FILES, XQUAD_R_FILES
 from hbr.data.readers.mr_tydi import LANGUAGES as TYDI
 from hbr.data.readers.tatoeba import XTREME

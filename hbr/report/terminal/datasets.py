@@ -7,7 +7,8 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
-from hbr.data.dataset import KINDS, Dataset, listed
+from hbr.data.dataset import KINDS, Dataset
+from hbr.data.lookup import listed
 
 NONE: Mapping[str, Iterable[str]] = MappingProxyType({})
 HEADS = {

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from hbr.core.errors import UserError
-from hbr.data.dataset import dataset
+from hbr.data.lookup import dataset
 from hbr.data.readers.beir import BEIR
 from hbr.data.tasks import Passage, Query, write_task
 
