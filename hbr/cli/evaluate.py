@@ -81,6 +81,7 @@ def evaluate(
         target = target.indexed(run_spec.config.index.kind)
         if "index" not in nested(parse_set(settings or [])):
             run_spec = stages.as_built(run_spec, target)
+    logger.info(str(run_spec.config.encoder))
     data = RunData(run_spec, {target.dataset: source})
     main = stages.evaluate(data, target, trec=trec)
     others = [stages.evaluate(data, target.perturbed(spec)) for spec in specs]

@@ -33,14 +33,14 @@ def training_config(
     """Return the complete config of a run, with epochs as steps."""
     from hbr.experiments.run_spec import complete
 
-    config = complete(config_of(files, assignments, {"max_steps": 0} if untrained else None))
+    config = complete(config_of(files, assignments, {"max_steps": 0} if untrained else None), runs)
     if epochs is None:
         return config
     keys = {item.partition("=")[0].replace("-", "_") for item in assignments or []}
     if untrained or keys & {"max_steps", "train.max_steps"}:
         raise UserError("--num-train-epochs sets the steps: leave out --max-steps and --untrained")
     steps = _steps(epochs, config, training_rows(config, runs))
-    return complete(config_of(files, assignments, {"train.max_steps": steps}))
+    return complete(config_of(files, assignments, {"train.max_steps": steps}), runs)
 
 
 def training_rows(config: Any, runs: Path, **how: Any) -> list[tuple[Any, Any]]:

@@ -55,6 +55,7 @@ def train(
     if print_config:
         print(resolved.to_yaml(), end="")
         return
+    logger.info(str(resolved.encoder))
     run = RunSpec(resolved, output_dir, device)
     built = update([stages.train(RunData(run))], {"train"} if force else (), fresh=not resume)
     if distributed.rank() == 0:

@@ -122,15 +122,40 @@ class Encoder(Section):
     pooling: Literal["mean", "cls", "dense"] | None = Field(
         None, description="Pooling of token embeddings; null: as the encoder's files say."
     )
-    normalize: bool = Field(True, description="Scale embeddings to unit length.")
-    query_prompt: str = Field("Query: ", description="Text put before every query.")
-    passage_prompt: str = Field("Passage: ", description="Text put before every passage.")
-    query_max_seq_length: Tokens = Field(
-        64, description="Longest query, prompt and special tokens included."
+    normalize: bool | None = Field(
+        None, description="Scale embeddings to unit length; null: as the encoder's files say."
     )
-    passage_max_seq_length: Tokens = Field(
-        256, description="Longest passage, prompt and special tokens included."
+    query_prompt: str | None = Field(
+        None,
+        description="Text put before every query; null: as the encoder's files say, else as the "
+        "preset says, else `Query: `.",
     )
+    passage_prompt: str | None = Field(
+        None, description="Text put before every passage; null: as for queries, or `Passage: `."
+    )
+    query_max_seq_length: Tokens | None = Field(
+        None,
+        description="Longest query, prompt and special tokens included; null: as the preset says "
+        "(64), else the encoder's files.",
+    )
+    passage_max_seq_length: Tokens | None = Field(
+        None,
+        description="Longest passage, likewise; null: as the preset says (256), else the files.",
+    )
+
+    def inputs(self, role: str) -> tuple[str, int]:
+        """Return the prompt and the most tokens of a `query` or `passage`, of complete settings."""
+        prompt, longest = getattr(self, f"{role}_prompt"), getattr(self, f"{role}_max_seq_length")
+        assert prompt is not None, "the config is not complete"
+        assert longest is not None, "the config is not complete"
+        return prompt, longest
+
+    def __str__(self) -> str:
+        (query, most), (passage, longest) = map(self.inputs, ("query", "passage"))
+        return (
+            f"prompts: {query!r} for queries, {passage!r} for passages; "
+            f"at most {most} and {longest} tokens"
+        )
 
 
 class Data(Section):

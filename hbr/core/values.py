@@ -41,7 +41,8 @@ def read(field: FieldInfo, text: str) -> Any:
     `a,b` or `[a, b]`; all else is YAML. Raises yaml.YAMLError.
     """
     kinds = [kind for kind, _ in alternatives(field)]
-    if NoneType in kinds and text.strip() in ("", "null", "~"):
+    null = ("null", "~") if str in kinds else ("", "null", "~")  # a text may be empty
+    if NoneType in kinds and text.strip() in null:
         return None
     if str in kinds:
         quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""

@@ -46,7 +46,7 @@ def attack(
     encoder = load(model, normalize=config.encoder.normalize).to(device)
     encoder.requires_grad_(False)
     radius = spec.strength * float(encoder.token_embeddings.norm(dim=1).mean())
-    prompt, length = config.encoder.query_prompt, config.encoder.query_max_seq_length
+    prompt, length = config.encoder.inputs("query")
     texts = [prompt + text for text in task.queries["text"].to_pylist()]
     tokens = encoder.tokenize(texts, length)
     lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))

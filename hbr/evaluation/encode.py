@@ -56,10 +56,7 @@ def encode(
     texts = {"queries": task.queries["text"], "passages": task.passages["text"]}
     if queries:
         texts = {"queries": pa.array(queries)}
-    inputs = {
-        "queries": (settings.query_prompt, settings.query_max_seq_length),
-        "passages": (settings.passage_prompt, settings.passage_max_seq_length),
-    }
+    inputs = {"queries": settings.inputs("query"), "passages": settings.inputs("passage")}
     size = config.encode.shard_size
     shards = [s for side, column in texts.items() for s in _shards(side, len(column), size)]
     mine = shards[distributed.rank() :: distributed.world_size()]
@@ -69,9 +66,14 @@ def encode(
         for shard in todo:
             prompt, length = inputs[shard.side]
             column = texts[shard.side][shard.start : shard.stop].to_pylist()
-            prompted = [prompt + text for text in column]
-            vectors = _vectors(encoder, prompted, length, config.encode, device, progress)
+            tokens = encoder.tokenize([prompt + text for text in column], length)
+            if not all(tokens):
+                place = shard.start + [len(ids) for ids in tokens].index(0)
+                id = _texts(task, shard.side)[1]["id"][place]
+                raise UserError(f"{task.name}: {id} has no tokens in this encoder: leave it out")
+            vectors = _vectors(encoder, tokens, config.encode, device, progress)
             _write_shard(folder, task, shard, vectors, config.encode.dtype)
+    encoder.log_clipped(task.name)
     distributed.barrier()
     if distributed.rank() == 0:
         _finish(folder, task, shards)
@@ -166,15 +168,13 @@ def _texts(task: Task, side: str) -> tuple[np.ndarray, pa.Table]:
 @torch.inference_mode()
 def _vectors(
     encoder: Encoder,
-    texts: list[str],
-    length: int,
+    tokens: list[list[int]],
     settings: EncodeConfig,
     device: torch.device,
     progress: Progress,
 ) -> np.ndarray:
     """Encode texts, longest first, in batches under a token budget: (texts, width)."""
-    tokens = encoder.tokenize(texts, length)
-    vectors = np.empty((len(texts), encoder.embedding_dimension), dtype=np.float32)
+    vectors = np.empty((len(tokens), encoder.embedding_dimension), dtype=np.float32)
     lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
     unpadded = settings.unpadded and encoder.supports_unpadded
     # a GPU may pad for attention alone

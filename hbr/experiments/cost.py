@@ -62,8 +62,8 @@ def _line(cells: list[Cell], notes: dict[str, None]) -> Line:
         return Line(encoder, len(cells))
     model = load(folder)
     lengths = _row_lengths(cells, model, notes) or (
-        min(config.encoder.query_max_seq_length, model.max_seq_length),
-        min(config.encoder.passage_max_seq_length, model.max_seq_length),
+        min(config.encoder.inputs("query")[1], model.max_seq_length),
+        min(config.encoder.inputs("passage")[1], model.max_seq_length),
     )
     measured = pace(folder, config, lengths, run.torch_device())
     trained = [cell.config for cell in cells if cell.config.is_trained]
@@ -96,18 +96,9 @@ def _row_lengths(cells: list[Cell], model: Any, notes: dict[str, None]) -> tuple
 
 
 def _lengths(rows: Rows, config: Config, model: Any) -> tuple[int, int]:
-    query = _query_tokens(rows.queries.column, config, model)
-    passage = _passage_tokens(rows.passages.column, config, model)
+    query = _tokens(rows.queries.column, *config.encoder.inputs("query"), model)
+    passage = _tokens(rows.passages.column, *config.encoder.inputs("passage"), model)
     return max(2, round(query)), max(2, round(passage))
-
-
-def _query_tokens(column: Any, config: Config, model: Any) -> float:
-    return _tokens(column, config.encoder.query_prompt, config.encoder.query_max_seq_length, model)
-
-
-def _passage_tokens(column: Any, config: Config, model: Any) -> float:
-    encoder = config.encoder
-    return _tokens(column, encoder.passage_prompt, encoder.passage_max_seq_length, model)
 
 
 def _tokens(column: Any, prompt: str, length: int, model: Any) -> float:
@@ -137,8 +128,8 @@ def _to_encode(cells: list[Cell], model: Any, notes: dict[str, None]) -> tuple[f
 
 def _task_tokens(task: Task, config: Config, model: Any, times: int) -> float:
     """Return the tokens of a task whose queries are encoded several times."""
-    query = _query_tokens(task.queries["text"], config, model)
-    passage = _passage_tokens(task.passages["text"], config, model)
+    query = _tokens(task.queries["text"], *config.encoder.inputs("query"), model)
+    passage = _tokens(task.passages["text"], *config.encoder.inputs("passage"), model)
     return times * len(task.queries) * query + len(task.passages) * passage
 
 

@@ -15,9 +15,15 @@ from hbr.core.target import folder_name
 from hbr.core.yaml_files import read_yaml
 from hbr.data import prepare
 from hbr.models.presets import preset
+from hbr.models.sources import encoder_defaults
 
 if TYPE_CHECKING:
     import torch
+
+DEFAULTED = {  # settings of an encoder that its files decide where they are null
+    *("normalize", "query_prompt", "passage_prompt"),
+    *("query_max_seq_length", "passage_max_seq_length"),
+}
 
 
 @dataclass(frozen=True)
@@ -88,14 +94,23 @@ def open_run(path: Path) -> tuple[Store, Config]:
     return Store(path), resolve_config(read_yaml(path / "config.yaml"))
 
 
-def complete(config: Config) -> Config:
-    """Fill in what depends on other settings: the learning rate and the validation set."""
-    rate = config.train.learning_rate or preset(config.encoder.name).learning_rate
+def complete(config: Config, runs: Path = Path("runs")) -> Config:
+    """Fill in what other settings and the encoder's files decide, in whole.
+
+    These are the encoder's prompts, lengths and normalization, the learning rate and the validation
+    set. `runs` may hold the encoder, from a bundle.
+    """
+    encoder = config.encoder
+    given = encoder.model_dump(exclude_none=True)
+    if DEFAULTED - set(given):
+        given = encoder_defaults(runs, encoder.name, encoder.revision) | given
+    rate = config.train.learning_rate or preset(encoder.name).learning_rate
     validation = config.data.validation
     if validation == "auto":
         validation = prepare.validation_name(config.data.train)
     return config.model_copy(
         update={
+            "encoder": type(encoder)(**given),
             "train": config.train.model_copy(update={"learning_rate": rate}),
             "data": config.data.model_copy(update={"validation": validation}),
         }

@@ -157,7 +157,7 @@ def _mistake(path: Path, item: Any) -> str:
     return f"{path}: {where}: {message[:1].lower()}{message[1:]}".replace(": : ", ": ")
 
 
-def configs(study: Study, overrides: Mapping[str, Any]) -> list[Config]:
+def configs(study: Study, overrides: Mapping[str, Any], runs: Path = Path("runs")) -> list[Config]:
     """Return the complete settings of every run of a study, each run once."""
     names = list(study.grid)
     idle = {f"train.{name}" for name in LOG_ONLY | SAME_RESULT}
@@ -178,7 +178,7 @@ def configs(study: Study, overrides: Mapping[str, Any]) -> list[Config]:
     by_name = {}
     try:
         for point in points:
-            config = complete(resolve_config(study.base, point, overrides))
+            config = complete(resolve_config(study.base, point, overrides), runs)
             config = _cut(config, study.limit) if study.limit else config
             if config.evaluate.center_languages:
                 raise UserError("center_languages is said of a data set, in `evaluate`")

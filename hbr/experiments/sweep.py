@@ -60,7 +60,7 @@ def cells(
     """Return all cells of a study. Raises UserError where files of its data are missing."""
     each = [
         Cell(RunSpec(config, runs, device), study.targets, study.sources, study.diagnosed, force)
-        for config in configs(study, overrides)
+        for config in configs(study, overrides, runs)
     ]
     data = {name for cell in each for name in cell.config.data.train}
     if absent := missing_source(runs, sorted(data), study.sources):

@@ -151,6 +151,12 @@ class Encoder(nn.Module):
                 self.clipped += len(ids) >= longest and bool(text.overflowing)
         return token_ids
 
+    def log_clipped(self, name: str) -> None:
+        """Log how many texts of a data set `tokenize` has cut since the last call."""
+        if self.clipped:
+            logger.warning(f"{name}: {self.clipped:,} texts are longer than may be and were cut")
+        self.clipped = 0
+
     def pad(
         self, token_ids: Sequence[Any], device: torch.device | str = "cpu"
     ) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """The named encoders: where their files are and what suits them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from hbr.core import registry
 
@@ -12,17 +13,23 @@ class Preset:
     name: str
     source: str | None  # hub id or folder; None: `hbr.models.tiny` makes it
     pooling: str = "mean"  # where the encoder's files name none
+    query_prompt: str = "Query: "  # where the encoder's files name none; of arXiv 2408.10536
+    passage_prompt: str = "Passage: "
+    max_seq_lengths: tuple[int, int] | None = None  # of queries and passages; None: as files say
     learning_rate: float = 3e-5  # peak; the default is that of arXiv 2408.10536
     download_gb: float = 0.0  # 0 where it is unknown or nothing is downloaded
 
 
-XLM_R = Preset("xlm-r", "FacebookAI/xlm-roberta-base", download_gb=1.1)
-XLM_R_LARGE = Preset("xlm-r-large", "FacebookAI/xlm-roberta-large", download_gb=2.2)
-LABSE = Preset("labse", "sentence-transformers/LaBSE", "dense", download_gb=1.9)  # arXiv 2007.01852
-MBERT = Preset("mbert", "google-bert/bert-base-multilingual-cased", download_gb=0.7)
-XLM_R_TINY = Preset("xlm-r-tiny", None, learning_rate=3e-3)
-LABSE_TINY = Preset("labse-tiny", None, "dense", learning_rate=3e-3)
-MBERT_TINY = Preset("mbert-tiny", None, learning_rate=3e-3)
+SHORT: dict[str, Any] = {"max_seq_lengths": (64, 256)}  # tokens
+XLM_R = Preset("xlm-r", "FacebookAI/xlm-roberta-base", download_gb=1.1, **SHORT)
+XLM_R_LARGE = Preset("xlm-r-large", "FacebookAI/xlm-roberta-large", download_gb=2.2, **SHORT)
+LABSE = Preset(  # arXiv 2007.01852
+    "labse", "sentence-transformers/LaBSE", "dense", download_gb=1.9, **SHORT
+)
+MBERT = Preset("mbert", "google-bert/bert-base-multilingual-cased", download_gb=0.7, **SHORT)
+XLM_R_TINY = Preset("xlm-r-tiny", None, learning_rate=3e-3, **SHORT)
+LABSE_TINY = Preset("labse-tiny", None, "dense", learning_rate=3e-3, **SHORT)
+MBERT_TINY = Preset("mbert-tiny", None, learning_rate=3e-3, **SHORT)
 
 
 def preset(name: str) -> Preset:

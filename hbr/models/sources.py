@@ -3,10 +3,12 @@
 import functools
 import logging
 from pathlib import Path
+from typing import Any
 
 from hbr.core.errors import UserError
 from hbr.core.registry import unknown
 from hbr.core.store import Store, file_digest, fingerprint
+from hbr.models.folder import LONGEST, read_folder
 from hbr.models.presets import Preset, preset
 
 logger = logging.getLogger(__name__)
@@ -14,6 +16,9 @@ logger = logging.getLogger(__name__)
 TINY_VERSION = 1  # raise it when the tiny encoders change
 SUFFIXES = {".json", ".safetensors", ".txt", ".model"}  # of the files that loading reads
 WEIGHTS = ["model.safetensors", "*/model.safetensors", "model-*.safetensors"]
+FILES = ["*.json", "*.txt", "*.model", *WEIGHTS]
+LENGTHS = "query_max_seq_length", "passage_max_seq_length"
+CONFIGS = ["*config.json", "modules.json", "config_sentence_transformers.json"]
 
 
 def encoder_folder(runs: Path, name: str, revision: str | None, *, download: bool = True) -> Path:
@@ -35,7 +40,48 @@ def encoder_folder(runs: Path, name: str, revision: str | None, *, download: boo
     return hub_snapshot(chosen.source, revision, download=download)
 
 
-def hub_snapshot(hub_id: str, revision: str | None = None, *, download: bool = True) -> Path:
+def encoder_defaults(runs: Path, name: str, revision: str | None) -> dict[str, Any]:
+    """Return the settings of an encoder where none are chosen: its files', else its preset's.
+
+    Of an encoder on the hub that is no preset, the configs are downloaded. Raises UserError where
+    the files say what hbr cannot honour.
+    """
+    chosen = preset(name)
+    said: dict[str, Any] = {}
+    if chosen.source is not None:
+        folder: Path | None
+        try:
+            folder = encoder_folder(runs, name, revision, download=False)
+        except UserError:
+            folder = None if chosen.name != chosen.source else _hub_configs(name, revision)
+        said = read_folder(folder).resolved() if folder else {}
+    lengths = dict.fromkeys(LENGTHS, LONGEST) if chosen.max_seq_lengths is None else {}
+    return {
+        "normalize": True,
+        "query_prompt": chosen.query_prompt,
+        "passage_prompt": chosen.passage_prompt,
+        **lengths,
+        **said,
+        **dict(zip(LENGTHS, chosen.max_seq_lengths or (), strict=False)),
+    }
+
+
+@functools.cache
+def _hub_configs(hub_id: str, revision: str | None) -> Path | None:
+    try:
+        return hub_snapshot(hub_id, revision, files=CONFIGS)
+    except UserError:
+        logger.warning(f"{hub_id}: its files are not here; its prompts and lengths are guessed")
+        return None
+
+
+def hub_snapshot(
+    hub_id: str,
+    revision: str | None = None,
+    *,
+    download: bool = True,
+    files: list[str] = FILES,
+) -> Path:
     """Return the folder of an encoder in the hub's cache.
 
     Only JSON, vocabularies and safetensors are downloaded, and without `download` nothing. Raises
@@ -48,11 +94,12 @@ def hub_snapshot(hub_id: str, revision: str | None = None, *, download: bool = T
         )
     from huggingface_hub import snapshot_download
 
-    files = ["*.json", "*.txt", "*.model", *WEIGHTS]
     try:
         folder = snapshot_download(
             hub_id, revision=revision, allow_patterns=files, local_files_only=not download
         )
+        if not download and not any(Path(folder).rglob("*.safetensors")):
+            raise FileNotFoundError  # its configs alone are here
         return Path(folder)
     except Exception as error:  # the hub's many kinds of "not there" and "no network"
         raise UserError(

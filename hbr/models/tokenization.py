@@ -1,5 +1,6 @@
 """Training rows tokenized for an encoder, once."""
 
+from hbr.core.errors import UserError
 from hbr.core.settings import Encoder as EncoderSettings
 from hbr.core.store import Store, fingerprint
 from hbr.data.rows import Rows
@@ -14,9 +15,12 @@ def tokenize_rows(store: Store, rows: Rows, encoder: Encoder, settings: EncoderS
     """Return the tokens of the rows of a store, made once for a tokenizer, prompts and lengths."""
 
     def tokenize(role: str, texts: list[str]) -> list[list[int]]:
-        prompt = getattr(settings, f"{role}_prompt")
-        max_length = getattr(settings, f"{role}_max_seq_length")
-        return encoder.tokenize([prompt + text for text in texts], max_length)
+        prompt, max_length = settings.inputs(role)
+        token_ids = encoder.tokenize([prompt + text for text in texts], max_length)
+        if not all(token_ids):
+            text = texts[[len(ids) for ids in token_ids].index(0)]
+            raise UserError(f"a {role}, {text!r}, has no tokens in this encoder: leave it out")
+        return token_ids
 
     reset_tokenizer(encoder.tokenizer)  # its state is part of the fingerprint
     key = settings.model_dump(mode="json", include=DECIDING) | {
@@ -31,4 +35,5 @@ def tokenize_rows(store: Store, rows: Rows, encoder: Encoder, settings: EncoderS
         inputs={"rows": store.completion("rows")},
         wait=True,
     )
+    encoder.log_clipped(store.path.name)
     return open_tokens(store.path / stage)

@@ -42,8 +42,9 @@ HASHED = 1000  # batches whose hash the manifest keeps
 
 def save_model(encoder: Encoder, config: Config, folder: Path) -> str:
     """Write an encoder with the prompts and lengths of a config; return a digest of the files."""
-    prompts = {"query": config.encoder.query_prompt, "passage": config.encoder.passage_prompt}
-    save(encoder, folder, prompts, config.encoder.passage_max_seq_length)
+    inputs = {role: config.encoder.inputs(role) for role in ("query", "passage")}
+    prompts = {role: prompt for role, (prompt, _) in inputs.items()}
+    save(encoder, folder, prompts, *(longest for _, longest in inputs.values()))
     return tree_digest(folder)
 
 

@@ -9,6 +9,7 @@ import torch
 from hbr.core.config import resolve_config
 from hbr.data.tasks import EvaluationData, Passage, Query, Task, open_task, write_task
 from hbr.evaluation import encode as stage
+from hbr.experiments.run_spec import complete
 from hbr.models import tiny
 from hbr.models.loading import save
 
@@ -44,7 +45,7 @@ def test_the_budget_and_the_shards_do_not_change_a_vector(
         settings = {"token_budget": budget, "shard_size": shard}
         folder = tmp_path / str(number)
         folder.mkdir()
-        stage.encode(folder, model, resolve_config({"encode": settings}), task, CPU)
+        stage.encode(folder, model, complete(resolve_config({"encode": settings})), task, CPU)
         found.append(np.array(vectors(folder)))
     assert len(list((tmp_path / "1").glob("passages-*.npy"))) == 8
     for other in found[1:]:
@@ -61,7 +62,7 @@ def test_without_padding_the_vectors_are_the_same(
         folder = tmp_path / str(on)
         folder.mkdir()
         settings = {"unpadded": on, "token_budget": 64, "precision": precision}
-        stage.encode(folder, model, resolve_config({"encode": settings}), task, CPU)
+        stage.encode(folder, model, complete(resolve_config({"encode": settings})), task, CPU)
         found.append(np.array(vectors(folder)))
     np.testing.assert_allclose(*found, rtol=0, atol=far)
     assert not np.array_equal(*found)
@@ -70,7 +71,7 @@ def test_without_padding_the_vectors_are_the_same(
 def test_a_killed_attempt_keeps_its_whole_shards(
     model: Path, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = resolve_config({"encode": {"shard_size": 10}})
+    config = complete(resolve_config({"encode": {"shard_size": 10}}))
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
@@ -97,7 +98,7 @@ def test_a_killed_attempt_keeps_its_whole_shards(
 def test_shards_that_other_ranks_left_are_gone_on_with(
     model: Path, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = resolve_config({"encode": {"shard_size": 10}})
+    config = complete(resolve_config({"encode": {"shard_size": 10}}))
     monkeypatch.setattr(stage.distributed, "broadcast", lambda value: value)
     monkeypatch.setattr(stage.distributed, "barrier", lambda: None)
     monkeypatch.setattr(stage, "_finish", lambda *_: None)
@@ -126,7 +127,9 @@ def test_vectors_in_float16_take_half_the_room_and_are_near(
     for kind in ("float32", "float16"):
         folder = tmp_path / kind
         folder.mkdir()
-        stage.encode(folder, model, resolve_config({"encode": {"dtype": kind}}), task, CPU)
+        stage.encode(
+            folder, model, complete(resolve_config({"encode": {"dtype": kind}})), task, CPU
+        )
         sizes.append((folder / "passages-00000.npy").stat().st_size)
         found.append(vectors(folder).astype(np.float32))
     assert sizes[1] < 0.6 * sizes[0]

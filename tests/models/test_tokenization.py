@@ -12,6 +12,9 @@ from hbr.models.encoder import Encoder, Pooling
 from hbr.models.loading import reset_tokenizer
 from hbr.models.tokenization import tokenize_rows
 
+SETTINGS = Settings(
+    query_prompt="", passage_prompt="", query_max_seq_length=16, passage_max_seq_length=6
+)
 ROWS = [{"id": "1", "query": {"en": "Ri luli Sasal?"}, "passage": {"en": "Sasal " * 9}}]
 
 
@@ -26,9 +29,9 @@ def test_tokens_are_found_again_whatever_was_tokenised_before_them(tmp_path):
     model, tokenizer = tiny._xlm_r()
     encoder = Encoder(model, tokenizer, Pooling())
     for store in (*stores, *stores[::-1]):
-        tokenize_rows(store, open_rows(store.path / "rows"), encoder, Settings())
+        tokenize_rows(store, open_rows(store.path / "rows"), encoder, SETTINGS)
     with mock.patch.object(encoder, "tokenize", side_effect=AssertionError):
         reset_tokenizer(tokenizer)  # as after loading
         for store in stores[::-1]:
-            tokenize_rows(store, open_rows(store.path / "rows"), encoder, Settings())
+            tokenize_rows(store, open_rows(store.path / "rows"), encoder, SETTINGS)
     assert [len(store.entries()) for store in stores] == [2, 2]  # rows, and tokens once
