@@ -52,7 +52,7 @@ def evaluate_index(
     training: Mapping[str, Any],
     indexes: Mapping[str, Any],
 ) -> None:
-    """Fill a folder with metrics from a search by faiss; `indexes` are by language, and `pool`.
+    """Fill a folder with metrics from a search by faiss; `indexes` are by language, and `POOL`.
 
     A passage that is not among the `top_k` nearest has an infinite rank: it adds nothing to a
     metric, and leaves the rank distance undefined. A measure of bias is undefined where its

@@ -29,7 +29,7 @@ def index(folder: Path, config: Config, task: Task, queries: Any, passages: Any)
     blocks = zip((*task.languages, POOL), (*task.blocks, slice(None)), strict=True)
     for name, block in blocks:  # the pool comes last
         built = build_index(passages[block], **parameters)
-        faiss.write_index(built, str(_file(folder, name)))
+        faiss.write_index(built, str(index_file(folder, name)))
     recall = _recall(built, queries, passages)
     return {f"recall@{NEAREST}_of_exact": recall, "passages": len(passages)}
 
@@ -38,11 +38,11 @@ def load_index(folder: Path, name: str) -> Any:
     """Return the index of one language, or of the pool."""
     import faiss
 
-    return faiss.read_index(str(_file(folder, name)))
+    return faiss.read_index(str(index_file(folder, name)))
 
 
-def _file(folder: Path, name: str) -> Path:
-    stem = "pool" if name == POOL else folder_name("language:pool" if name == "pool" else name)
+def index_file(folder: Path, name: str) -> Path:
+    stem = "pool" if name == POOL else folder_name("\0pool" if name == "pool" else name)
     return folder / f"{stem}.faiss"
 
 

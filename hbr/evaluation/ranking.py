@@ -9,6 +9,7 @@ import torch
 from hbr.core.progress import Progress
 from hbr.core.settings import Evaluate
 from hbr.data.tasks import Task
+from hbr.evaluation.index import POOL
 from hbr.retrieval.exact import Ranks, exact_ranks, relevant_pairs
 from hbr.retrieval.streamed import streamed_ranks
 from hbr.retrieval.vectors import ShardedVectors
@@ -50,11 +51,11 @@ def rank_by_index(
 ) -> Ranks:
     """Return the ranks that faiss gives the relevant passages, infinite behind the first `depth`.
 
-    `indexes` are by language, and one of the `pool`, whose `top` first passages are returned too.
+    `indexes` are by language, and one of the `POOL`, whose `top` first passages are returned too.
     """
     query, passage = _pairs(task)
     vectors = np.ascontiguousarray(queries, dtype=np.float32)
-    pool, first = _search(indexes["pool"], vectors, (query, passage), depth, top)
+    pool, first = _search(indexes[POOL], vectors, (query, passage), depth, top)
     within = np.full(len(query), np.inf)
     for code, language in enumerate(task.languages):
         some = np.flatnonzero(task.passage_language[passage] == code)

@@ -18,6 +18,7 @@ from hbr.core.target import Measure
 from hbr.data import contamination, prepare
 from hbr.data.tasks import EvaluationData, Passage, Query, Task, open_task, write_task
 from hbr.evaluation.evaluate import evaluate, evaluate_index
+from hbr.evaluation.index import POOL
 from hbr.evaluation.results import write_results
 from hbr.retrieval.exact import Ranks, relevant_pairs
 from hbr.retrieval.faiss_index import build_index
@@ -242,7 +243,7 @@ def test_ranks_of_vectors_give_what_sorted_orders_give(tmp_path, how):
     if how == "exact":
         evaluate(tmp_path, config, task, vectors, training, device=torch.device("cpu"))
     else:
-        blocks = {**dict(zip(task.languages, task.blocks, strict=True)), "pool": slice(None)}
+        blocks = {**dict(zip(task.languages, task.blocks, strict=True)), POOL: slice(None)}
         indexes = {name: build_index(vectors[1][at], "flat") for name, at in blocks.items()}
         evaluate_index(tmp_path, config, task, vectors, training, indexes)
     found, lines = read(tmp_path), lines_of(tmp_path)
@@ -271,7 +272,7 @@ def test_excluded_passages_are_as_if_they_were_not_there(tmp_path, how):
         blocks = dict(zip(task.languages, task.blocks, strict=True))
         indexes = {
             name: build_index(vectors[1][block], "flat")
-            for name, block in {**blocks, "pool": slice(None)}.items()
+            for name, block in {**blocks, POOL: slice(None)}.items()
         }
         evaluate_index(folder, config, task, vectors, {}, indexes)
     else:

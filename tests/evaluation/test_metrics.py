@@ -18,6 +18,7 @@ from hbr.core.settings import Config
 from hbr.core.target import Measure
 from hbr.data.tasks import EvaluationData, Passage, Query, Task, open_task, write_task
 from hbr.evaluation.evaluate import evaluate, evaluate_index
+from hbr.evaluation.index import POOL, index_file
 from hbr.evaluation.metrics import average_precision, ndcg, recall, reciprocal_rank
 from hbr.retrieval.faiss_index import build_index
 
@@ -285,7 +286,7 @@ def test_per_query_values_average_to_the_metrics(tmp_path):
 
 
 def indexes_of(task: Task, passages: np.ndarray) -> dict[str, Any]:
-    places = {**dict(zip(task.languages, task.blocks, strict=True)), "pool": slice(None)}
+    places = {**dict(zip(task.languages, task.blocks, strict=True)), POOL: slice(None)}
     return {name: build_index(passages[place], "flat") for name, place in places.items()}
 
 
@@ -351,3 +352,9 @@ def test_graded_judgements_weigh_ndcg_as_trec_eval_does(tmp_path):
     expected = ir_measures.calc_aggregate([ir_measures.nDCG @ 10, ir_measures.AP], qrels, run)
     assert found["ndcg@10"] == pytest.approx(expected[ir_measures.nDCG @ 10])
     assert found["map"] == pytest.approx(expected[ir_measures.AP])
+
+
+def test_a_language_called_pool_has_an_index_beside_that_of_the_pool(tmp_path):
+    names = ["pool", "language-pool", "../de", POOL]
+    assert len({index_file(tmp_path, name) for name in names}) == 4
+    assert {index_file(tmp_path, name).parent for name in names} == {tmp_path}
