@@ -210,7 +210,7 @@ def items(path: Path, kind: type[R], key: str | None = None) -> Iterator[tuple[s
                 what = f"object with an array {key!r}" if key else "array"
                 raise UserError(f"{path}: holds no JSON {what}: another layout")
             for number, value in enumerate(window.items(), start=1):
-                yield f"{path} item {number}", checked(kind, value, f"{path} item {number}")
+                yield f"{path} item {number}", _parsed(kind, value, f"{path} item {number}")
     except (OSError, EOFError, zlib.error) as error:
         said = f"{path} item {number + 1}: not readable; get the file again: {error}"
         raise UserError(said) from error
@@ -235,14 +235,14 @@ class _Window:
             name = self._value()
             if not self._take(":"):
                 return False
-            if name == key:
+            if json.loads(name) == key:
                 return self._take("[")
             self._value()
             found = self._take(",")
         return False
 
-    def items(self) -> Iterator[Any]:
-        """Yield the items of the array."""
+    def items(self) -> Iterator[str]:
+        """Yield the items of the array, as they are written."""
         if self._take("]"):
             return
         yield self._value()
@@ -251,19 +251,19 @@ class _Window:
         if not self._take("]"):
             raise json.JSONDecodeError("the array does not end", "", 0)
 
-    def _value(self) -> Any:
+    def _value(self) -> str:
         self._peek()
         while True:
             try:
-                value, end = self.decode(self.text, self.at)
+                end = self.decode(self.text, self.at)[1]
             except json.JSONDecodeError as error:
                 cut = error.msg.startswith("Unterminated") or len(self.text) - error.pos < CUT
                 if not cut or len(self.text) - self.at > LONGEST or not self._more():
                     raise
                 continue
             if end < len(self.text) or not self._more():  # else a number may go on
-                self.at = end
-                return value
+                at, self.at = self.at, end
+                return self.text[at:end]
 
     def _take(self, mark: str) -> bool:
         """Go behind a mark, if it is next."""

@@ -95,12 +95,12 @@ def test_a_folder_without_the_english_file_is_told_where_to_get_it(tmp_path):
     [
         ("[]", "holds no JSON object with an array 'data'"),
         ('{"data": [{"paragraphs": [}]}', "item 1: not JSON"),
-        ('{"data": [{"title": "t"}]}', "item 1: .*is (missing|no )"),
+        ('{"data": [{"title": "t"}]}', 'item 1: "paragraphs" is missing'),
         (
             '{"data": [{"paragraphs": [{"context": "c", "qas": [{"id": "x"}]}]}]}',
-            "1: .* is missing",
+            'question" is missing',
         ),
-        ('{"data": ["text"]}', "item 1: .*is (missing|no )"),
+        ('{"data": ["text"]}', "item 1: is no object"),
     ],
 )
 def test_a_file_in_another_layout_is_named(folder, text, told):
