@@ -70,10 +70,9 @@ def evaluate(
     from hbr.experiments.run_data import RunData
 
     specs = options.perturbations(perturb or [])
-    kind = [f"index.kind={index_kind}"] if index_kind else []
-    run_spec = open_run_spec(run, output_dir, device, config, [*(settings or []), *kind])
-    if specs and (trec or index_kind):
-        raise UserError("--perturb measures by exact search; leave out --trec and --index")
+    _check(specs, trec or bool(index_kind))
+    sets = [*(settings or []), *([f"index.kind={index_kind}"] if index_kind else [])]
+    run_spec = open_run_spec(run, output_dir, device, config, sets)
     target = EvaluationTarget.parse(dataset)
     if center_languages or run_spec.config.evaluate.center_languages:
         target = target.centered()
@@ -92,12 +91,21 @@ def evaluate(
     metrics, *perturbed = [_read(stage.folder / "metrics.json") for stage in (main, *others)]
     diagnosed = _read(diagnostics[0].folder / FILE) if diagnostics else None
     if as_json:
-        more = {"perturbed": perturbed, "diagnostics": diagnosed}
-        print(json.dumps(metrics | {name: value for name, value in more.items() if value}))
+        _print_json(metrics, perturbed, diagnosed)
         return
     _show(dataset, metrics, by_language, perturbed, diagnosed)
     logger.info(f"results: {main.folder}")
     logger.info(f"next:    hbr compare {run_spec.path} OTHER_RUN --dataset {target.exact}")
+
+
+def _check(perturbations: list[Any], inexact: bool) -> None:
+    if perturbations and inexact:
+        raise UserError("--perturb measures by exact search; leave out --trec and --index")
+
+
+def _print_json(metrics: Any, perturbed: list[Any], diagnosed: Any) -> None:
+    more = {"perturbed": perturbed, "diagnostics": diagnosed}
+    print(json.dumps(metrics | {name: value for name, value in more.items() if value}))
 
 
 def _read(path: Path) -> Any:

@@ -86,7 +86,7 @@ def as_assignments(command: str, params: list[Any], words: list[str]) -> list[st
 
 def _assignments(flags: dict[str, list[str]]) -> list[str]:
     from hbr.core import values
-    from hbr.core.settings import leaves
+    from hbr.core.values import leaves
 
     words = []
     for path, given in flags.items():
@@ -98,7 +98,7 @@ def _assignments(flags: dict[str, list[str]]) -> list[str]:
 
 def _path(command: str, flag: str, options: dict[str, bool]) -> str:
     from hbr.core.config import ALIASES, full_path, hint
-    from hbr.core.settings import leaves
+    from hbr.core.values import leaves
 
     name = flag.removeprefix("--").replace("-", "_")
     paths = leaves()
@@ -118,7 +118,7 @@ def _path(command: str, flag: str, options: dict[str, bool]) -> str:
 def _value(flag: str, path: str, rest: list[str]) -> str:
     """Take a flag's value from the words behind it; one that is true or false needs none."""
     from hbr.core import values
-    from hbr.core.settings import leaves
+    from hbr.core.values import leaves
 
     field = leaves().get(path)
     is_switch = field is not None and values.is_a(field, bool)
@@ -154,7 +154,7 @@ def _option(path: str, panel: str) -> dict[str, Any]:
 
     from hbr.core import values
     from hbr.core.config import SHORT
-    from hbr.core.settings import leaves
+    from hbr.core.values import leaves
 
     field = leaves()[path]
     short = {full: name for name, full in SHORT.items() if name != "index"}

@@ -55,7 +55,7 @@ def settings(
 def reference(objectives: list[str]) -> list[dict[str, str]]:
     """Return every setting as plain texts, section by section."""
     from hbr.core import values
-    from hbr.core.settings import sections
+    from hbr.core.values import sections
 
     return [
         {

@@ -49,9 +49,7 @@ def sweep(
     from hbr.experiments import sweep as sweeping
     from hbr.experiments.study import read_study, trial
 
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(ending) is signal.SIG_DFL:  # nohup ignores SIGHUP
-            signal.signal(ending, signal.default_int_handler)
+    _end_as_interrupted()
     plan = read_study(study)
     overrides = parse_set(settings or [])
     if limit:
@@ -61,12 +59,7 @@ def sweep(
     stale = [cell for cell in cells if sweeping.is_stale(cell)]
     logger.info(f"{plan.name}: {len(cells)} cells, {len(cells) - len(stale)} up to date")
     if dry_run:
-        for cell in cells:
-            print(f"{'to do     ' if cell in stale else 'up to date'}  {cell.run.name}")
-        from hbr.compare.power import outlook
-
-        print(outlook(plan.claims, [cell.run.config for cell in cells], list(plan.targets)))
-        _show_cost(stale)
+        _show_plan(plan, cells, stale)
         return
     folder = output_dir / "studies" / folder_name(plan.name)
     logs = folder / "logs"
@@ -76,6 +69,23 @@ def sweep(
         for name, error in failed.items():
             print(f"failed: {name}: {error} (log: {logs / name}.log)", file=sys.stderr)
         raise typer.Exit(3)
+
+
+def _end_as_interrupted() -> None:
+    """End on SIGTERM and SIGHUP as on Ctrl-C, so that no worker outlives the sweep."""
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) is signal.SIG_DFL:  # nohup ignores SIGHUP
+            signal.signal(ending, signal.default_int_handler)
+
+
+def _show_plan(study: Any, cells: list[Any], stale: list[Any]) -> None:
+    """Show what is to be done, what the study can decide, and what that costs."""
+    from hbr.compare.power import outlook
+
+    for cell in cells:
+        print(f"{'to do     ' if cell in stale else 'up to date'}  {cell.run.name}")
+    print(outlook(study.claims, [cell.run.config for cell in cells], list(study.targets)))
+    _show_cost(stale)
 
 
 def _show_study(study: Any, cells: list[Any], folder: Path) -> None:

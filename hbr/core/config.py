@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from hbr.core import values
 from hbr.core.errors import UserError
-from hbr.core.settings import SECTIONS, UNTRAINED, Config, leaves, objective_section
+from hbr.core.settings import SECTIONS, UNTRAINED, Config, objective_section
+from hbr.core.values import leaves
 from hbr.core.yaml_files import load
 
 SHORT = {  # sections that may be given one value

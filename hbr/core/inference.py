@@ -122,15 +122,25 @@ def estimate(
             value,
             f"the difference varies on {differing} of {number:,} concepts, too few for a test",
         )
-    scale = number / (number - 1)
-    concepts = scale * float((paired**2).sum())
+    concepts = number / (number - 1) * float((paired**2).sum())
     known = Estimate(value, math.nan, math.nan, concepts=concepts, number=number)
     if over == "concepts":
         return replace(known, standard_error=math.sqrt(concepts), df=number - 1.0, seeds=0.0)
     trained = [(t.weight, r) for t, r in zip(terms, runs, strict=True) if t.weight and not t.fixed]
     if any(len(members) < 2 for _, members in trained):
         return replace(known, why="one run: says nothing of the method")
-    parts, both = [(concepts, number - 1)], 0.0
+    return _over_seeds(known, figures, influence, trained)
+
+
+def _over_seeds(
+    known: Estimate,
+    figures: np.ndarray,
+    influence: np.ndarray,
+    trained: Sequence[tuple[float, list[int]]],
+) -> Estimate:
+    """Return an estimate over concepts with the variance of seeds; `trained` (weight, runs)."""
+    scale = known.number / (known.number - 1)
+    parts, both = [(known.concepts, known.number - 1)], 0.0
     for weight, members in trained:
         degrees = len(members) - 1
         share = weight**2 / (len(members) * degrees)
@@ -139,14 +149,14 @@ def estimate(
         parts.append((share * float(spread), degrees))
         both += scale * share * float((rest**2).sum())
     total = sum(variance for variance, _ in parts)
-    variance = max(total - both, concepts)
+    variance = max(total - both, known.concepts)
     squares = sum(part**2 / degrees for part, degrees in parts)
     return replace(
         known,
         standard_error=math.sqrt(variance),
         df=variance**2 / squares if squares else math.inf,
         seed_df=sum(len(members) - 1 for _, members in trained) or math.inf,
-        seeds=total - concepts,
+        seeds=total - known.concepts,
     )
 
 

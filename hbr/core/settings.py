@@ -3,7 +3,6 @@
 Each setting is declared with its type, unit, default and description; `hbr.core.values` reads them.
 """
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -399,33 +398,6 @@ SECTIONS: dict[str, Any] = {
     for name, field in Config.model_fields.items()
     if isinstance(field.default, Section)
 }
-
-
-def sections(*objectives: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield a title, the section's name and its settings' fields, for every section.
-
-    After the sections of Config come those of objectives that add settings: of all that have a
-    name, and of `objectives` as `package.module:attribute`. They are all part of `objective`.
-    """
-    yield "general", "", {"seed": Config.model_fields["seed"]}
-    for name, section in SECTIONS.items():
-        yield name, name, section.model_fields
-    for name in (*registry.names("objective"), *objectives):
-        fields = registry.get("objective", name).settings.model_fields
-        if added := {leaf: f for leaf, f in fields.items() if leaf not in Objective.model_fields}:
-            yield f"objective {name}", "objective", added
-
-
-def leaves() -> dict[str, Any]:
-    """Return every setting's field by its path, such as `train.learning_rate`.
-
-    Settings that one objective alone reads are among them, once.
-    """
-    paths: dict[str, Any] = {}
-    for _, name, fields in sections():
-        for leaf, field in fields.items():
-            paths.setdefault(f"{name}.{leaf}" if name else leaf, field)
-    return paths
 
 
 def short_name(encoder: str) -> str:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator
 from pydantic.fields import FieldInfo
 
 from hbr.core import registry
+from hbr.core.settings import SECTIONS, Config, Objective
 from hbr.core.yaml_files import dump, load
 
 
@@ -113,3 +114,30 @@ def default(field: FieldInfo) -> str:
 def is_a(field: FieldInfo, kind: type) -> bool:
     """Return whether a setting's value may be of a type, such as `bool` or `tuple`."""
     return any(kind in (part, get_origin(part)) for part, _ in alternatives(field))
+
+
+def sections(*objectives: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield a title, the section's name and its settings' fields, for every section.
+
+    After the sections of Config come those of objectives that add settings: of all that have a
+    name, and of `objectives` as `package.module:attribute`. They are all part of `objective`.
+    """
+    yield "general", "", {"seed": Config.model_fields["seed"]}
+    for name, section in SECTIONS.items():
+        yield name, name, section.model_fields
+    for name in (*registry.names("objective"), *objectives):
+        fields = registry.get("objective", name).settings.model_fields
+        if added := {leaf: f for leaf, f in fields.items() if leaf not in Objective.model_fields}:
+            yield f"objective {name}", "objective", added
+
+
+def leaves() -> dict[str, Any]:
+    """Return every setting's field by its path, such as `train.learning_rate`.
+
+    Settings that one objective alone reads are among them, once.
+    """
+    paths: dict[str, Any] = {}
+    for _, name, fields in sections():
+        for leaf, field in fields.items():
+            paths.setdefault(f"{name}.{leaf}" if name else leaf, field)
+    return paths

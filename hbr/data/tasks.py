@@ -194,25 +194,28 @@ def write_task(folder: Path, name: str, data: EvaluationData) -> dict[str, Any]:
         "excluded": np.array(excluded, dtype=np.int64),
     }
     np.savez(folder / "task.npz", **arrays)
-    about: dict[str, Any] = {
-        "name": name,
-        "protocol": data.protocol,
-        "settings": data.settings,
-        "languages": languages,
-        "mining": data.mining,
-        "absent": absent,
+    about = {
+        **{"name": name, "protocol": data.protocol, "settings": data.settings},
+        **{"languages": languages, "mining": data.mining, "absent": absent},
     }
     (folder / "task.json").write_text(json.dumps(about), "utf-8")
-    notes = Counter(data.notes)
-    notes["judgements of passages that are not there, scored as not found"] += len(absent)
-    notes["concepts that do not find the passage of their own id"] += sum(p >= 0 for p in excluded)
     return {
         "languages": languages,
         "queries": len(queries),
         "passages": sum(counts.values()),
         "passages_by_language": {language: counts.get(language, 0) for language in languages},
-        "notes": dict(+notes),
+        "notes": _notes(data, absent, excluded),
     }
+
+
+def _notes(
+    data: EvaluationData, absent: Sequence[Absent], excluded: Sequence[int]
+) -> dict[str, int]:
+    """Return what was left out, by its words."""
+    notes = Counter(data.notes)
+    notes["judgements of passages that are not there, scored as not found"] += len(absent)
+    notes["concepts that do not find the passage of their own id"] += sum(p >= 0 for p in excluded)
+    return dict(+notes)
 
 
 def _refuse_doubled(name: str, queries: Iterable[Query]) -> None:

@@ -9,7 +9,8 @@ import pytest
 from pydantic import Field
 
 from hbr.cli.settings import page, reference
-from hbr.core.settings import Objective, leaves
+from hbr.core.settings import Objective
+from hbr.core.values import leaves
 from hbr.training import objectives as registered
 from tests.support import hbr
 

@@ -6,7 +6,8 @@ import pytest
 
 from hbr.core.config import ALIASES, full_path, parse_set, resolve_config
 from hbr.core.errors import UserError
-from hbr.core.settings import Config, leaves
+from hbr.core.settings import Config
+from hbr.core.values import leaves
 from hbr.core.yaml_files import read_yaml
 
 

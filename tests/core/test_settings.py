@@ -12,7 +12,8 @@ from hbr.compare.results import settings_of
 from hbr.core import registry, values
 from hbr.core.config import parse_set, resolve_config
 from hbr.core.errors import UserError
-from hbr.core.settings import LOG_ONLY, SAME_RESULT, Config, Objective, Train, leaves
+from hbr.core.settings import LOG_ONLY, SAME_RESULT, Config, Objective, Train
+from hbr.core.values import leaves
 from hbr.core.yaml_files import read_yaml
 from hbr.evaluation.metrics import Metric
 from hbr.experiments.run_spec import complete, slug
