@@ -69,8 +69,7 @@ def evaluate(
     from hbr.experiments.building import update
     from hbr.experiments.run_data import RunData
 
-    specs = options.perturbations(perturb or [])
-    _check(specs, trec or bool(index_kind))
+    _check(specs := options.perturbations(perturb or []), trec or bool(index_kind))
     sets = [*(settings or []), *([f"index.kind={index_kind}"] if index_kind else [])]
     run_spec = open_run_spec(run, output_dir, device, config, sets)
     target = EvaluationTarget.parse(dataset)
@@ -86,9 +85,9 @@ def evaluate(
     others = [stages.evaluate(data, target.perturbed(spec)) for spec in specs]
     diagnostics = [stages.diagnose(data, target.exact)] if diagnose else []
     update([main, *others, *diagnostics], {"evaluate"} if force else ())
-    if distributed.rank() != 0:
+    if distributed.rank():
         return
-    metrics, *perturbed = [_read(stage.folder / "metrics.json") for stage in (main, *others)]
+    metrics, *perturbed = (_read(stage.folder / "metrics.json") for stage in (main, *others))
     diagnosed = _read(diagnostics[0].folder / FILE) if diagnostics else None
     if as_json:
         _print_json(metrics, perturbed, diagnosed)

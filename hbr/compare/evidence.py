@@ -13,8 +13,8 @@ from hbr.compare.results import CENTER, Keep, Result, cell_key, settings_of, wor
 from hbr.core import inference, languages, registry, statistics
 from hbr.core.errors import UserError
 from hbr.core.inference import Estimate, Term
-from hbr.core.settings import Config, short_name
-from hbr.core.target import EvaluationTarget
+from hbr.core.settings import Config
+from hbr.core.target import EvaluationTarget, short_name
 
 KEYS = ("setting", "concept", "query_language", "passage_language")
 Among = Mapping[str, str]  # a group of languages: {"resource": "low"}

@@ -4,7 +4,6 @@ Each setting is declared with its type, unit, default and description; `hbr.core
 """
 
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -398,9 +397,3 @@ SECTIONS: dict[str, Any] = {
     for name, field in Config.model_fields.items()
     if isinstance(field.default, Section)
 }
-
-
-def short_name(encoder: str) -> str:
-    """Return the last telling word of an encoder's name: a folder called `model` tells nothing."""
-    parts = [part for part in Path(encoder).parts if part != "model"]
-    return parts[-1] if parts else encoder

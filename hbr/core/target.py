@@ -3,6 +3,7 @@
 import hashlib
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from hbr.core import registry
@@ -151,3 +152,9 @@ def folder_name(name: str) -> str:
     if plain and safe == plain[:50] and len(plain.encode()) <= 200:
         return plain
     return f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def short_name(encoder: str) -> str:
+    """Return the last telling word of an encoder's name: a folder called `model` tells nothing."""
+    parts = [part for part in Path(encoder).parts if part != "model"]
+    return parts[-1] if parts else encoder

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from hbr.core import registry
 from hbr.core.config import resolve_config
 from hbr.core.errors import UserError, first_line
-from hbr.core.settings import Config, short_name
+from hbr.core.settings import Config
 from hbr.core.store import Store, fingerprint, write_atomic
-from hbr.core.target import folder_name
+from hbr.core.target import folder_name, short_name
 from hbr.core.yaml_files import read_yaml
 from hbr.data import prepare
 from hbr.models.presets import preset
