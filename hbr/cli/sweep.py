@@ -104,12 +104,7 @@ def _show_study(study: Any, cells: list[Any], folder: Path) -> None:
     logger.info(f"report: {', '.join([str(first), *(path.suffix for path in others)])}; figures/")
 
 
-def _show_plan(study: Any, cells: list[Any], stale: list[Any]) -> None:
-    from hbr.compare.power import outlook
-
-    for cell in cells:
-        print(f"{'to do     ' if cell in stale else 'up to date'}  {cell.run.name}")
-    print(outlook(study.claims, [cell.run.config for cell in cells], list(study.targets)))
+def _show_cost(stale: list[Any]) -> None:
     if not stale:
         return
     from hbr.experiments.cost import cost
