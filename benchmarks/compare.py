@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import scipy.stats
 import yaml
 
-from hbr.compare.evidence import Resampling, gather
+from hbr.compare.evidence import gather
 from hbr.compare.results import read_result
 from hbr.core.config import resolve_config
 from hbr.core.store import Store
@@ -109,9 +109,9 @@ def layout() -> dict[str, pa.Array]:
 def by_scipy(runs: list[tuple[Store, object]], resamples: int) -> float:
     """Time one paired randomisation test and one interval of scipy's, over concepts."""
     results = [read_result(store, config, EvaluationTarget("lareqa")) for store, config in runs]
-    (evidence,) = gather(results, resampling=Resampling(resamples))
-    parts = evidence.contributions("multi", "map", {})
-    difference = (parts[:, 0] - parts[:, 1]) * len(parts)
+    (evidence,) = gather(results)
+    values, influence = evidence._by_concept("multi", "map", {})
+    difference = (influence[:, 0] - influence[:, 1]) * len(influence) + values[0] - values[1]
     started = time.perf_counter()
     scipy.stats.permutation_test(
         (difference,),
@@ -141,7 +141,7 @@ def main() -> None:
             config = {"sampler": sampler, "encoder": encoder, "seed": seed}
             write_run(runs, config, keys, number)
         words = ["compare", "--study", str(study), "--output-dir", str(runs), "--format", "json"]
-        command = [sys.executable, "-m", "hbr", *words, "--resamples", str(args.resamples)]
+        command = [sys.executable, "-m", "hbr", *words]
         started = time.perf_counter()
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         ours = time.perf_counter() - started

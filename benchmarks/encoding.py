@@ -84,7 +84,7 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
 
     def hbr(*, unpadded: bool, budget: int) -> np.ndarray:
         settings = Encode(precision=args.precision, unpadded=unpadded, token_budget=budget)
-        return _vectors(ours, texts, LENGTH, settings, device, side.Silent())
+        return _vectors(ours, ours.tokenize(texts, LENGTH), settings, device, side.Silent())
 
     def peer(size: int) -> np.ndarray:
         return theirs.encode(texts, batch_size=size, show_progress_bar=False)

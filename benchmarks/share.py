@@ -85,7 +85,7 @@ def encoding(args: argparse.Namespace, precision: str) -> tuple[float, Products]
     settings = Encode(precision=precision, token_budget=args.budget)
 
     def way() -> None:
-        _vectors(encoder, texts, 256, settings, device, side.Silent())
+        _vectors(encoder, encoder.tokenize(texts, 256), settings, device, side.Silent())
 
     with Products() as products:
         way()

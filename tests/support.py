@@ -105,7 +105,11 @@ def finished(
     table = _by_query(values, languages, concepts)
     pq.write_table(table, evaluated / "per_query.parquet")
     counts = dict(zip(("queries", "passages"), contamination, strict=True))
-    training = {"languages": dict.fromkeys(trained_on, 100), "contamination": counts}
+    training = {
+        "languages": dict.fromkeys(trained_on, 100),
+        "contamination": counts,
+        "validation": dict.fromkeys(counts, 0),
+    }
     metrics = {
         "dataset": dataset,
         "protocol": "by hand",

@@ -162,8 +162,12 @@ def test_rows_that_are_all_one_group_are_refused_before_training(rows_file, tmp_
     assert hbr(*given).code == 0
 
 
-def test_compare_lines_runs_up(trained: Path) -> None:
-    said = hbr("compare", only_run(trained), "--format", "csv")
+def test_compare_lines_runs_up(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / only_run(trained).name
+    shutil.copytree(only_run(trained), run)
+    shutil.rmtree(run / "evaluate")
+    assert hbr("evaluate", "--run", run, "--output-dir", trained).code == 0
+    said = hbr("compare", run, "--dataset", "embedded", "--format", "csv")
     assert said.code == 0
     heads = "dataset,protocol,encoder,sampler,language,seeds,contaminated,setting,metric,mean,sd,"
     assert said.out.startswith(f"{heads}low,high\n")
@@ -305,8 +309,8 @@ def test_a_broken_line_of_training_data_is_named(world: Path, tmp_path: Path) ->
     runs = beside(world, tmp_path / "runs")
     broken = [
         ("{not json", "not JSON"),
-        (json.dumps({**row, "passage": {"en": "p"}}), "its passage lacks de"),
-        (json.dumps({**row, "query": {"en": ""}}), "is empty or no text"),
+        (json.dumps({**row, "passage": {"en": "p"}}), "same languages in query and passage"),
+        (json.dumps({**row, "query": {"en": ""}}), "is blank"),
     ]
     for line, told in broken:
         file.write_text(json.dumps(row) + "\n" + line + "\n")

@@ -6,22 +6,17 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import scipy.stats
-import threadpoolctl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hbr.core.statistics import (
     Design,
     bootstrap,
-    effect_size,
     holm,
     interval,
-    over_seeds,
-    randomisation_test,
 )
 
 FAST = settings(max_examples=50, deadline=None, derandomize=True)
-SCIPY_SIDE = {"both": "two-sided", "greater": "greater", "less": "less"}
 RNG = st.integers(0, 10**6).map(np.random.default_rng)
 
 
@@ -57,114 +52,6 @@ def drawn_counts(concepts: int, resamples: int, seed: int) -> np.ndarray:
 
 
 # The randomisation test
-
-
-@pytest.mark.parametrize("side", ["both", "greater", "less"])
-@pytest.mark.parametrize("shift", [0.0, 0.4, -0.8])
-def test_p_equals_that_of_scipys_exact_test(side, shift):
-    differences = np.random.default_rng(3).standard_normal((11, 4)) + shift
-    found = randomisation_test(differences, 20_000, 0, side)
-    for column, p in zip(differences.T, found, strict=True):
-        exact = scipy.stats.permutation_test(  # all 2 ** 11 signs
-            (column,),
-            np.sum,
-            permutation_type="samples",
-            n_resamples=np.inf,
-            alternative=SCIPY_SIDE[side],
-        ).pvalue
-        assert p == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 20_000) + 1e-4)
-
-
-def test_p_equals_that_of_scipys_test_of_two_paired_samples():
-    rng = np.random.default_rng(8)
-    ours, theirs = rng.random(10), rng.random(10)
-    exact = scipy.stats.permutation_test(
-        (ours, theirs), lambda a, b: a.mean() - b.mean(), permutation_type="samples"
-    ).pvalue
-    assert randomisation_test((ours - theirs)[:, None], 20_000, 1)[0] == pytest.approx(
-        exact, abs=0.015
-    )
-
-
-def test_the_observed_signs_count_among_the_draws():
-    differences = np.ones((40, 1))  # 40 equal signs are never drawn
-    assert randomisation_test(differences, 999, 0, "greater").tolist() == [1 / 1000]
-    assert randomisation_test(differences, 999, 0, "less").tolist() == [1]
-    assert randomisation_test(-differences, 999, 0, "less").tolist() == [1 / 1000]
-    assert randomisation_test(-differences, 999, 0, "both").tolist() == [1 / 1000]
-
-
-def test_one_concept_tells_nothing():
-    alone = np.array([[5.0]])
-    assert randomisation_test(alone, 999, 0).tolist() == [1]
-    assert randomisation_test(alone, 999, 0, "greater")[0] == pytest.approx(0.5, abs=0.1)
-
-
-@pytest.mark.parametrize("side", ["both", "greater", "less"])
-def test_no_difference_at_all_has_p_1(side):
-    assert randomisation_test(np.zeros((7, 2)), 99, 0, side).tolist() == [1, 1]
-
-
-def test_nan_stays_nan_and_leaves_other_columns_alone():
-    differences = np.random.default_rng(0).standard_normal((20, 3))
-    alone = randomisation_test(differences, 500, 0)
-    differences[4, 1] = np.nan
-    found = randomisation_test(differences, 500, 0)
-    assert np.isnan(found[1])
-    assert found[[0, 2]].tolist() == alone[[0, 2]].tolist()
-
-
-def test_sums_that_are_equal_but_for_rounding_are_ties():
-    whole = np.random.default_rng(1).integers(-3, 4, (14, 30)).astype(float)  # sums are exact
-    for side in ("both", "greater", "less"):
-        exact = randomisation_test(whole, 2000, 0, side)
-        for unit in (0.1, 1 / 3, 1e-7):
-            assert randomisation_test(whole * unit, 2000, 0, side).tolist() == exact.tolist()
-
-
-def test_p_does_not_depend_on_what_else_is_tested():
-    differences = np.random.default_rng(2).integers(-2, 3, (30, 12)) * 0.1
-    together = randomisation_test(differences, 1100, 4)
-    alone = [randomisation_test(column[:, None], 1100, 4)[0] for column in differences.T]
-    assert together.tolist() == alone
-
-
-@pytest.mark.parametrize("side", ["both", "greater", "less"])
-def test_the_same_seed_gives_the_same_p_on_one_and_on_two_threads(side):
-    differences = np.random.default_rng(5).integers(-2, 3, (400, 40)) * 0.1  # many ties
-    found = []
-    for threads in (1, 2):
-        with threadpoolctl.threadpool_limits(threads, user_api="blas"):
-            used = {d["num_threads"] for d in threadpoolctl.threadpool_info()}
-            assert threads in used
-            found.append(randomisation_test(differences, 1500, 7, side).tolist())
-    assert found[0] == found[1]
-
-
-def test_another_seed_gives_another_p_that_is_close():
-    differences = np.random.default_rng(6).standard_normal((50, 20)) + 0.1
-    one, other = (randomisation_test(differences, 4000, seed) for seed in (0, 1))
-    assert (one != other).any()
-    assert one == pytest.approx(other, abs=5 * np.sqrt(0.5 / 4000))
-
-
-def test_under_the_null_5_percent_of_p_are_below_5_percent():
-    rng = np.random.default_rng(0)
-    for values in (rng.standard_normal((120, 2000)), rng.standard_t(3, (120, 2000))):
-        for side in ("both", "greater", "less"):
-            p = randomisation_test(values, 999, 1, side)
-            assert 0.04 <= (p < 0.05).mean() <= 0.06
-
-
-def test_of_correlated_translations_concepts_are_drawn_and_rows_must_not_be():
-    rng = np.random.default_rng(1)
-    concepts, languages, experiments = 60, 11, 2000
-    own = rng.standard_normal((concepts * languages, experiments))
-    shared = np.repeat(rng.standard_normal((concepts, experiments)), languages, axis=0)
-    differences = own + 2 * shared  # none on average; two rows of one concept correlate by .8
-    by_concept = complete(concepts, languages).contributions(differences)
-    assert 0.04 <= (randomisation_test(by_concept, 999, 0) < 0.05).mean() <= 0.06
-    assert (randomisation_test(differences, 999, 0) < 0.05).mean() > 0.2
 
 
 # Figures of concepts
@@ -290,37 +177,6 @@ def test_an_interval_of_nan_is_nan():
 # Seeds
 
 
-def test_one_seed_adds_no_chance():
-    figures = np.random.default_rng(0).random((50, 1))
-    assert over_seeds(figures, 3).tolist() == figures[:, 0].tolist()
-
-
-def test_two_seeds_are_drawn_with_replacement_and_widened():
-    drawn = over_seeds(np.tile([0.0, 1.0], (8000, 1)), 0)
-    apart = 0.5 * 2**0.5  # two seeds drawn out of two have half the variance of seeds
-    assert np.unique(drawn) == pytest.approx([0.5 - apart, 0.5, 0.5 + apart])
-    shares = [(np.abs(drawn - value) < 1e-9).mean() for value in np.unique(drawn)]
-    assert shares == pytest.approx([1 / 4, 1 / 2, 1 / 4], abs=0.02)
-
-
-@pytest.mark.parametrize("seeds", [2, 5])
-@pytest.mark.parametrize("spread", [0.0, 0.3, 2.0])
-def test_the_variance_of_seeds_is_added_to_that_of_queries(seeds, spread):
-    rng = np.random.default_rng(0)
-    offset = spread * np.linspace(-1, 1, seeds)
-    queries = 0.1 * rng.standard_normal(20_000)  # the same questions for every seed
-    drawn = over_seeds(queries[:, None] + offset, 1)
-    assert drawn.var() == pytest.approx(0.1**2 + offset.var(ddof=1) / seeds, rel=0.05)
-
-
-def test_what_training_seeds_share_is_not_in_the_difference_of_two_cells():
-    rng = np.random.default_rng(0)
-    of_seed, queries = rng.standard_normal(4), 0.01 * rng.standard_normal((5000, 1))
-    ours, theirs = queries + of_seed + 0.5, queries + of_seed
-    assert over_seeds(ours, 2).std() > 0.1  # ten times that of the queries
-    assert over_seeds(ours, 2) - over_seeds(theirs, 2) == pytest.approx(np.full(5000, 0.5))
-
-
 # Families and effects
 
 
@@ -362,13 +218,12 @@ def test_holm_rejects_what_the_stepwise_procedure_rejects(chances):
     assert (adjusted <= float(level)).sum() == rejected
 
 
-def test_effect_size_by_hand():
-    differences = np.array([[1.0, -1.0], [2.0, 1.0], [3.0, 0.0]])
-    assert effect_size(differences).tolist() == [2, 0]
-
-
-@pytest.mark.filterwarnings("error")
-def test_an_effect_size_without_spread_is_no_number_and_no_warning():
-    assert np.isnan(effect_size(np.full((3, 1), 0.5))).all()
-    assert np.isnan(effect_size(np.zeros((3, 1)))).all()
-    assert np.isnan(effect_size(np.array([[0.5]]))).all()  # one concept
+@FAST
+@given(rng=RNG, concepts=st.integers(2, 9), strata=st.integers(1, 4))
+def test_influence_is_what_concepts_add_beyond_the_means_of_strata(rng, concepts, strata):
+    design = complete(concepts, strata)
+    values = rng.normal(size=(concepts * strata, 3))
+    influence = design.influence(values)
+    assert np.allclose(influence.sum(0), 0)
+    parts = design.contributions(values)
+    assert np.allclose(influence, parts - parts.mean(0))

@@ -38,7 +38,7 @@ def test_vectors_are_less_the_mean_of_their_side_and_language(tmp_path):
     task, rng = task_of(tmp_path), np.random.default_rng(0)
     queries, passages = (unit(rng.standard_normal((n, 5))) for n in (12, 18))
     shards = ShardedVectors([passages[:7].astype(np.float16), passages[7:].astype(np.float16)])
-    found = center_languages(task, (queries, shards), resolve_config({}))
+    found = center_languages(task, (queries, shards), resolve_config({"normalize": True}))
     for side, given in zip(found, (queries, np.asarray(shards, dtype=np.float32)), strict=True):
         for start in range(0, len(given), CONCEPTS):
             some = given[start : start + CONCEPTS].astype(float)

@@ -68,7 +68,7 @@ def test_what_is_not_here_is_named_with_its_size_and_not_guessed(
     found = cost(cells(study, runs, {}))
     assert [line.training for line in found.lines] == [None] * 3
     assert {"encoder xlm-r (1.1 GB)", "encoder mbert (0.7 GB)"} <= set(found.downloads)
-    assert "tatoeba (31,692 pairs)" in found.downloads
+    assert "tatoeba-xtreme-r (36,692 pairs)" in found.downloads
     assert "xlm-r is not here: its hours and disk are not among these" in found.notes
     assert not (runs / "downloads").exists()
 

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from hbr.compare.model import STATUSES, Report, Status, Verdict
-from hbr.compare.table import Cell, signed
+from hbr.compare.table import Cell, lower_is_better, name, signed
 from hbr.core.target import Measure
 from hbr.report.figures.drawing import Drawing, to_svg
 from hbr.report.findings import effect, interval, p_text
@@ -27,7 +27,12 @@ def page(report: Report, drawings: Iterable[Drawing]) -> str:
     )
     environment.globals |= {"effect": effect, "interval": interval, "p_text": p_text}
     environment.globals |= {"tip": _tip, "kind": _kind}
-    environment.filters |= {"signed": signed, "measure": Measure.parse}
+    environment.filters |= {
+        "signed": signed,
+        "measure": Measure.parse,
+        "name": name,
+        "lower_is_better": lower_is_better,
+    }
     environment.tests["missing"] = math.isnan
     statuses = [verdict.status for verdict in report.verdicts]
     return environment.get_template("page.html.j2").render(
