@@ -14,6 +14,7 @@ import shutil
 import socket
 import subprocess
 import time
+import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -136,33 +137,40 @@ class Store:
         Beside a process that publishes one of them it is repeated, so that it sees the old version
         or the new one: entries of these stages are those in their folders, which change together
         with the files. A UserError of `read` counts once nothing is being published any more, or
-        after a second: then a publication was cut off.
+        after a second without a change: then a publication was cut off.
         """
-        for _ in range(50):
-            there, error = self._folder_entries(stages), None
+        last, changed = None, time.monotonic()
+        while True:
+            entries, error, before = {}, None, self._folder_entries(stages)
+            there, made = before
             try:
                 entries = self.entries()
                 result = read(entries | {k: v for k, v in there.items() if k in entries})
             except UserError as mistake:
                 error = mistake
-            settled = all(not self._is_halfway(stage) for stage in stages)
-            if settled and there == self._folder_entries(stages):
+            after = self._folder_entries(stages)
+            halfway = {*there, *made} - (there.keys() & entries.keys())
+            if before == after and not halfway:
+                break
+            if not before == after == last:
+                last, changed = after, time.monotonic()
+            elif time.monotonic() > changed + 1:
                 break
             time.sleep(0.02)
         if error:
             raise error
         return result
 
-    def _folder_entries(self, stages: Collection[str]) -> Entries:
-        """Return what the folders of stages say of themselves, where they do."""
-        read = {stage: entry_of(self.path / stage) for stage in stages}
-        return {stage: entry for stage, entry in read.items() if entry}
+    def _folder_entries(self, stages: Collection[str]) -> tuple[Entries, Entries]:
+        """Return what stages' folders say of themselves, where they stand and where they are made.
 
-    def _is_halfway(self, stage: str) -> bool:
-        """Return whether a stage is between the start of its publication and its end."""
-        published = entry_of(self.path / stage)
-        ready = published or entry_of(self.partial(stage))
-        return bool(ready) and not (published and stage in self.entries())
+        The latter are read first and last: between the two a folder may move to its place.
+        """
+        made = {stage: entry_of(self.partial(stage)) for stage in stages}
+        there = {stage: entry_of(self.path / stage) for stage in stages}
+        made |= {stage: made[stage] or entry_of(self.partial(stage)) for stage in stages}
+        known = [{k: v for k, v in entries.items() if v} for entries in (there, made)]
+        return known[0], known[1]
 
     def completion(self, stage: str) -> str:
         """Return the completion id of a stage. Raises UserError where it is not finished."""
@@ -365,6 +373,7 @@ def _provenance(started: float) -> dict[str, Any]:
         "commit": _commit(),
         "host": socket.gethostname(),
         "python": platform.python_version(),
+        "publication": uuid.uuid4().hex,  # the same files made again are another one
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seconds": round(time.time() - started, 2),
         "peak_memory_mb": round(peak / 1024),
