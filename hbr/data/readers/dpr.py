@@ -18,17 +18,12 @@ from typing import Any
 
 from hbr.core.errors import UserError
 from hbr.data.dataset import YOUR_FILES, TrainingData
-from hbr.data.readers.files import by_stem, find, row, titled
-from hbr.data.records import OptionalText, Record, Text, items
+from hbr.data.readers.files import Context, by_stem, find, rows_with_negatives
+from hbr.data.records import Record, Text, items
 
 NQ_FILE = "biencoder-nq-train.json"
 SOURCE = "github.com/facebookresearch/DPR"
 ORIGIN = f"https://{SOURCE} (data.retriever.nq-train)"
-
-
-class Context(Record):
-    title: OptionalText = ""
-    text: OptionalText
 
 
 class Question(Record):
@@ -49,12 +44,12 @@ def read(source: Path | None, names: Sequence[str] = ()) -> Iterator[dict[str, A
     for file in files:
         stem = file.name.removesuffix(".gz").removesuffix(".json")
         for number, (_, item) in enumerate(items(file, Question), start=1):
-            positives, negatives = (
-                [titled(context.title, context.text) for context in contexts]
-                for contexts in (item.positive_ctxs, item.hard_negative_ctxs or ())
+            yield from rows_with_negatives(
+                f"{stem}:{number}",
+                item.question,
+                item.positive_ctxs,
+                item.hard_negative_ctxs or (),
             )
-            if item.question and positives and positives[0]:
-                yield row(f"{stem}:{number}", item.question, positives[0], negatives)
 
 
 NQ = TrainingData(

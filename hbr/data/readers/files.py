@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hbr.core.errors import UserError
-from hbr.data.records import lines, table
+from hbr.data.records import OptionalText, Record, lines, table
 from hbr.data.tasks import Passage, Query
 
 LEFT_OUT = "queries without a relevant passage, left out"
@@ -119,6 +119,25 @@ def first_of_each(passages: Iterable[Passage], notes: Counter[str]) -> Iterator[
 def titled(title: str, text: str) -> str:
     """Put a passage's title before it, if it has one."""
     return f"{title} {text}".strip()
+
+
+class Context(Record):
+    """A passage of a training row, as DPR and Mr. TyDi list them."""
+
+    title: OptionalText = ""
+    text: OptionalText
+
+
+def rows_with_negatives(
+    id: str, query: str, positives: Sequence[Context], negatives: Sequence[Context]
+) -> Iterator[dict[str, Any]]:
+    """Make the row of a question and its first positive passage; none where one is empty."""
+    passages, others = (
+        [titled(context.title, context.text) for context in contexts]
+        for contexts in (positives, negatives)
+    )
+    if query and passages and passages[0]:
+        yield row(id, query, passages[0], others)
 
 
 def row(id: str, query: str, passage: str, negatives: Sequence[str] = ()) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from hbr.data.dataset import TrainingData
-from hbr.data.readers.files import find, row, titled
-from hbr.data.records import Id, OptionalText, Record, Text, records
+from hbr.data.readers.files import Context, find, rows_with_negatives
+from hbr.data.records import Id, Record, Text, records
 from hbr.data.snapshot import Snapshot
 
 NAMES = ("train.jsonl", "mrtydi-v1.1-english/train.jsonl")
@@ -19,27 +19,19 @@ REPOSITORY = "castorini/mr-tydi"
 ORIGIN = f"https://huggingface.co/datasets/{REPOSITORY}"
 
 
-class Passage(Record):
-    title: OptionalText = ""
-    text: OptionalText
-
-
 class Question(Record):
     query_id: Id
     query: Text
-    positive_passages: list[Passage]
-    negative_passages: list[Passage]
+    positive_passages: list[Context]
+    negative_passages: list[Context]
 
 
 def read(source: Path | None) -> Iterator[dict[str, Any]]:
     """Read `train.jsonl` or `train.jsonl.gz`, here or in `mrtydi-v1.1-english`."""
     for _, item in records(find(source, NAMES, ORIGIN), Question):
-        positives, negatives = (
-            [titled(passage.title, passage.text) for passage in passages]
-            for passages in (item.positive_passages, item.negative_passages)
+        yield from rows_with_negatives(
+            item.query_id, item.query, item.positive_passages, item.negative_passages
         )
-        if item.query and positives and positives[0]:
-            yield row(item.query_id, item.query, positives[0], negatives)
 
 
 MR_TYDI_TRAIN = TrainingData(
