@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 import pytest
 import torch
 from torch import Tensor
-from transformers import BertConfig, BertModel
 
-from hbr.models.encoder import Encoder, Pooling
+from hbr.models.encoder import Encoder
 from hbr.training.gradient_cache import Chunk, backward
 from hbr.training.losses import info_nce
+from tests.training.support import bert
 
 Roles = Mapping[str, list[Chunk]]
 
@@ -21,18 +21,7 @@ def loss_of(vectors: Mapping[str, Tensor]) -> Tensor:
 @pytest.fixture
 def encoder(request: pytest.FixtureRequest) -> Encoder:
     """A transformer of two small layers; the parameter is its dropout."""
-    torch.manual_seed(0)
-    dropout = getattr(request, "param", 0.0)
-    config = BertConfig(
-        vocab_size=50,
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        hidden_dropout_prob=dropout,
-        attention_probs_dropout_prob=dropout,
-    )
-    return Encoder(BertModel(config), None, Pooling()).train()
+    return bert(getattr(request, "param", 0.0))
 
 
 def texts(count: int, seed: int) -> Tensor:

@@ -13,11 +13,9 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel
 
 from hbr.core import registry
 from hbr.core.errors import UserError
-from hbr.models.encoder import Encoder, Pooling
 from hbr.training import adversary
 from hbr.training.batch import TrainingBatch
 from hbr.training.gradient_cache import Gather
@@ -25,8 +23,9 @@ from hbr.training.losses import info_nce, language_contrast, semantic_contrast
 from hbr.training.objectives import Objective, Recipe
 from hbr.training.objectives.adversarial import Adversarial
 from hbr.training.schedule import Batch, translation_batch
+from tests.training.support import VOCABULARY, WIDTH, bert
 
-ROWS, WIDTH, VOCABULARY = 7, 16, 50
+ROWS = 7
 LANGUAGES = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1, 1, 1, 0, 0, 2, 2])  # queries, passages
 PAIRS = [0, 2, 3, 6]  # rows whose passage has a translation
 SIZES = {"query": ROWS, "passage": ROWS, "negatives": 4, "translation": len(PAIRS)}
@@ -64,20 +63,6 @@ class Toy(nn.Module):
         words = self.words[ids] + (0 if shift is None else shift)
         hidden = torch.tanh(words) * mask[..., None]
         return nn.functional.normalize(hidden.sum(1) @ self.matrix, dim=-1)
-
-
-def bert(dropout: float = 0.0) -> Encoder:
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=WIDTH,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        hidden_dropout_prob=dropout,
-        attention_probs_dropout_prob=dropout,
-    )
-    return Encoder(BertModel(config), None, Pooling()).train()
 
 
 def text(role: int, number: int) -> Tensor:
