@@ -156,6 +156,7 @@ class Evidence:
             for by, label in among.items()
         )
 
+    @_cached
     def values(self, setting: str, metric: str, among: Among) -> np.ndarray:
         """Return every result's value of a metric, NaN where there is none: (results,)."""
         keep = self.keep(among) if among else None

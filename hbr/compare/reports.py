@@ -66,10 +66,11 @@ def assemble(study: StudyResults, options: Options) -> Report:
     shared = [one for one in printed if one.dataset in datasets] or printed
     _check(options, (*evidence, *shared))
     protocols = _protocols(evidence)
-    unequal = [*protocols, *(line for one in evidence for line in unfair(one, study.varied))]
-    if options.strict and unequal:
-        lines = ["--strict: the comparison is not fair", *dict.fromkeys(unequal)]
-        raise UserError("\n".join(lines))
+    if options.strict:
+        unequal = [*protocols, *(line for one in evidence for line in unfair(one, study.varied))]
+        if unequal:
+            lines = ["--strict: the comparison is not fair", *dict.fromkeys(unequal)]
+            raise UserError("\n".join(lines))
     alone, perturbed = beside_clean(evidence)
     tables = _tables(study, options, [*alone, *shared], perturbed)
     judged = verdicts(study.claims, evidence, study.datasets) if evidence else []

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,11 @@ def _series(evidence: Evidence, cell: StudyCell) -> Series:
     results = evidence.members(cell)
     metrics = [result.metrics for result in results]
     by_language = _averaged([one["by_query_language"] for one in metrics])
-    losses = (_curve(result, "loss") for result in results)
-    validation = (_curve(result, "validation_loss") for result in results)
+    logs = [_log(result) for result in results]
+    losses, validation = (
+        [[(entry["step"], entry[loss]) for entry in log if loss in entry] for log in logs]
+        for loss in ("loss", "validation_loss")
+    )
     alpha = cell.settings.get("alpha")
     return Series(
         evidence.dataset,
@@ -54,15 +58,11 @@ def _averaged(trees: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return means
 
 
-def _curve(result: Result, loss: str) -> Curve:
-    """Read a loss by step from a run's training log."""
+def _log(result: Result) -> list[dict[str, Any]]:
+    """Read the entries of a run's training log."""
     path = result.folder.parents[1] / "train" / "log.jsonl" if result.folder else None
-    curve = []
+    entries = []
     for line in path.read_text("utf-8").splitlines() if path and path.exists() else ():
-        try:
-            entry = json.loads(line)
-        except ValueError:  # a line cut short: a curve can do without it
-            continue
-        if loss in entry:
-            curve.append((entry["step"], entry[loss]))
-    return curve
+        with suppress(ValueError):  # a line cut short: a curve can do without it
+            entries.append(json.loads(line))
+    return entries

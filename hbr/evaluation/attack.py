@@ -19,6 +19,7 @@ from hbr.models.encoder import Encoder, token_batches
 from hbr.models.loading import load
 from hbr.retrieval.exact import relevant_pairs
 from hbr.retrieval.top_k import stable_topk
+from hbr.retrieval.vectors import float32_tensor
 from hbr.training import adversary
 
 AGAINST = 20  # passages that are nearest and not relevant, a query
@@ -51,12 +52,12 @@ def attack(
     tokens = encoder.tokenize(texts, length)
     lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
     corpus = _corpus(task, config.evaluate.seed)
-    passages = _tensor(vectors[1].take(corpus), device)
+    passages = float32_tensor(vectors[1].take(corpus)).to(device)
     attacked = np.empty((len(texts), encoder.embedding_dimension), np.float32)
     with Progress(f"attacking {task.name}", len(texts), "queries") as progress:
         for some in token_batches(lengths, config.encode.token_budget // SHARE):
             batch = encoder.pad([tokens[i] for i in some], device)
-            scores = _tensor(vectors[0].take(some), device) @ passages.T
+            scores = float32_tensor(vectors[0].take(some)).to(device) @ passages.T
             relevant = _relevant(task, some, corpus)
             rivals = _nearest(scores, relevant, _candidates(task, some, corpus, relevant))
             answers = torch.from_numpy(relevant).to(device)
@@ -148,7 +149,3 @@ def _nearest(scores: Tensor, relevant: np.ndarray, candidates: np.ndarray) -> Te
     places = stable_topk(scores.masked_fill(~others, -torch.inf), AGAINST)[1]
     nearest = torch.zeros_like(others).scatter_(1, torch.from_numpy(places).to(others.device), True)
     return nearest & others
-
-
-def _tensor(vectors: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.array(vectors, dtype=np.float32)).to(device)

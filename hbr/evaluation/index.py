@@ -51,7 +51,7 @@ def _recall(built: Any, queries: np.ndarray, passages: np.ndarray) -> float:
     some = np.ascontiguousarray(queries[sample], dtype=np.float32)
     least = np.concatenate([scores[:, -1] for scores, _ in top_k(some, passages, NEAREST)])
     _, places = built.search(some, min(NEAREST, len(passages)))
-    nearest = np.asarray(passages, dtype=np.float32)[places]  # (queries, nearest, dimension)
+    nearest = passages[places].astype(np.float32)  # (queries, nearest, dimension)
     scores = np.einsum("qd,qnd->qn", some, nearest)
     hits = (scores >= least[:, None] - 1e-6) & (places >= 0)  # of equal passages, either is right
     return float(hits.mean())

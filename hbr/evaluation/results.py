@@ -89,9 +89,9 @@ def _exposure(task: Task, ranks: Ranks, measures: Sequence[Measure]) -> dict[str
     of_query, share = task.query_language[query], bias.pool_share(task.passage_language, number)
     top = np.where(ranks.top < 0, bias.NOWHERE, task.passage_language[ranks.top])[query]
     tables = {}
-    for measure in measures:
+    for measure in (one for one in measures if one.name == "exposure"):
         falls = bias.exposure(top[:, : measure.cutoff], number)
-        if measure.name == "exposure" and np.isfinite(falls).all():
+        if np.isfinite(falls).all():
             mean = np.mean(
                 [falls[of_query == code].mean(0) for code in np.unique(of_query)], axis=0
             )

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from hbr.retrieval.top_k import stable_topk
-from hbr.retrieval.vectors import ShardedVectors
+from hbr.retrieval.vectors import ShardedVectors, float32_tensor
 
 CHUNK_MB = 128  # of scores held at a time
 MARGINS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {  # eq. 2 to 4
@@ -141,7 +141,7 @@ def _no_neighbors(count: int, k: int) -> Neighbors:
 
 
 def _unit_vectors(vectors: np.ndarray, device: Any) -> torch.Tensor:
-    copy = torch.from_numpy(np.array(vectors, dtype=np.float32)).to(device)
+    copy = float32_tensor(vectors).to(device)
     return torch.nn.functional.normalize(copy, dim=1)
 
 

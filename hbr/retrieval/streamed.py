@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hbr.retrieval.exact import Ranks, single_pair_sets
 from hbr.retrieval.top_k import stable_topk
-from hbr.retrieval.vectors import ShardedVectors
+from hbr.retrieval.vectors import ShardedVectors, float32_tensor
 
 CHUNK_MB = 128  # of float32 vectors, and of scores, held at a time
 PAIRS = 65_536  # scored at a time
@@ -56,11 +56,11 @@ def streamed_ranks(
     only the blocks in which it has a relevant passage, and ranks in the pool are NaN.
     """
     query, passage = pairs
-    vectors = torch.from_numpy(np.array(queries, dtype=np.float32)).to(device)
+    vectors = float32_tensor(queries).to(device)
     relevant, index = np.unique(passage, return_inverse=True)
     stored = passages.take(relevant)
     hashes = _hashes(stored)[index]
-    targets = torch.from_numpy(stored.astype(np.float32)).to(device)
+    targets = float32_tensor(stored).to(device)
     score = _pair_scores(vectors, targets, query, index)
     block_of = np.searchsorted([block.stop for block in blocks], passage, side="right")
     ranks = _first_ranks(query, passage, len(queries), pool=pool)
@@ -95,7 +95,7 @@ def _chunks(
     for number, block in enumerate(blocks):
         for start in range(block.start, block.stop, size):
             stored = passages[start : min(start + size, block.stop)]
-            vectors = torch.from_numpy(stored.astype(np.float32)).to(device)
+            vectors = float32_tensor(stored).to(device)
             yield _Chunk(start, number, vectors, _hashes(stored))
 
 
