@@ -34,7 +34,7 @@ def draw(series: Sequence[Series]) -> Figure:
     """Draw the mean ranks of several cells side by side, in one scale of colours."""
     cells = [cell for cell in series if has_values(cell.mean_rank)]
     most = max([max(_ranks(cell).shape) for cell in cells], default=1)
-    columns = {0: 1, 1: 1, 2: 2, 4: 2}.get(len(cells), 3)
+    columns = style.columns(len(cells))
     width = style.SINGLE if columns == 1 and most <= 12 else style.DOUBLE
     side, rows = (width - 0.9) / columns - 0.25, math.ceil(len(cells) / columns) or 1
     figure = Figure(figsize=(width, rows * (side + 0.43) + 0.25), layout="constrained")
@@ -46,8 +46,7 @@ def draw(series: Sequence[Series]) -> Figure:
         axes.set_title(style.title(f"{cell.encoder} · {cell.name}", cell.dataset, datasets))
         axes.set_ylabel("query language" if number % columns == 0 else "")
         axes.set_xlabel("passage language" if number + columns >= len(cells) else "")
-    for axes in panels.flat[len(cells) :]:
-        axes.set_visible(False)
+    style.hide_empty(panels)
     if scale:
         style.add_colour_bar(figure, panels, scale, "mean rank (log scale, 1 is first)")
     return figure

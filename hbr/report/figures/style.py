@@ -85,6 +85,11 @@ def legend_marker(marker: str, colour: str, label: str) -> Line2D:
     return Line2D([], [], marker=marker, color=colour, ls="none", ms=5, label=label)
 
 
+def columns(panels: int) -> int:
+    """Return how many panels of a figure stand side by side."""
+    return {0: 1, 1: 1, 2: 2, 4: 2}.get(panels, 3)
+
+
 def hide_empty(panels: Any) -> None:
     """Hide the panels in which nothing was drawn."""
     for axes in panels.flat:

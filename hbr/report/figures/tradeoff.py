@@ -71,8 +71,7 @@ def draw(cells: Sequence[Series]) -> Figure:
 
 def _bands(keys: Sequence[tuple[str, str]]) -> tuple[list[list[tuple[str, str]]], int]:
     """Return the encoders of each data set, as many in a band as fit side by side; and how many."""
-    encoders = len({encoder for _, encoder in keys})
-    columns = {0: 1, 1: 1, 2: 2, 4: 2}.get(encoders, 3)
+    columns = style.columns(len({encoder for _, encoder in keys}))
     bands = []
     for dataset in dict.fromkeys(dataset for dataset, _ in keys):
         alike = [key for key in keys if key[0] == dataset]

@@ -2,20 +2,18 @@
 
 from collections.abc import Sequence
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from hbr.compare.power import Need
+from hbr.report.terminal import new_table
 
 
 def power_table(needs: Sequence[Need], effect: float) -> Table:
     """Return a table of the seeds that find a difference of a size with 80 % power."""
-    table = Table(box=SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0))
-    table.caption = (
-        f"Seeds a cell that find a difference of {effect:g} with 80 % power, at .05 over "
+    table = new_table(
+        caption=f"Seeds a cell that find a difference of {effect:g} with 80 % power, at .05 over "
         f"{len(needs)} comparisons. sd: over seeds, of the difference of two runs."
     )
-    table.caption_justify = "left"
     for head in ("claim", "comparison"):
         table.add_column(head)
     for head in ("seeds", "sd", "needed"):
