@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from hbr.cli import options
-from hbr.cli.runs import training_config, training_rows
+from hbr.cli.runs import training_config
 from hbr.core.errors import UserError
 
 EXAMPLES = (
@@ -32,6 +32,7 @@ def plan(
     """Show what the training batches will hold, without a GPU."""
     from rich.console import Console
 
+    from hbr.data import prepare
     from hbr.experiments.run_data import batch_schedule
     from hbr.report.terminal import batches as views
     from hbr.training.summary import summarise
@@ -39,7 +40,7 @@ def plan(
     resolved = training_config(config, settings, output_dir, epochs)
     if not resolved.is_trained:
         raise UserError("an untrained encoder sees no batches; name another --sampler")
-    rows = [data for _, data in training_rows(resolved, output_dir)]
+    rows = [data for _, data in prepare.training_rows(resolved.data, output_dir)]
     schedule = batch_schedule(resolved, rows)
 
     def show(values: dict[str, Any], view: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 from typer import Option
 
 from hbr.cli import options
-from hbr.cli.runs import config_of, training_rows
+from hbr.cli.runs import config_of
 from hbr.cli.screen import console
 from hbr.core.errors import UserError
 
@@ -76,7 +76,9 @@ def prepare(
         folders[task.name] = store.path
     if data is not None or dataset is None:
         where = source if dataset is None else None
-        for store, rows in training_rows(resolved, output_dir, source=where, force=force):
+        for store, rows in stage.training_rows(
+            resolved.data, output_dir, source=where, force=force
+        ):
             folders[f"{rows.name} (training)"] = store.path
     for label, path in folders.items():
         print(json.dumps({"data": label, "path": str(path)}) if as_json else f"{label}: {path}")

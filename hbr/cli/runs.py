@@ -31,6 +31,7 @@ def training_config(
     untrained: bool = False,
 ) -> Any:
     """Return the complete config of a run, with epochs as steps."""
+    from hbr.data import prepare
     from hbr.experiments.run_spec import complete
 
     config = complete(config_of(files, assignments, {"max_steps": 0} if untrained else None), runs)
@@ -39,19 +40,8 @@ def training_config(
     keys = {item.partition("=")[0].replace("-", "_") for item in assignments or []}
     if untrained or keys & {"max_steps", "train.max_steps"}:
         raise UserError("--num-train-epochs sets the steps: leave out --max-steps and --untrained")
-    steps = _steps(epochs, config, training_rows(config, runs))
+    steps = _steps(epochs, config, prepare.training_rows(config.data, runs))
     return complete(config_of(files, assignments, {"train.max_steps": steps}), runs)
-
-
-def training_rows(config: Any, runs: Path, **how: Any) -> list[tuple[Any, Any]]:
-    """Return the prepared training data of a config: for each its store and its rows."""
-    from hbr.data import prepare
-
-    data = config.data
-    return [
-        prepare.rows(runs, name, languages=data.languages, limit=data.limit, **how)
-        for name in data.train
-    ]
 
 
 def _steps(epochs: float, config: Any, rows: list[Any]) -> int:

@@ -12,7 +12,6 @@ from functools import cached_property
 import numpy as np
 
 BLOCK = 500  # resamples drawn at a time; part of what a seed means
-CLOSE = 1e-9  # relative: rounding, which depends on threads, decides no comparison
 
 
 @dataclass(frozen=True)

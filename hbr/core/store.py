@@ -59,14 +59,24 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     data = content.encode() if isinstance(content, str) else content
     if path.is_file() and path.read_bytes() == data:
         return
-    partial = path.with_name(f".{path.name}.partial")
+    partial = partial_of(path)
     partial.write_bytes(data)
     replace_synced(partial, path)
 
 
+def partial_of(path: Path) -> Path:
+    """Return where a file or folder is made before it takes its place."""
+    return path.with_name(f".{path.name}.partial")
+
+
+def is_special(path: Path) -> bool:
+    """Return whether a path is a device, a pipe or a folder: nothing that a file can replace."""
+    return path.is_relative_to("/dev") or (path.exists() and not path.is_file())
+
+
 def write_through(path: Path, content: str) -> None:
     """Write a file, or what a link names, as `write_atomic` does; a device is written to."""
-    if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
+    if is_special(path):
         with path.open("a", encoding="utf-8") as device:
             device.write(content)
     else:
@@ -198,8 +208,7 @@ class Store:
 
     def partial(self, stage: str) -> Path:
         """Return the folder that a stage is made in."""
-        final = self.path / stage
-        return final.with_name(f".{final.name}.partial")
+        return partial_of(self.path / stage)
 
     def build(
         self,

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from hbr.core.errors import UserError, first_line
 from hbr.core.progress import track
+from hbr.core.store import partial_of
 from hbr.data.archives import unpack
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def fetch(name: str, files: Mapping[str, Remote], folder: Path) -> Path:
     for file, remote in track(wanted.items(), f"downloading {name}", len(wanted), "files"):
         target = folder / file
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.partial")
+        partial = partial_of(target)
         try:
             _download(remote, partial)
         except FAILURES as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hbr.core.errors import UserError
+from hbr.core.settings import Data as DataSettings
 from hbr.core.store import Store, lock
 from hbr.core.target import folder_name, whole_dataset
 from hbr.data.dataset import Dataset, TrainingData
@@ -59,6 +60,14 @@ def rows(
     if store.build("rows", make, settings=settings, force=force, wait=True):
         _log_rows(label, store.entries()["rows"])
     return store, open_rows(store.path / "rows")
+
+
+def training_rows(settings: DataSettings, runs: Path, **how: Any) -> list[tuple[Store, Rows]]:
+    """Prepare the training data that the settings name, as `rows` does with each."""
+    return [
+        rows(runs, name, languages=settings.languages, limit=settings.limit, **how)
+        for name in settings.train
+    ]
 
 
 def _write_rows(

@@ -46,7 +46,7 @@ def attack(
     steps = spec.entry.attack_steps
     encoder = load(model, normalize=config.encoder.normalize).to(device)
     encoder.requires_grad_(False)
-    radius = spec.strength * float(encoder.token_embeddings.norm(dim=1).mean())
+    radius = spec.strength * encoder.embedding_norm
     prompt, length = config.encoder.inputs("query")
     texts = [prompt + text for text in task.queries["text"].to_pylist()]
     tokens = encoder.tokenize(texts, length)

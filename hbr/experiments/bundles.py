@@ -14,7 +14,7 @@ from typing import IO, NamedTuple
 
 from hbr.core.errors import UserError
 from hbr.core.progress import track
-from hbr.core.store import replace_synced
+from hbr.core.store import is_special, partial_of, replace_synced
 
 SUMS = "SHA256SUMS"
 
@@ -24,11 +24,11 @@ def write_bundle(path: Path, files: Iterable[tuple[str, bytes | Path]]) -> int:
 
     The same files in the same order give the same bytes; no more than a block is in memory.
     """
-    if path.is_relative_to("/dev") or (path.exists() and not path.is_file()):
+    if is_special(path):
         raise UserError(f"{path} is no regular file: a bundle needs one")
     sums: dict[str, str] = {}
     path = path.resolve()
-    partial = path.with_name(f".{path.name}.partial")
+    partial = partial_of(path)
     try:
         with tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as tar:
             for name, content in files:

@@ -60,12 +60,14 @@ def _line(cells: list[Cell], notes: dict[str, None]) -> Line:
     except UserError:
         notes[f"{encoder} is not here: its hours and disk are not among these"] = None
         return Line(encoder, len(cells))
-    model = load(folder)
+    model = load(
+        folder, pooling=config.encoder.pooling, fallback="mean", normalize=config.encoder.normalize
+    )
     lengths = _row_lengths(cells, model, notes) or (
         min(config.encoder.inputs("query")[1], model.max_seq_length),
         min(config.encoder.inputs("passage")[1], model.max_seq_length),
     )
-    measured = pace(folder, config, lengths, run.torch_device())
+    measured = pace(model, config, lengths, run.torch_device())
     trained = [cell.config for cell in cells if cell.config.is_trained]
     copies = len(cells) + (COPIES - 1) * len(trained)
     tokens, vectors = _to_encode(cells, model, notes)

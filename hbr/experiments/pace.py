@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 
 from hbr.core.settings import Config
 from hbr.models.dropout import set_dropout
-from hbr.models.loading import load
+from hbr.models.encoder import Encoder
 from hbr.models.precision import autocast
 from hbr.training.losses import info_nce
 
@@ -27,14 +26,12 @@ class Pace(NamedTuple):
     dimension: int  # of a vector
 
 
-def pace(folder: Path, config: Config, lengths: tuple[int, int], device: torch.device) -> Pace:
+def pace(encoder: Encoder, config: Config, lengths: tuple[int, int], device: torch.device) -> Pace:
     """Measure an encoder on texts of some lengths: tokens of a query and of a passage.
 
     A step is InfoNCE over random tokens, a part of a batch where that is large, and the optimizer.
     """
-    encoder = load(
-        folder, pooling=config.encoder.pooling, fallback="mean", normalize=config.encoder.normalize
-    ).to(device)
+    encoder.to(device)
     settings, rng = config.train, np.random.default_rng(0)
     most = settings.mini_batch_size or settings.batch_size
     pairs = min(most, PAIRS) if device.type == "cpu" else most

@@ -24,7 +24,7 @@ from hbr.core.target import EvaluationTarget
 from hbr.evaluation.bias import spread
 from hbr.experiments.bundles import open_bundle, write_bundle
 from hbr.experiments.run_spec import open_run
-from hbr.report.formats.values import report_values
+from hbr.report.formats.values import to_json
 
 TOLERANCE = 1e-9  # relative: what another processor may round otherwise
 REQUEST, REPORT, STUDY = "request.json", "report.json", "study.yaml"
@@ -59,7 +59,7 @@ def pack(
         "results": [[r.name, r.metrics["dataset"]] for r in results.results],
         "options": options._asdict(),
     }
-    files: dict[str, bytes | Path] = {REQUEST: _json(request), REPORT: _json(report_values(report))}
+    files: dict[str, bytes | Path] = {REQUEST: _json(request), REPORT: to_json(report).encode()}
     if study:
         files[STUDY] = study
     for result in results.results:
@@ -104,7 +104,7 @@ def _check_numbers(
         packed["bias"] = {key: packed["bias"].get(key) for key in again["bias"]}
         numbers += _count(again)
         differences += [f"{run}, {target}: {line}" for line in _differences(packed, again, "")]
-    now = json.loads(_json(report_values(_report_again(root, request))))
+    now = json.loads(to_json(_report_again(root, request)))
     return numbers + _count(now), differences + list(_differences(report, now, "report"))
 
 

@@ -54,8 +54,8 @@ class RunData:
         encoder = self.run.config.encoder
         return self._main_first(
             lambda: TrainingData(
-                self._rows(),
-                self._validation(),
+                self._rows,
+                self._validation,
                 encoder_folder(self.run.runs, encoder.name, encoder.revision),
             )
         )
@@ -79,11 +79,11 @@ class RunData:
         languages = config.data.languages
         seen = [
             (store, rows.only([rows.pivot or ""] if english else languages or rows.languages))
-            for store, rows in self._rows()
+            for store, rows in self._rows
         ]
         chosen_on = [
             (store, rows.only(validation_languages(config, rows)))
-            for store, rows in filter(None, [self._validation()])
+            for store, rows in filter(None, [self._validation])
         ]
         return overlap(
             seen,
@@ -119,15 +119,13 @@ class RunData:
         languages = set(data.languages or rows.languages)
         return completion, {code: entries for code, entries in words.items() if code in languages}
 
+    @cached_property
     def _rows(self) -> list[tuple[Store, Rows]]:
         if not self.run.config.is_trained:
             return []
-        data = self.run.config.data
-        return [
-            prepare.rows(self.run.runs, name, languages=data.languages, limit=data.limit)
-            for name in data.train
-        ]
+        return prepare.training_rows(self.run.config.data, self.run.runs)
 
+    @cached_property
     def _validation(self) -> tuple[Store, Rows] | None:
         data = self.run.config.data
         if not self.run.config.is_trained or data.validation is None:

@@ -85,6 +85,11 @@ class Encoder(nn.Module):
         """The input embeddings of the vocabulary: (vocabulary, hidden size)."""
         return self.backbone.get_input_embeddings().weight
 
+    @property
+    def embedding_norm(self) -> float:
+        """The mean norm of the token embeddings: the unit of a perturbation's radius."""
+        return float(self.token_embeddings.detach().norm(dim=1).mean())
+
     def encode(
         self,
         token_ids: Sequence[Any],

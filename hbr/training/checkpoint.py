@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from hbr.core import distributed
 from hbr.core.errors import UserError
-from hbr.core.store import replace_synced
+from hbr.core.store import partial_of, replace_synced
 
 
 @dataclass
@@ -97,7 +97,7 @@ def _write(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Train
         for kind, by_name in tensors.items()
         for key, value in by_name.items()
     }
-    partial = path.with_name(f".{path.name}.partial")
+    partial = partial_of(path)
     save_file(flat, partial, {"counters": json.dumps(asdict(state))})
     replace_synced(partial, path)
 

@@ -69,7 +69,7 @@ class Trainer:
         self.encoder, self.device = encoder, device
         self.is_main = distributed.rank() == 0
         self.state = TrainerState()
-        embedding_norm = float(encoder.token_embeddings.detach().norm(dim=1).mean())
+        embedding_norm = encoder.embedding_norm
         self.trimmed = self._trim_vocabulary()
         self.encode = self._prepare_encoder()
         objective: Objective = registry.get("objective", config.objective.name)
