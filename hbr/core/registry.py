@@ -134,7 +134,10 @@ def unknown(kind: str, name: str) -> str:
 def near(word: str, known: Iterable[str]) -> str:
     """Return the known names that are like `word`, or all of them where none is."""
     known = sorted(known)
-    likely = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
-    if likely:
-        return f"; did you mean {' or '.join(likely)}?"
-    return f"; known: {', '.join(known)}"
+    return likely(word, known) or f"; known: {', '.join(known)}"
+
+
+def likely(word: str, known: Iterable[str]) -> str:
+    """Return the known names that are like `word` as a clause, "" where none is."""
+    found = difflib.get_close_matches(word, sorted(known), n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(found)}?" if found else ""

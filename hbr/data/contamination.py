@@ -38,23 +38,30 @@ def open_hashes(folder: Path, role: str) -> np.ndarray:
     return load_array(folder / f"{role}.npy")
 
 
-def occurring(texts: np.ndarray, trained: np.ndarray, used: np.ndarray | None = None) -> np.ndarray:
-    """Return which of some texts (n,) are among those trained on (m,), of which `used` (m,) count.
+def occurring(
+    texts: np.ndarray, trained: Iterable[tuple[np.ndarray, np.ndarray | None]]
+) -> np.ndarray:
+    """Return which of some texts (n,) are among those trained on.
 
-    Memory is that of the first, however many were trained on.
+    These come in parts (m,), each with a mask (m,) of those that count, None where all do. Memory
+    is that of the texts, however many were trained on.
     """
     known, which = np.unique(texts, return_inverse=True)
     hit = np.zeros(len(known), dtype=bool)
-    for chunk in _chunks(trained, used) if len(known) else ():
-        at = np.minimum(np.searchsorted(known, chunk), len(known) - 1)
-        hit[at[known[at] == chunk]] = True
+    for part, used in trained if len(known) else ():
+        for chunk in _chunks(part, used):
+            at = np.minimum(np.searchsorted(known, chunk), len(known) - 1)
+            hit[at[known[at] == chunk]] = True
     return hit[which]
 
 
 def row_hashes(store: Store, data: Rows) -> Path:
     """Hash the texts of some rows once, the negatives among the passages."""
-    columns = {"query": data.queries.column, "passage": data.passages.column}
-    return _hashes(store, columns, {"rows": store.completion("rows")})
+    return _hashes(store, _row_texts(data), {"rows": store.completion("rows")})
+
+
+def _row_texts(data: Rows) -> dict[str, pa.ChunkedArray]:
+    return {"query": data.queries.column, "passage": data.passages.column}
 
 
 def task_hashes(store: Store, data: Task) -> Path:
@@ -119,14 +126,12 @@ def _occurring(
     hashes: Mapping[str, np.ndarray], sources: Sequence[Source], negatives: bool
 ) -> dict[str, np.ndarray]:
     """Return which texts of each role of a task are among the texts of some rows."""
-    seen = {role: np.zeros(len(some), dtype=bool) for role, some in hashes.items()}
-    for store, data in sources:
-        folder = row_hashes(store, data)
-        for trained, used in _used(data, negatives).items():
-            known = open_hashes(folder, trained)
-            for role, some in hashes.items():
-                seen[role] |= occurring(some, known, used)
-    return seen
+    trained = [
+        (open_hashes(row_hashes(store, data), role), used)
+        for store, data in sources
+        for role, used in _used(data, negatives).items()
+    ]
+    return {role: occurring(some, trained) for role, some in hashes.items()}
 
 
 def _used(data: Rows, negatives: bool) -> dict[str, np.ndarray]:
@@ -144,7 +149,7 @@ def _used(data: Rows, negatives: bool) -> dict[str, np.ndarray]:
 
 def _used_texts(sources: Sequence[Source], negatives: bool) -> Iterator[str]:
     for _, data in sources:
-        columns = {"query": data.queries.column, "passage": data.passages.column}
+        columns = _row_texts(data)
         for role, used in _used(data, negatives).items():
             at = 0
             for chunk in columns[role].chunks:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hbr.core.errors import UserError
-from hbr.core.registry import get, names, near
+from hbr.core.registry import get, likely, names
 from hbr.core.target import canonical_dataset, layout_of
 from hbr.data.dataset import KINDS, Dataset, TrainingData
 from hbr.data.readers import hub, irds, jsonl
@@ -70,5 +70,4 @@ def listed(use: str, more: Iterable[str] = ()) -> dict[str, Dataset]:
 
 def collection_hint(name: str) -> str:
     """Return the names of listed collections that are like a name, as a clause, or nothing."""
-    hosted = near(name, [other for other in listed("evaluate") if "/" in other])
-    return hosted if "mean" in hosted else ""
+    return likely(name, [other for other in listed("evaluate") if "/" in other])

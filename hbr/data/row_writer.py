@@ -5,14 +5,14 @@ import json
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from hbr.core.errors import UserError
+from hbr.data.arrays import chunks, write_arrow
 from hbr.data.hashes import normalise, text_hash
 from hbr.data.rows import Linked
 
@@ -20,8 +20,6 @@ CHUNK = 10_000  # rows or items written at a time
 NO_NEGATIVE = "negatives that are the passage of their row, dropped"
 SAME_QUERY = "rows whose query another row has with another passage, negatives of each other"
 CELLS = pa.schema([("text", pa.large_string())])
-IDS = pa.schema([("id", pa.large_string())])
-T = TypeVar("T")
 
 
 class _TextWriter:
@@ -104,7 +102,7 @@ def write_rows(
             query_keys.add(_normalised(row["query"]))
             yield row["id"]
 
-    _write_ids(folder, ids())
+    write_arrow(folder / "rows.arrow", ["id"], ((id,) for id in ids()), CHUNK)
     groups = passage_keys.groups()
     if differ:
         notes[SAME_QUERY] += query_keys.shared(groups)
@@ -193,7 +191,7 @@ def write_linked(folder: Path, name: str, linked: Linked, pivot: str | None) -> 
     notes: Counter[str] = Counter()
 
     def ids() -> Iterator[str]:
-        for chunk in _chunks(linked.rows, CHUNK):
+        for chunk in chunks(linked.rows, CHUNK):
             query_of.append(query_numbers.of([query for query, _, _ in chunk]))
             passage_of.append(passage_numbers.of([passage for _, passage, _ in chunk]))
             named: list[str] = []
@@ -205,7 +203,7 @@ def write_linked(folder: Path, name: str, linked: Linked, pivot: str | None) -> 
                 yield f"{query}-{passage}"
             negative.append(passage_numbers.of(named))
 
-    _write_ids(folder, ids())
+    write_arrow(folder / "rows.arrow", ["id"], ((id,) for id in ids()), CHUNK)
     places = _joined(passage_of)
     arrays = {
         "query_of": _joined(query_of),
@@ -258,15 +256,6 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
     return np.concatenate([np.zeros(0, np.int32), *parts])
 
 
-def _write_ids(folder: Path, ids: Iterable[str]) -> None:
-    with (
-        pa.OSFile(str(folder / "rows.arrow"), "wb") as file,
-        pa.ipc.new_file(file, IDS) as arrow,
-    ):
-        for chunk in _chunks(ids, CHUNK):
-            arrow.write(pa.record_batch([pa.array(chunk, pa.large_string())], IDS))
-
-
 def _finish(
     folder: Path,
     about: dict[str, Any],
@@ -309,9 +298,3 @@ def _write_stored(
         total += stored[some].sum(0)
     stored.flush()
     return total
-
-
-def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk

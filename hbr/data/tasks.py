@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,11 +15,12 @@ import numpy as np
 import pyarrow as pa
 
 from hbr.core.errors import UserError
-from hbr.data.arrays import read_arrow
+from hbr.data.arrays import read_arrow, write_arrow
 
 SETTINGS = ("mono", "cross", "multi")
 LAYOUT = 4  # raise it when the files below change
 CHUNK = 65_536  # texts written at a time
+TEXTS = ("id", "text")  # the columns of their files
 
 
 Key = tuple[str, str]  # language and id of a passage
@@ -153,10 +154,8 @@ def limited(data: EvaluationData, limit: int) -> EvaluationData:
 
 
 def _some(passages: Iterable[Passage], wanted: Collection[Key], others: int) -> Iterator[Passage]:
-    if isinstance(passages, Sequence):
-        passages = sorted(passages, key=lambda p: p.language)  # stable: order kept within
     counts: dict[str, int] = {}
-    for passage in passages:
+    for passage in _by_language(passages):
         if (passage.language, passage.id) in wanted:
             yield passage
         elif counts.get(passage.language, 0) < others:
@@ -182,7 +181,8 @@ def write_task(folder: Path, name: str, data: EvaluationData) -> dict[str, Any]:
     languages = sorted({*counts, *(q.language for q in data.queries), *judged})
     code = {language: i for i, language in enumerate(languages)}
     queries = sorted(data.queries, key=lambda q: code[q.language])  # stable: order kept within
-    _write_texts(folder / "queries.arrow", ((q.id, q.text) for q in queries))
+    rows = ((q.id, q.text) for q in queries)
+    write_arrow(folder / "queries.arrow", TEXTS, rows, CHUNK)
     place_of = {concept: i for i, concept in enumerate(concepts)}
     passage_codes = np.array([code[language] for language in counts], dtype=np.int16)
     excluded = [places.get(data.excluded.get(concept, ("", "")), -1) for concept in concepts]
@@ -257,6 +257,12 @@ def _gains(relevant: Sequence[Key | tuple[str, str, float]]) -> dict[Key, float]
     return {(language, passage): (gain or [1])[0] for language, passage, *gain in relevant}
 
 
+def _by_language(passages: Iterable[Passage]) -> Iterable[Passage]:
+    """Sort passages that are held by language, in their order within; others come sorted."""
+    held = isinstance(passages, Sequence)
+    return sorted(passages, key=lambda passage: passage.language) if held else passages
+
+
 def _write_passages(
     path: Path, name: str, passages: Iterable[Passage], wanted: Collection[Key]
 ) -> tuple[dict[Key, int], dict[str, int]]:
@@ -264,14 +270,12 @@ def _write_passages(
 
     Memory is 8 bytes a passage.
     """
-    if isinstance(passages, Sequence):
-        passages = sorted(passages, key=lambda p: p.language)  # stable: order kept within
     places: dict[Key, int] = {}
     counts: dict[str, int] = {}
     hashes = array("q")
 
     def texts() -> Iterator[tuple[str, str]]:
-        for passage in passages:
+        for passage in _by_language(passages):
             key = passage.language, passage.id
             if key in wanted:
                 places[key] = len(hashes)
@@ -281,7 +285,7 @@ def _write_passages(
             hashes.append(hash(key))
             yield passage.id, passage.text
 
-    _write_texts(path, texts())
+    write_arrow(path, TEXTS, texts(), CHUNK)
     order = np.argsort(values := np.frombuffer(hashes, np.int64), kind="stable")
     if len(again := np.flatnonzero(np.diff(values[order]) == 0)):
         id = read_arrow(path)["id"][int(order[again[0]])]
@@ -348,12 +352,3 @@ def data_of(task: Task) -> EvaluationData:
             if place >= 0
         },
     )
-
-
-def _write_texts(path: Path, texts: Iterable[tuple[str, str]]) -> None:
-    schema = pa.schema([("id", pa.large_string()), ("text", pa.large_string())])
-    rest = iter(texts)
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-        while chunk := list(islice(rest, CHUNK)):
-            columns = [pa.array(column, pa.large_string()) for column in zip(*chunk, strict=True)]
-            writer.write(pa.record_batch(columns, schema))

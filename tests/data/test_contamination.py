@@ -80,27 +80,28 @@ def numbers(*values: int) -> np.ndarray:
 
 
 def test_what_occurs_is_told_for_every_text_also_for_equal_ones():
-    found = occurring(numbers(5, 2, 9, 5), numbers(7, 5, 1, 5))
+    found = occurring(numbers(5, 2, 9, 5), [(numbers(7, 5, 1, 5), None)])
     assert found.tolist() == [True, False, False, True]
 
 
 def test_only_texts_that_were_used_count():
     trained, used = numbers(7, 5, 2), np.array([True, False, True])
-    assert occurring(numbers(5, 2, 7, 9), trained, used).tolist() == [False, True, True, False]
-    assert not occurring(numbers(5, 2), trained, np.zeros(3, bool)).any()
+    assert occurring(numbers(5, 2, 7, 9), [(trained, used)]).tolist() == [False, True, True, False]
+    assert not occurring(numbers(5, 2), [(trained, np.zeros(3, bool))]).any()
 
 
 def test_nothing_occurs_in_nothing():
     none = numbers()
-    assert occurring(none, numbers(1, 2)).shape == (0,)
-    assert occurring(numbers(1, 2), none).tolist() == [False, False]
-    assert occurring(none, none, np.zeros(0, bool)).shape == (0,)
+    assert occurring(none, [(numbers(1, 2), None)]).shape == (0,)
+    assert occurring(numbers(1, 2), [(none, None)]).tolist() == [False, False]
+    assert occurring(none, [(none, np.zeros(0, bool))]).shape == (0,)
 
 
 def test_hashes_at_the_ends_of_the_range_are_found():
     least, most = -(2**63), 2**63 - 1
-    assert occurring(numbers(least, most, 4), numbers(most, least)).tolist() == [True, True, False]
-    assert occurring(numbers(4), numbers(most)).tolist() == [False]
+    found = occurring(numbers(least, most, 4), [(numbers(most, least), None)])
+    assert found.tolist() == [True, True, False]
+    assert occurring(numbers(4), [(numbers(most), None)]).tolist() == [False]
 
 
 @FAST
@@ -113,8 +114,8 @@ def test_a_look_up_in_pieces_equals_one_in_a_set(texts, trained, chunk):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hbr.data.contamination.CHUNK", chunk)
         known, used = numbers(*(t for t, _ in trained)), np.array([u for _, u in trained], bool)
-        every = occurring(numbers(*texts), known).tolist()
-        some = occurring(numbers(*texts), known, used).tolist()
+        every = occurring(numbers(*texts), [(known, None)]).tolist()
+        some = occurring(numbers(*texts), [(known, used)]).tolist()
     assert every == [t in {t for t, _ in trained} for t in texts]
     assert some == [t in {t for t, u in trained if u} for t in texts]
 

@@ -2,9 +2,9 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hbr.core.errors import UserError
 from hbr.data.records import OptionalText, Record, lines, table
@@ -14,6 +14,9 @@ LEFT_OUT = "queries without a relevant passage, left out"
 DOUBLED = "passages with the id of an earlier one, dropped"
 NEGATIVES = 8  # kept of a row, the first ones: upstream lists up to a hundred
 MOST_GAIN = 2**31
+# castorini/pyserini#1902, and Mr. TyDi has the same dump; others are too many to hold their ids
+WITH_DOUBLED_IDS = ("ko",)
+Place = TypeVar("Place")
 Judged = dict[str, dict[str, float]]  # gains above 0 by query and passage
 
 
@@ -114,6 +117,17 @@ def first_of_each(passages: Iterable[Passage], notes: Counter[str]) -> Iterator[
         else:
             seen.add(passage.id)
             yield passage
+
+
+def by_language(
+    places: Mapping[str, Place],
+    read: Callable[[str, Place], Iterator[Passage]],
+    notes: Counter[str],
+) -> Iterator[Passage]:
+    """Read the passages of each language, each id once where a dump is known to double them."""
+    for language, place in places.items():
+        passages = read(language, place)
+        yield from first_of_each(passages, notes) if language in WITH_DOUBLED_IDS else passages
 
 
 def titled(title: str, text: str) -> str:

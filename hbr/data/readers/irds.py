@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hbr.core.errors import UserError, first_line
-from hbr.core.registry import near
+from hbr.core.registry import likely
 from hbr.data.dataset import Dataset
 from hbr.data.readers.files import LEFT_OUT
 from hbr.data.tasks import EvaluationData, Passage, Query
@@ -83,8 +83,7 @@ def _load(name: str) -> Any:
     try:
         return ir_datasets.load(name)
     except KeyError as error:
-        known = near(name, ir_datasets.registry)
-        hint = known if "mean" in known else "; its documentation lists them"
+        hint = likely(name, ir_datasets.registry) or "; its documentation lists them"
         raise UserError(f"ir_datasets has no {name!r}{hint}") from error
 
 

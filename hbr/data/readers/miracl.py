@@ -7,12 +7,12 @@ what is read of them can be downloaded.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from hbr.core.errors import UserError
 from hbr.data.dataset import Dataset, language_list
-from hbr.data.readers.files import first_of_each, judged_queries, required, titled
+from hbr.data.readers.files import by_language, judged_queries, required, titled
 from hbr.data.records import Id, OptionalText, Record, records
 from hbr.data.snapshot import Snapshot
 from hbr.data.tasks import EvaluationData, Passage, Query
@@ -21,7 +21,6 @@ LANGUAGES = (
     *("ar", "bn", "de", "en", "es", "fa", "fi", "fr", "hi"),
     *("id", "ja", "ko", "ru", "sw", "te", "th", "yo", "zh"),
 )
-WITH_DOUBLED_IDS = ("ko",)  # castorini/pyserini#1902; others are too many to hold their ids
 LAYOUT = "MIRACL's miracl-v1.0-<language> and miracl-corpus-v1.0-<language>"
 NO_CORPUS = "languages without a corpus in the folder, left out"
 
@@ -59,14 +58,8 @@ def read(source: Path | None, _passage: str) -> EvaluationData:
         relevant |= answers
     if not corpora:
         raise UserError(f"{source}: no language has both its topics and its corpus: {LAYOUT}")
-    passages = _passages(corpora, notes)
+    passages = by_language(corpora, _of_language, notes)
     return EvaluationData(queries, passages, relevant, "MIRACL dev, title + text", ("mono",), notes)
-
-
-def _passages(corpora: Mapping[str, list[Path]], notes: Counter[str]) -> Iterator[Passage]:
-    for language, paths in corpora.items():
-        passages = _of_language(language, paths)
-        yield from first_of_each(passages, notes) if language in WITH_DOUBLED_IDS else passages
 
 
 def _of_language(language: str, paths: list[Path]) -> Iterator[Passage]:

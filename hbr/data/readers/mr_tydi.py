@@ -5,14 +5,14 @@ are named as its archives unpack: mrtydi-v1.1-arabic, or v1.0 where there is no 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from hbr.core.errors import UserError
 from hbr.data.dataset import Dataset, language_list
-from hbr.data.readers.files import first_of_each, judged_queries, required
+from hbr.data.readers.files import by_language, judged_queries, required
 from hbr.data.records import Id, Record, records
 from hbr.data.tasks import EvaluationData, Passage, Query
 
@@ -21,7 +21,6 @@ LANGUAGES = {
     **{"ja": "japanese", "ko": "korean", "ru": "russian", "sw": "swahili", "te": "telugu"},
     "th": "thai",
 }
-WITH_DOUBLED_IDS = ("ko",)  # MIRACL's Korean corpus, of the same dump, has doubled ids
 LAYOUT = "Mr. TyDi's mrtydi-v1.1-<language> folders"
 
 
@@ -50,14 +49,8 @@ def read(source: Path | None, _passage: str, split: str) -> EvaluationData:
         relevant |= answers
     if not collections:
         raise UserError(f"{source}: has none of {LAYOUT}; unpack its archives there")
-    passages = _passages(collections, notes)
+    passages = by_language(collections, _of_language, notes)
     return EvaluationData(queries, passages, relevant, f"Mr. TyDi {split}", ("mono",), notes)
-
-
-def _passages(collections: Mapping[str, Path], notes: Counter[str]) -> Iterator[Passage]:
-    for language, path in collections.items():
-        passages = _of_language(language, path)
-        yield from first_of_each(passages, notes) if language in WITH_DOUBLED_IDS else passages
 
 
 def _of_language(language: str, path: Path) -> Iterator[Passage]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from hbr.core.errors import UserError
 from hbr.data.dataset import YOUR_FILES, TrainingData
+from hbr.data.readers.files import present
 from hbr.data.records import lines
 
 NAME = re.compile(r"(?P<stem>(.+\.)?(?P<one>\w+)-(?P<two>\w+))\.(?P<end>\w+?)(\.gz)?")
@@ -50,8 +51,8 @@ def _columns(file: Path) -> Iterator[tuple[int, str, str]]:
 
 
 def _files(folder: Path, stem: str, *languages: str) -> Iterator[tuple[int, str, str]]:
-    tried = [[folder / f"{stem}.{lang}{end}" for end in ("", ".gz")] for lang in languages]
-    paths = [next((path for path in some if path.is_file()), some[0]) for some in tried]
+    plain = [folder / f"{stem}.{lang}" for lang in languages]
+    paths = [present(path) or path for path in plain]
     for path in paths:
         if not path.is_file():
             raise UserError(f"{path}: is missing; bitext is {LAYOUT}")
