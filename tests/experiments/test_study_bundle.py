@@ -42,6 +42,7 @@ def packed(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Packed:
     here, elsewhere = tmp_path_factory.mktemp("here"), tmp_path_factory.mktemp("elsewhere")
     write_sources(here)
     runs = beside(world, here / "runs")
+    (runs / "data").unlink()  # what is prepared here is no other test's
     encoder = encoder_folder(runs, "xlm-r-tiny", None)
     shutil.copytree(encoder, here / "my" / "encoder")
     text = STUDY.format(pairs="pairs.jsonl", encoder="xlm-r-tiny, my/encoder", lareqa="given/files")
@@ -50,7 +51,7 @@ def packed(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Packed:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
         pack(elsewhere / "study.tar", study, Path("runs"))
-    shutil.rmtree(here)  # but what its links point to, which other tests share
+    shutil.rmtree(here)  # but the encoders, which other tests share
     return Packed(study, elsewhere / "study.tar", elsewhere)
 
 
