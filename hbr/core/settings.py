@@ -6,47 +6,26 @@ Each setting is declared with its type, unit, default and description; `hbr.core
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SerializeAsAny,
-    field_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, field_validator
 
 from hbr.core import registry
+from hbr.core.fields import (
+    MiB,
+    NonNegative,
+    NonNegativeFloat,
+    Pairs,
+    Positive,
+    PositiveFloat,
+    Precision,
+    Rows,
+    Section,
+    Seed,
+    Share,
+    Steps,
+    Tokens,
+)
 from hbr.core.target import EvaluationTarget, Measure
 from hbr.core.yaml_files import dump
-
-LEAST, MOST = 1e-12, 1e6  # no setting is meant to be a smaller or larger number, but 0
-
-
-def _no_trace(value: float) -> float:
-    if 0 < value < LEAST:
-        raise ValueError(f"input should be 0 or at least {LEAST:g}")
-    return value
-
-
-Seed = Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]
-Positive = Annotated[int, Field(ge=1, le=10**9, strict=True)]
-NonNegative = Annotated[int, Field(ge=0, le=10**9, strict=True)]
-PositiveFloat = Annotated[float, Field(ge=LEAST, le=MOST, strict=True)]
-NonNegativeFloat = Annotated[float, Field(ge=0, le=MOST, strict=True), AfterValidator(_no_trace)]
-Share = Annotated[float, Field(ge=0, le=1, strict=True), AfterValidator(_no_trace)]
-Tokens = Annotated[Positive, "tokens"]  # a text among a type's annotations is its unit
-Steps = Annotated[Positive, Field(le=10**7), "steps"]
-Pairs = Annotated[int, Field(ge=2, le=10**6, strict=True), "pairs"]
-MiB = Annotated[Positive, "MiB"]
-Rows = Annotated[Positive, "rows per language"]
-Precision = Literal["fp32", "bf16"]
-
-
-class Section(BaseModel):
-    """A group of settings: frozen, and unknown names are mistakes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 def _several(value: Any) -> Any:

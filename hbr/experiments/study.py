@@ -13,8 +13,9 @@ from hbr.compare.references import names as reference_names
 from hbr.compare.references import reference
 from hbr.core.config import full_path, resolve_config
 from hbr.core.errors import UserError
+from hbr.core.fields import Section
 from hbr.core.registry import known, near
-from hbr.core.settings import LOG_ONLY, SAME_RESULT, UNTRAINED, Config, Section, known_measure
+from hbr.core.settings import LOG_ONLY, SAME_RESULT, UNTRAINED, Config, known_measure
 from hbr.core.target import EvaluationTarget
 from hbr.core.yaml_files import read_yaml
 from hbr.data.lookup import known_dataset

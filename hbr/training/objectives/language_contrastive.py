@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from hbr.core.settings import NonNegativeFloat, PositiveFloat
+from hbr.core.fields import NonNegativeFloat, PositiveFloat
 from hbr.core.settings import Objective as Settings
 from hbr.training.objectives import LossTerms, Objective, Recipe
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from hbr.core.settings import NonNegativeFloat, Share
+from hbr.core.fields import NonNegativeFloat, Share
 from hbr.core.settings import Objective as Settings
 from hbr.training.objectives import LossTerms, Objective, Recipe, Side
 from hbr.training.schedule import Batch, swap_languages

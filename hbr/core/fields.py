@@ -1,0 +1,33 @@
+"""What settings are made of: a section, and the types of values with their bounds and units."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+LEAST, MOST = 1e-12, 1e6  # no setting is meant to be a smaller or larger number, but 0
+
+
+def _no_trace(value: float) -> float:
+    if 0 < value < LEAST:
+        raise ValueError(f"input should be 0 or at least {LEAST:g}")
+    return value
+
+
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]
+Positive = Annotated[int, Field(ge=1, le=10**9, strict=True)]
+NonNegative = Annotated[int, Field(ge=0, le=10**9, strict=True)]
+PositiveFloat = Annotated[float, Field(ge=LEAST, le=MOST, strict=True)]
+NonNegativeFloat = Annotated[float, Field(ge=0, le=MOST, strict=True), AfterValidator(_no_trace)]
+Share = Annotated[float, Field(ge=0, le=1, strict=True), AfterValidator(_no_trace)]
+Tokens = Annotated[Positive, "tokens"]  # a text among a type's annotations is its unit
+Steps = Annotated[Positive, Field(le=10**7), "steps"]
+Pairs = Annotated[int, Field(ge=2, le=10**6, strict=True), "pairs"]
+MiB = Annotated[Positive, "MiB"]
+Rows = Annotated[Positive, "rows per language"]
+Precision = Literal["fp32", "bf16"]
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, and unknown names are mistakes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
