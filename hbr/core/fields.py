@@ -25,6 +25,9 @@ Pairs = Annotated[int, Field(ge=2, le=10**6, strict=True), "pairs"]
 MiB = Annotated[Positive, "MiB"]
 Rows = Annotated[Positive, "rows per language"]
 Precision = Literal["fp32", "bf16"]
+Pooling = Literal[
+    "mean", "cls", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens", "dense"
+]
 
 
 class Section(BaseModel):

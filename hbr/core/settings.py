@@ -14,6 +14,7 @@ from hbr.core.fields import (
     NonNegative,
     NonNegativeFloat,
     Pairs,
+    Pooling,
     Positive,
     PositiveFloat,
     Precision,
@@ -96,8 +97,10 @@ class Encoder(Section):
         "xlm-r-tiny", description="Preset, Hugging Face hub id, or folder."
     )
     revision: str | None = Field(None, description="Branch, tag or commit on the hub.")
-    pooling: Literal["mean", "cls", "dense"] | None = Field(
-        None, description="Pooling of token embeddings; null: as the encoder's files say."
+    pooling: Pooling | None = Field(
+        None,
+        description="Pooling of token embeddings, `dense` being cls and a dense layer; null: as "
+        "the encoder's files say.",
     )
     normalize: bool | None = Field(
         None, description="Scale embeddings to unit length; null: as the encoder's files say."

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,6 +60,8 @@ class Encoder(nn.Module):
         self.clipped = 0  # texts cut by `tokenize` so far
         if getattr(backbone, "pooler", None) is not None:
             backbone.pooler = None  # unused, and random where a checkpoint has none
+        caches = "use_cache" in signature(backbone.forward).parameters
+        self.options = {"use_cache": False} if caches else {}  # a decoder would keep all keys
         self.supports_unpadded = packing.enable(backbone) and packing.POOLINGS.issuperset(
             self.modes
         )
@@ -107,14 +110,14 @@ class Encoder(nn.Module):
         if not (unpadded and self.supports_unpadded):
             return self(*self.pad(token_ids, device), shift)
         packed = packing.pack(token_ids, device)
-        hidden = packing.forward(self.backbone, packed, shift)
+        hidden = packing.forward(self.backbone, packed, shift, **self.options)
         return self._project([packing.pool(hidden, packed, mode) for mode in self.modes])
 
     def use_unpadded(self, requested: bool) -> bool:
         """Return whether texts are encoded without padding; log where only the backbone forbids."""
         if requested and not self.supports_unpadded:
             kind = f"{type(self.backbone).__name__}, {' and '.join(self.modes)} pooling"
-            can = f"{' and '.join(packing.MODELS)} with {', '.join(sorted(packing.POOLINGS))}"
+            can = f"{', '.join(packing.MODELS)} with {', '.join(sorted(packing.POOLINGS))}"
             logger.info(f"{kind}: texts are padded; only {can} do without")
         return requested and self.supports_unpadded
 
@@ -126,11 +129,12 @@ class Encoder(nn.Module):
         `shift` (texts, tokens, hidden size) is added to the token embeddings, except for padding,
         which must stand on the right.
         """
-        inputs = {"input_ids": input_ids}
+        inputs: dict[str, Any] = {"input_ids": input_ids}
         if shift is not None:
             embeddings = self.backbone.get_input_embeddings()(input_ids)
             inputs = {"inputs_embeds": embeddings + shift * attention_mask[..., None]}
-        hidden = self.backbone(**inputs, attention_mask=attention_mask).last_hidden_state
+        inputs |= self.options | {"attention_mask": attention_mask}
+        hidden = self.backbone(**inputs).last_hidden_state
         return self._project([pool(hidden, attention_mask, mode) for mode in self.modes])
 
     def _project(self, pooled: list[Tensor]) -> Tensor:
@@ -165,7 +169,11 @@ class Encoder(nn.Module):
     def pad(
         self, token_ids: Sequence[Any], device: torch.device | str = "cpu"
     ) -> tuple[Tensor, Tensor]:
-        """Pad texts to the longest of them: ids and attention mask, both (texts, tokens)."""
+        """Pad texts to the longest of them: ids and attention mask, both (texts, tokens).
+
+        Padding stands on the right, whatever side the tokenizer's files name: no vector depends on
+        it, and positions are counted from the first token.
+        """
         lengths = torch.tensor([len(ids) for ids in token_ids])
         mask = torch.arange(int(lengths.max()))[None] < lengths[:, None]
         padded = torch.full(mask.shape, self.tokenizer.pad_token_id or 0)  # masked, if it has none

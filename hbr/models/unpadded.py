@@ -1,7 +1,8 @@
-"""Texts packed end to end in one row of tokens, without padding, through stock BERT and XLM-R.
+"""Texts packed end to end in one row of tokens, without padding, through stock transformers.
 
 All layers but attention see each token by itself and never notice. Attention is a function that
-transformers finds by its name, `NAME`, in the backbone's config; it keeps each text to itself.
+transformers finds by its name, `NAME`, in the backbone's config; it keeps each text to itself, and
+each token to what its layer lets it see.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,10 +18,32 @@ from torch.nn.functional import scaled_dot_product_attention
 from hbr.models.dropout import quick_dropout
 
 NAME = "hbr_packed"
-MODELS = ("BertModel", "XLMRobertaModel")
+MODELS = (
+    *("BertModel", "XLMRobertaModel", "ModernBertModel"),
+    *("LlamaModel", "MistralModel", "Qwen2Model", "Qwen3Model", "Gemma3TextModel"),
+)
 POOLINGS = {"mean", "cls", "lasttoken"}
 HALF = (torch.bfloat16, torch.float16)
 QKV = tuple[Tensor, Tensor, Tensor]  # query, key, value: (1, heads, tokens, head size) each
+
+
+class Reach(NamedTuple):
+    """Which tokens of its text a token sees."""
+
+    causal: bool = False  # none that come after it
+    window: int | None = None  # none so far away, or further
+
+    def mask(self, length: int, device: torch.device) -> Tensor | None:
+        """Return who sees whom among the tokens of a text, (length, length); None: all see all."""
+        window = length if self.window is None else self.window
+        if window >= length and not self.causal:
+            return None
+        place = torch.arange(length, device=device)
+        ahead = place - place[:, None]
+        return (ahead.abs() < window) & (ahead < (1 if self.causal else length))
+
+
+ALL = Reach()
 
 
 class Packed(NamedTuple):
@@ -63,7 +86,7 @@ def enable(backbone: Any) -> bool:
     """
     config = backbone.config
     stock = type(backbone).__module__.startswith("transformers.models.")
-    if not stock or type(backbone).__name__ not in MODELS or config.is_decoder:
+    if not stock or type(backbone).__name__ not in MODELS or getattr(config, "is_decoder", False):
         return False
     if config._attn_implementation == "sdpa":
         _register()
@@ -78,17 +101,21 @@ def first_position(backbone: Any) -> int:
     return 0 if padding is None else padding + 1
 
 
-def forward(backbone: Any, packed: Packed, shift: Tensor | None = None) -> Tensor:
+def forward(backbone: Any, packed: Packed, shift: Tensor | None = None, **options: Any) -> Tensor:
     """Return the hidden states of packed texts: (tokens, hidden size).
 
-    `shift` (texts, tokens, hidden size), padded, is added to the token embeddings.
+    `shift` (texts, tokens, hidden size), padded, is added to the token embeddings; `options` are
+    those of the backbone.
     """
     inputs = {"input_ids": packed.input_ids}
     if shift is not None:
         embeddings = backbone.get_input_embeddings()(packed.input_ids)
         inputs = {"inputs_embeds": embeddings + shift[packed.text_of, packed.position_ids]}
     position_ids = packed.position_ids[None] + first_position(backbone)
-    return backbone(**inputs, position_ids=position_ids, packed=packed)[0][0]
+    prepared = torch.empty(1, 1, 0, 0)  # a mask of four dimensions is not made, but passed on
+    return backbone(
+        **inputs, position_ids=position_ids, attention_mask=prepared, packed=packed, **options
+    )[0][0]
 
 
 def pool(hidden: Tensor, packed: Packed, mode: str) -> Tensor:
@@ -130,12 +157,21 @@ def _attention(
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    causal = options.get("is_causal")
+    if causal is None:
+        causal = getattr(module, "is_causal", False)
+    reach = Reach(causal, options.get("sliding_window"))
+    groups = query.shape[1] // key.shape[1]  # heads of queries for each of keys and values
+    if groups > 1:
+        key, value = (x.repeat_interleave(groups, dim=1) for x in (key, value))
     dropout, scale = options.get("dropout", 0.0), options.get("scaling")
-    attend = _fastest(module, query, dropout)
-    return attend((query, key, value), packed, dropout, scale)[None], None
+    attend = _fastest(module, query, dropout, reach)
+    return attend((query, key, value), packed, dropout, scale, reach)[None], None
 
 
-def _fastest(module: torch.nn.Module, query: Tensor, dropout: float) -> Callable[..., Tensor]:
+def _fastest(
+    module: torch.nn.Module, query: Tensor, dropout: float, reach: Reach = ALL
+) -> Callable[..., Tensor]:
     """Return the fastest attention on a device.
 
     On a CPU the backward pass of the bfloat16 kernel takes three times that of float32, so training
@@ -144,40 +180,49 @@ def _fastest(module: torch.nn.Module, query: Tensor, dropout: float) -> Callable
     """
     if query.device.type == "cpu":
         return attend_in_float32 if module.training and query.dtype in HALF else attend_by_length
-    if query.dtype in HALF and not dropout and query.shape[-1] % 8 == 0 and _varlen() is not None:
-        return attend_varlen
-    return attend_padded
+    fits = query.dtype in HALF and not dropout and query.shape[-1] % 8 == 0 and reach == ALL
+    return attend_varlen if fits and _varlen() is not None else attend_padded
 
 
-def attend_by_length(qkv: QKV, packed: Packed, dropout: float, scale: float | None) -> Tensor:
+def attend_by_length(
+    qkv: QKV, packed: Packed, dropout: float, scale: float | None, reach: Reach = ALL
+) -> Tensor:
     """Attend in all texts of a length at once, length by length: (tokens, heads, head size)."""
     sizes = [count * length for count, length in packed.length_groups]
     pieces = zip(*(x[0].transpose(0, 1).split(sizes) for x in qkv), strict=True)
     outputs = []
     for (count, length), piece in zip(packed.length_groups, pieces, strict=True):
         q, k, v = (x.reshape(count, length, *x.shape[1:]).transpose(1, 2) for x in piece)
+        mask = reach.mask(length, q.device)
         if dropout:  # torch's kernel has none, and would go through slower steps of the same kind
             scores = (q * (scale or q.shape[-1] ** -0.5)) @ k.transpose(2, 3)
+            scores = scores if mask is None else scores.masked_fill(~mask, -torch.inf)
             output = quick_dropout(scores.softmax(-1), dropout) @ v
         else:
-            output = scaled_dot_product_attention(q, k, v, scale=scale)
+            output = scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
         outputs.append(output.transpose(1, 2).reshape(count * length, *piece[0].shape[1:]))
     return torch.cat(outputs)
 
 
-def attend_in_float32(qkv: QKV, packed: Packed, dropout: float, scale: float | None) -> Tensor:
+def attend_in_float32(
+    qkv: QKV, packed: Packed, dropout: float, scale: float | None, reach: Reach = ALL
+) -> Tensor:
     """Attend by length in float32, whatever the inputs are: (tokens, heads, head size)."""
     query, key, value = qkv
     with torch.autocast(query.device.type, enabled=False):
         wide = query.float(), key.float(), value.float()
-        return attend_by_length(wide, packed, dropout, scale).to(query.dtype)
+        return attend_by_length(wide, packed, dropout, scale, reach).to(query.dtype)
 
 
-def attend_padded(qkv: QKV, packed: Packed, dropout: float, scale: float | None) -> Tensor:
+def attend_padded(
+    qkv: QKV, packed: Packed, dropout: float, scale: float | None, reach: Reach = ALL
+) -> Tensor:
     """Attend in all texts at once, padded for this alone: (tokens, heads, head size)."""
     lengths = packed.cu_seqlens.diff()[packed.row_index]
     longest = packed.length_groups[0][1]
-    mask = torch.arange(longest, device=lengths.device) < lengths[:, None]
+    mask = (torch.arange(longest, device=lengths.device) < lengths[:, None])[:, None, None]
+    if (sees := reach.mask(longest, lengths.device)) is not None:
+        mask = mask & sees
     tokens = packed.text_of, packed.position_ids
 
     def pad(x: Tensor) -> Tensor:
@@ -186,14 +231,17 @@ def attend_padded(qkv: QKV, packed: Packed, dropout: float, scale: float | None)
 
     query, key, value = map(pad, qkv)
     output = scaled_dot_product_attention(
-        query, key, value, attn_mask=mask[:, None, None], dropout_p=dropout, scale=scale
+        query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale
     )
     return output.transpose(1, 2)[tokens]
 
 
-def attend_varlen(qkv: QKV, packed: Packed, dropout: float, scale: float | None) -> Tensor:
+def attend_varlen(
+    qkv: QKV, packed: Packed, dropout: float, scale: float | None, reach: Reach = ALL
+) -> Tensor:
     """Attend with a GPU's kernel for texts of several lengths: (tokens, heads, head size)."""
     assert not dropout  # it has none
+    assert reach == ALL
     kernel = _varlen()
     assert kernel is not None
     heads = (x[0].transpose(0, 1) for x in qkv)

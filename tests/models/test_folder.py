@@ -162,6 +162,8 @@ def test_a_field_that_cannot_be_honoured_is_named(folder, file, fields, named):
     [
         (1, {"type": "sentence_transformers.models.LSTM"}, "and then a Pooling"),
         (0, {"type": "custom_st.Transformer"}, "custom_st.Transformer"),
+        (0, {"type": "sentence_transformers.models.StaticEmbedding"}, r"not \['StaticEmbedding'"),
+        (0, {"type": "sentence_transformers.models.Router"}, r"not \['Router'"),
         (2, {"type": "sentence_transformers.models.LayerNorm"}, "no module LayerNorm"),
         (2, {"type": "mine.Normalize"}, r"no module mine\.Normalize"),
         (1, {"path": "../1_Pooling"}, "outside the encoder's folder"),
@@ -275,6 +277,8 @@ MADE = {
     "GPT2Model": {"n_embd": 32, "n_layer": 1, "n_head": 2, "n_positions": 40},
     "Qwen3Model": SHAPE | {"num_key_value_heads": 1, "head_dim": 16},
     "ModernBertModel": SHAPE | {"pad_token_id": 0},
+    "LlamaModel": SHAPE | {"num_key_value_heads": 1},
+    "Gemma3TextModel": SHAPE | {"num_key_value_heads": 1, "head_dim": 16, "sliding_window": 8},
     "T5EncoderModel": {"d_model": 32, "d_kv": 16, "d_ff": 48, "num_layers": 1, "num_heads": 2},
     "MT5Model": {"d_model": 32, "d_kv": 16, "d_ff": 48, "num_layers": 1, "num_heads": 2},
     "DPRContextEncoder": SHAPE,
@@ -290,7 +294,7 @@ def make(folder: Path, plain: Path, name: str, **tokens: str) -> None:
     PreTrainedTokenizerFast(tokenizer_object=backend, **tokens).save_pretrained(folder)
 
 
-@pytest.mark.parametrize("name", list(MADE)[:6])
+@pytest.mark.parametrize("name", list(MADE)[:8])
 def test_other_architectures_give_the_vectors_of_sentence_transformers(plain, tmp_path, name):
     make(tmp_path, plain, name, pad_token="[PAD]")
     ours = load(tmp_path)
@@ -302,7 +306,27 @@ def test_other_architectures_give_the_vectors_of_sentence_transformers(plain, tm
         torch.testing.assert_close(vectors(ours, [text]), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", list(MADE)[6:])
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("both_ways", [False, True])
+@pytest.mark.parametrize("name", ["Qwen3Model", "LlamaModel", "Gemma3TextModel"])
+def test_decoders_pool_the_last_token_whatever_the_side_of_their_padding(
+    plain, tmp_path, name, side, both_ways
+):
+    make(tmp_path / "backbone", plain, name, pad_token="[PAD]", padding_side=side)
+    if both_ways:
+        field = {"Gemma3TextModel": "use_bidirectional_attention"}.get(name, "is_causal")
+        write(tmp_path / "backbone" / "config.json", **{field: name == "Gemma3TextModel"})
+    body = modules.Transformer(str(tmp_path / "backbone"), max_seq_length=40)
+    parts = [body, modules.Pooling(32, pooling_mode="lasttoken"), modules.Normalize()]
+    SentenceTransformer(modules=parts, device="cpu").save(str(tmp_path / "theirs"))
+    ours = agrees(tmp_path / "theirs")
+    assert ours.modes == ("lasttoken",)
+    assert ours.supports_unpadded
+    save(ours, tmp_path / "again", {}, 40)
+    assert agrees(tmp_path / "again").tokenizer.padding_side == side
+
+
+@pytest.mark.parametrize("name", list(MADE)[8:])
 def test_what_is_no_encoder_of_one_text_is_refused(plain, tmp_path, name):
     make(tmp_path, plain, name, pad_token="[PAD]")
     with pytest.raises(UserError, match=r"has a decoder|no weights for|encodes no text"):
