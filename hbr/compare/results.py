@@ -126,6 +126,9 @@ def _read_result(
         if entries[after].get("inputs", {}).get(before) != entries[before].get("id"):
             raise UserError(f"{run.path}: the results on {target} are stale; renew them: {renew}")
     _check_clean_queries(run, stages, target)
+    for stage in chain[:-1]:
+        run.verify(stage, stages[stage], missing=False)  # weights and vectors may be gone
+    run.verify(chain[-1], stages[chain[-1]], remedy=f"renew it: {renew[:-1]} --force`")
     folder = run.path / chain[-1]
     metrics = _read_metrics(folder / "metrics.json", f"`{_command(target, run)} --force`")
     return Result(config.at(target), metrics, folder, entries, _diagnostics(run, stages, target))
@@ -162,10 +165,12 @@ def _check_clean_queries(run: Store, stages: Mapping[str, Any], target: Evaluati
 def _diagnostics(run: Store, stages: Mapping[str, Any], target: EvaluationTarget) -> Path | None:
     """Return the file of diagnostics, where they are of the vectors that are there now."""
     name = target.encoded.folder
-    diagnosed = stages.get(f"diagnose/{name}", {}).get("inputs", {}).get("encode")
-    path = run.path / "diagnose" / name / FILE
-    current = stages[f"encode/{name}"].get("id")
-    return path if diagnosed and diagnosed == current else None
+    entry = stages.get(f"diagnose/{name}", {})
+    diagnosed = entry.get("inputs", {}).get("encode")
+    if not diagnosed or diagnosed != stages[f"encode/{name}"].get("id"):
+        return None
+    run.verify(f"diagnose/{name}", entry)
+    return run.path / "diagnose" / name / FILE
 
 
 def targets_of(run: Store) -> list[EvaluationTarget]:

@@ -4,7 +4,6 @@ import contextlib
 import ctypes
 import fcntl
 import functools
-import hashlib
 import json
 import logging
 import os
@@ -20,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hbr.core.digests import altered, file_digests, fingerprint, remember
 from hbr.core.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -27,28 +27,9 @@ logger = logging.getLogger(__name__)
 Entries = dict[str, dict[str, Any]]  # of stages, by name
 T = TypeVar("T")
 
-KEY, ENTRY = ".key.json", ".stage.json"
+KEY, ENTRY, KNOWN = ".key.json", ".stage.json", ".digests.json"
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 VERSIONS = ("hbr", "torch", "transformers", "tokenizers", "numpy", "faiss-cpu")
-
-
-def fingerprint(value: Any, length: int = 12) -> str:
-    """Return a short hex digest of a JSON-like value; equal values give equal digests."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:length]
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def tree_digest(folder: Path) -> str:
-    """Return a digest of the names and bytes of all files below a folder, hidden ones left out."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    named = [(path.relative_to(folder).as_posix(), path) for path in files]
-    return fingerprint([(n, file_digest(p)) for n, p in named if "/." not in f"/{n}"])
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -183,11 +164,31 @@ class Store:
         return known[0], known[1]
 
     def completion(self, stage: str) -> str:
-        """Return the completion id of a stage. Raises UserError where it is not finished."""
+        """Return the completion id of a stage.
+
+        Raises UserError where it is not finished, or its files are not as they were published.
+        """
         entry = self.entries().get(stage)
         if entry is None:
             raise UserError(f"{self.path}: stage {stage!r} has not been done")
+        self.verify(stage, entry)
         return entry["id"]
+
+    def verify(
+        self, stage: str, entry: Mapping[str, Any], *, missing: bool = True, remedy: str = ""
+    ) -> None:
+        """Raise UserError where a file of a finished stage is not as it was published.
+
+        `entry` is what the manifest says of it, `remedy` what to do. Without `missing`, a file that
+        is not there is passed over.
+        """
+        remedy = remedy or f"restore it, or delete {self.path / stage} and run the command again"
+        there = entry_of(self.path / stage) or entry
+        if there.get("publication") == entry.get("publication") and there != entry:
+            raise UserError(f"{self.path / 'manifest.json'} is altered at {stage}; {remedy}")
+        wrong = altered(self.path / KNOWN, self.path, entry.get("files", {}), missing)
+        if wrong:
+            raise UserError(f"{self.path / wrong[0]} {wrong[1]}; {remedy}")
 
     def is_current(
         self,
@@ -198,13 +199,17 @@ class Store:
     ) -> bool:
         """Return whether a stage was finished with these settings and from these inputs.
 
-        With `products`, a publication that was cut off between its renames is finished first.
+        Raises UserError where its files are not as they were published. With `products`, a
+        publication that was cut off between its renames is finished first.
         """
         key = fingerprint([settings, inputs])
         if products is not None:
             with lock(self.path, wait=False):
                 self._recover(stage, key, products)
-        return self._is_done(stage, key)
+        if not self._is_done(stage, key):
+            return False
+        self.completion(stage)
+        return True
 
     def partial(self, stage: str) -> Path:
         """Return the folder that a stage is made in."""
@@ -218,6 +223,7 @@ class Store:
         settings: Mapping[str, Any],
         inputs: Mapping[str, str] | None = None,
         products: tuple[str, ...] = (),
+        loose: tuple[str, ...] = (),
         force: bool = False,
         fresh: bool = False,
         wait: bool = False,
@@ -228,8 +234,9 @@ class Store:
         settings and inputs left there, and returns what the manifest is to hold about it (an `id`
         in it replaces the digest of the files as completion id). The folders in `products`
         are moved from it to the top of the store. Files are synced, renamed, and the manifest is
-        written last: what it calls done is whole. `force` does a finished stage again, and it and
-        `fresh` start from nothing.
+        written last: what it calls done is whole. It holds the digest of every file, but for those
+        that are rewritten or removed later, whose names are in `loose`. `force` does a finished
+        stage again, and it and `fresh` start from nothing.
         """
         inputs = dict(inputs or {})
         key = fingerprint([settings, inputs])
@@ -241,12 +248,14 @@ class Store:
             partial = self._open_partial(stage, key, resume=not (force or fresh))
             started = time.time()
             facts = dict(make(partial) or {})
+            files = file_digests(partial, loose)
             entry = {
                 "state": "done",
-                "id": facts.pop("id", None) or tree_digest(partial),
+                "id": facts.pop("id", None) or fingerprint(list(files.items())),
                 "key": key,
                 "settings": dict(settings),
                 "inputs": inputs,
+                "files": {_place(stage, n, products): digest for n, digest in files.items()},
                 **facts,
                 **_provenance(started),
             }
@@ -304,10 +313,17 @@ class Store:
         for folder in (partial, *(_old(self.path / name) for name in (*products, stage))):
             _remove(folder)
         self._write_manifest(stages | {stage: entry})
+        if not moved:
+            remember(self.path / KNOWN, self.path, entry.get("files", {}))
 
     def _write_manifest(self, stages: dict[str, Any]) -> None:
         text = json.dumps({"stages": stages}, indent=1, ensure_ascii=False)
         write_atomic(self.path / "manifest.json", text)
+
+
+def _place(stage: str, name: str, products: Collection[str]) -> str:
+    """Return the place in a store of a file that a stage made under a name."""
+    return name if name.partition("/")[0] in products else f"{stage}/{name}"
 
 
 def _finished(folder: Path) -> int:

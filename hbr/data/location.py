@@ -7,7 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from hbr.core.store import Store, fingerprint
+from hbr.core.digests import fingerprint
+from hbr.core.store import Store
 from hbr.core.target import EvaluationTarget, folder_name, whole_dataset
 from hbr.data import rows, tasks
 from hbr.data.dataset import KINDS, TrainingData

@@ -288,8 +288,12 @@ def _write_passages(
     write_arrow(path, TEXTS, texts(), CHUNK)
     order = np.argsort(values := np.frombuffer(hashes, np.int64), kind="stable")
     if len(again := np.flatnonzero(np.diff(values[order]) == 0)):
-        id = read_arrow(path)["id"][int(order[again[0]])]
-        raise UserError(f"{name}: two passages of one language have the same id, {id.as_py()!r}")
+        first, second = sorted(map(int, order[again[0] :][:2]))
+        id = read_arrow(path)["id"][first].as_py()
+        raise UserError(
+            f"{name}: two passages of one language have the same id, {id!r}: the {first + 1:,}. "
+            f"and the {second + 1:,}. of all, by language and file; rename or delete one"
+        )
     return places, counts
 
 

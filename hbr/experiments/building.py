@@ -67,6 +67,7 @@ def _build(stage: Stage, force: bool, fresh: bool) -> bool:
         settings=stage.settings(),
         inputs=stage.inputs(),
         products=stage.products,
+        loose=stage.loose,
         force=force,
         fresh=fresh,
     )

@@ -92,7 +92,8 @@ def open_bundle(path: Path, names: re.Pattern[str]) -> Iterator[Bundle]:
         members: dict[str, tarfile.TarInfo] = {}
         for member in tar:
             is_listed = member.name == SUMS or names.fullmatch(member.name)
-            if not (member.isfile() and is_listed) or ".." in PurePosixPath(member.name).parts:
+            is_plain = member.isfile() and not member.issparse()
+            if not (is_plain and is_listed) or ".." in PurePosixPath(member.name).parts:
                 raise ValueError(f"{member.name!r} is no file inside of it")
             members[member.name] = member
         if SUMS not in members:

@@ -1,16 +1,17 @@
 """Runs: their settings in full, their names, and the folders that these decide."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hbr.core import registry
 from hbr.core.config import resolve_config
+from hbr.core.digests import fingerprint
 from hbr.core.errors import UserError, first_line
 from hbr.core.settings import Config
-from hbr.core.store import Store, fingerprint, write_atomic
+from hbr.core.store import Store, write_atomic
 from hbr.core.target import folder_name, short_name
 from hbr.core.yaml_files import read_yaml
 from hbr.data import prepare
@@ -55,13 +56,12 @@ class RunSpec:
 
     def training_id(self) -> str:
         """Return the completion id of the training. Raises UserError for an untrained run."""
-        entry = self.store.entries().get("train")
-        if entry is None:
+        if "train" not in self.store.entries():
             raise UserError(
                 f"{self.path} is not trained yet; go on with "
                 f"`hbr train -C {self.path / 'config.yaml'}`"
             )
-        return entry["id"]
+        return self.store.completion("train")
 
     def write_config(self) -> None:
         """Write `config.yaml`, from which the run can be repeated."""
@@ -91,7 +91,23 @@ def open_run(path: Path) -> tuple[Store, Config]:
     manifest = path / "manifest.json"
     if manifest.exists():  # it may name data sets and perturbations from outside
         registry.trust(manifest, manifest.read_text(encoding="utf-8"))
-    return Store(path), resolve_config(read_yaml(path / "config.yaml"))
+    store, config = Store(path), resolve_config(read_yaml(path / "config.yaml"))
+    trained = store.entries().get("train", {}).get("settings", {})
+    for key, now, then in _differences(config.model_dump(mode="json"), trained):
+        raise UserError(
+            f"{path / 'config.yaml'} says {key} = {now!r}, and the run was trained with {then!r}; "
+            "put that back, or train another run with `hbr train -C`"
+        )
+    return store, config
+
+
+def _differences(now: Any, then: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield the settings that stand in both of two configs with other values."""
+    if isinstance(now, dict) and isinstance(then, dict):
+        for name in now.keys() & then.keys():
+            yield from _differences(now[name], then[name], f"{key}.{name}" if key else name)
+    elif now != then:
+        yield key, now, then
 
 
 def complete(config: Config, runs: Path = Path("runs")) -> Config:

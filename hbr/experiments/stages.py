@@ -41,6 +41,7 @@ class Stage:
     needs: Mapping[str, "Stage"] = field(default_factory=dict)  # inputs that are stages of the run
     target: EvaluationTarget | None = None
     products: tuple[str, ...] = ()  # folders of the stage that move to the run's top
+    loose: tuple[str, ...] = ()  # names of files and folders that are rewritten or removed later
     on_all_ranks: bool = False  # all ranks fill the folder together, else rank 0 alone
     wanted: str = ""  # a pattern of files that the folder must hold this time
     check: Callable[[], None] = lambda: None  # raises UserError for a stage that makes no sense
@@ -122,6 +123,7 @@ def train(data: RunData) -> Stage:
         reads,
         partial(_fill_training, data),
         products=("model",),
+        loose=("README.md", "best.safetensors", "checkpoint-last"),
         on_all_ranks=True,
         finish=finish,
     )

@@ -23,7 +23,7 @@ from hbr.models.sources import bundled_encoder, encoder_files, encoder_id
 STAGES, STUDY = "stages.json", "study.yaml"
 PLACE = r"(data|encoders)/[^.][^/]*(/[^.][^/]*)*"  # below the runs, nothing hidden
 NAMES = re.compile(rf"{STAGES}|{STUDY}|{PLACE}")
-WRITTEN_BY_STORE = ("state", "key", "settings", "inputs")  # in the manifest's entry of a stage
+WRITTEN_BY_STORE = ("state", "key", "settings", "inputs", "files")  # of a stage's entry
 
 
 class StoredStage(NamedTuple):
@@ -127,6 +127,9 @@ def _stage_in(bundle: Bundle, store: str, stage: str, entry: Mapping[str, Any]) 
     names = [name for name in bundle.members if name.startswith(f"{place}/")]
     if not names or not {"id", "settings"} <= entry.keys():
         raise ValueError(f"{place} is not whole")
+    for name, digest in entry.get("files", {}).items():
+        if bundle.sums.get(f"{store}/{name}") != digest:
+            raise ValueError(f"{store}/{name} is not what its stage says")
     return StoredStage(store, stage, entry, {n.removeprefix(f"{place}/"): Path(n) for n in names})
 
 

@@ -5,9 +5,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from hbr.core.digests import file_digest, fingerprint
 from hbr.core.errors import UserError
 from hbr.core.registry import unknown
-from hbr.core.store import Store, file_digest, fingerprint
+from hbr.core.store import Store
 from hbr.models.folder import LONGEST, read_folder
 from hbr.models.presets import Preset, preset
 

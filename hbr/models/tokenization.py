@@ -1,8 +1,9 @@
 """Training rows tokenized for an encoder, once."""
 
+from hbr.core.digests import fingerprint
 from hbr.core.errors import UserError
 from hbr.core.settings import Encoder as EncoderSettings
-from hbr.core.store import Store, fingerprint
+from hbr.core.store import Store
 from hbr.data.rows import Rows
 from hbr.data.tokens import Tokens, open_tokens, write_tokens
 from hbr.models.encoder import Encoder

@@ -16,10 +16,10 @@ from torch import nn
 from torch.nn.utils import clip_grad_norm_
 
 from hbr.core import distributed, registry
+from hbr.core.digests import tree_digest
 from hbr.core.errors import UserError
 from hbr.core.progress import Progress
 from hbr.core.settings import Config
-from hbr.core.store import tree_digest
 from hbr.models.dropout import set_dropout
 from hbr.models.encoder import Encoder
 from hbr.models.loading import save

@@ -14,13 +14,12 @@ from pathlib import Path
 import pytest
 
 from hbr.core import store as core_store
+from hbr.core.digests import fingerprint, tree_digest
 from hbr.core.errors import UserError
 from hbr.core.store import (
     Store,
     entry_of,
-    fingerprint,
     lock,
-    tree_digest,
     write_atomic,
     write_through,
 )

@@ -118,3 +118,18 @@ def test_a_killed_unpacking_leaves_nothing_half_and_is_done_again(folder):
     (folder / ".set.unpacked" / "set" / "three").touch()
     unpack(archive, folder / "set")
     assert tree(folder) == ["set", "set/one", "set/two"]
+
+
+def test_an_archive_that_unfolds_to_far_more_than_texts_do_is_refused(tmp_path):
+    zeros = tmp_path / "set"
+    with zeros.open("wb") as file:
+        file.truncate(2**28)
+    with zipfile.ZipFile(tmp_path / "set.zip", "w", zipfile.ZIP_DEFLATED) as held:
+        held.write(zeros, "set")
+    with tarfile.open(tmp_path / "set.tar.gz", "w:gz", compresslevel=1) as tar:
+        tar.add(zeros, "set")
+    zeros.unlink()
+    for name in ("set.zip", "set.tar.gz"):
+        with pytest.raises(ValueError, match="unfolds to more than 200 times its size"):
+            unpack(tmp_path / name, tmp_path / "set")
+    assert tree(tmp_path) == ["set.tar.gz", "set.zip"]

@@ -25,6 +25,7 @@ from hbr.data.readers.files import (
     add_gain,
     as_number,
     by_stem,
+    own_ids,
     present,
     required,
     titled,
@@ -66,9 +67,9 @@ def read(source: Path | None, _passage: str, split: str = "") -> EvaluationData:
     queries: list[Query] = []
     notes: Counter[str] = Counter()
     for language, path in query_files.items():
-        for _, query in records(path, Question):
-            if query.id in judged:
-                queries.append(Query(query.id, language, query.id, query.text))
+        for id, query in own_ids((where, q.id, q) for where, q in records(path, Question)):
+            if id in judged:
+                queries.append(Query(id, language, id, query.text))
             else:
                 notes[LEFT_OUT] += 1
     known = {query.id for query in queries}

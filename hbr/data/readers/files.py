@@ -17,6 +17,7 @@ MOST_GAIN = 2**31
 # castorini/pyserini#1902, and Mr. TyDi has the same dump; others are too many to hold their ids
 WITH_DOUBLED_IDS = ("ko",)
 Place = TypeVar("Place")
+Found = TypeVar("Found")
 Judged = dict[str, dict[str, float]]  # gains above 0 by query and passage
 
 
@@ -128,6 +129,18 @@ def by_language(
     for language, place in places.items():
         passages = read(language, place)
         yield from first_of_each(passages, notes) if language in WITH_DOUBLED_IDS else passages
+
+
+def own_ids(found: Iterable[tuple[str, str, Found]]) -> Iterator[tuple[str, Found]]:
+    """Yield id and record of `FILE:LINE`, id and record; an id that came before is a UserError.
+
+    Holds all ids.
+    """
+    seen: dict[str, str] = {}
+    for where, id, record in found:
+        if (first := seen.setdefault(id, where)) != where:
+            raise UserError(f"{where}: has the id of {first}, {id!r}; rename or delete one")
+        yield id, record
 
 
 def titled(title: str, text: str) -> str:

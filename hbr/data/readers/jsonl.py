@@ -50,9 +50,15 @@ class Row(Record):
 
 def read(source: Path | None) -> Iterator[dict[str, Any]]:
     """Yield the rows of a file; a bad line is a UserError that names file and line."""
+    for _, row in placed(source):
+        yield row
+
+
+def placed(source: Path | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield `FILE:LINE` and the row of every line; see `read`."""
     assert source is not None
     for where, row in records(source, Row):
-        yield row.as_dict(where.rpartition(":")[2])
+        yield where, row.as_dict(where.rpartition(":")[2])
 
 
 JSONL = TrainingData("parallel rows", read, needs_source=False, version=2)

@@ -11,7 +11,7 @@ from hbr.core.errors import UserError
 from hbr.data.dataset import YOUR_FILES, Dataset
 from hbr.data.hashes import normalise
 from hbr.data.readers import jsonl
-from hbr.data.readers.files import by_stem
+from hbr.data.readers.files import by_stem, own_ids
 from hbr.data.tasks import EvaluationData, Passage, Query
 
 SHARED = "passages that another row has already, not repeated"
@@ -31,10 +31,9 @@ def read(source: Path | None, _passage: str) -> EvaluationData:
     ids: dict[tuple[str, str | None, str], str] = {}  # language, group, text
     held: Counter[tuple[str, str]] = Counter()  # passages by language and group
     notes: Counter[str] = Counter()
-    for row in jsonl.read(_file(source)):
-        concept = row["id"]
-        if concept in relevant:
-            raise UserError(f"{source}: two rows have the id {concept!r}; make them unique")
+    for concept, row in own_ids(
+        (where, row["id"], row) for where, row in jsonl.placed(_file(source))
+    ):
         group = row["group"]
         relevant[concept] = []
         for language, text in row["passage"].items():

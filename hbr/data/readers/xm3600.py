@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 from hbr.core.errors import UserError
 from hbr.data.dataset import Dataset
 from hbr.data.fetch import Remote
-from hbr.data.readers.files import LEFT_OUT, required
+from hbr.data.readers.files import LEFT_OUT, own_ids, required
 from hbr.data.records import Id, Record, Text, checked, records
 from hbr.data.tasks import EvaluationData, Passage, Query
 
@@ -48,8 +48,8 @@ def read(source: Path | None, _passage: str) -> EvaluationData:
     passages: list[Passage] = []
     relevant: dict[str, list[tuple[str, str]]] = {}
     notes: Counter[str] = Counter()
-    for where, record in records(path, Image):
-        image = record.key
+    found = ((where, record.key, (where, record)) for where, record in records(path, Image))
+    for image, (where, record) in own_ids(found):
         for language, captions in _captions(record, where).items():
             queries.append(Query(image, language, image, captions[0]))
             notes[SINGLE] += len(captions) == 1

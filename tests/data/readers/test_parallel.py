@@ -64,7 +64,7 @@ def test_the_only_file_of_a_folder_is_read(rows_file, tmp_path):
 
 
 def test_two_rows_with_one_id_are_a_users_mistake(rows_file):
-    with pytest.raises(UserError, match="two rows have the id 'a'"):
+    with pytest.raises(UserError, match=r"rows.jsonl:2: has the id of .*rows.jsonl:1, 'a'"):
         PARALLEL.read(rows_file([ROWS[0], ROWS[0]]), "sentence")
 
 
