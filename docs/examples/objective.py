@@ -15,12 +15,11 @@ class FocalSettings(Settings):
 
 
 def focal(queries, passages, negatives=None, *, mask=None, temperature=0.05, gamma, floor):
-    """queries, passages (rows, width), negatives (any, width), mask (rows, rows) -> a number."""
-    scores = queries @ passages.T / temperature
+    """queries, passages (n, width), negatives (m, width), mask (n, n + m) -> a number."""
+    texts = passages if negatives is None else torch.cat([passages, negatives])
+    scores = queries @ texts.T / temperature
     if mask is not None:
         scores = scores.masked_fill(mask, float("-inf"))
-    if negatives is not None:
-        scores = torch.cat([scores, queries @ negatives.T / temperature], dim=1)
     log_p = torch.log_softmax(scores, dim=1).diagonal()
     weight = (1 - log_p.exp()) ** gamma
     return -(weight.clamp(min=floor) * log_p).mean()

@@ -170,7 +170,12 @@ class Objective(Section):
         "group", description="`group`: rows that share a passage are no negatives of each other."
     )
     num_negatives: Annotated[NonNegative, "negatives per row"] = Field(
-        1, description="Given negatives used per row, where the data have any."
+        1, description="Negatives used per row, the first that it has, where it has any."
+    )
+    negative_language: Literal["passage", "query", "any"] = Field(
+        "passage",
+        description="Language of a row's negatives: that of its passage or its query in the batch, "
+        "or any that the negative has, drawn for each.",
     )
     symmetric: bool = Field(
         False, description="Also rank queries for passages; the loss is the mean of both."

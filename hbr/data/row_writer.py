@@ -5,6 +5,7 @@ import json
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pyarrow as pa
 from hbr.core.errors import UserError
 from hbr.data.arrays import chunks, write_arrow
 from hbr.data.hashes import normalise, text_hash
-from hbr.data.rows import Linked
+from hbr.data.rows import Linked, Texts, negative_items
 
 CHUNK = 10_000  # rows or items written at a time
 NO_NEGATIVE = "negatives that are the passage of their row, dropped"
@@ -76,13 +77,15 @@ class _TextWriter:
 def write_rows(
     folder: Path, name: str, rows: Iterable[dict[str, Any]], pivot: str | None
 ) -> dict[str, Any]:
-    """Write rows `{id, group, query: {language: text}, passage: …, negatives: …}` to a folder.
+    """Write rows `{id, group, query: {language: text}, passage: …, negatives: [{…}], scores}`.
 
-    Memory stays flat in the number of rows but for their language sets and groups. `pivot` is
-    the language that the `english` sampler uses, kept where a row has it. Returns counts.
+    `scores` are a teacher's, of the passage and then of each negative. Memory stays flat in the
+    number of rows but for their language sets and groups. `pivot` is the language that the
+    `english` sampler uses, kept where a row has it. Returns counts.
     """
     queries, passages = _TextWriter(folder, "query"), _TextWriter(folder, "passage")
     passage_of, negative, ends = array("i"), array("i"), array("q", [0])
+    positive_score, negative_score = array("f"), array("f")
     passage_keys, query_keys = _Keys(), _Keys()
     notes: Counter[str] = Counter()
     differ = 0
@@ -93,7 +96,11 @@ def write_rows(
             differ += row["query"] != row["passage"]
             queries.add(row["query"])
             passage_of.append(passages.add(row["passage"]))
-            negative.extend(map(passages.add, _negatives(row, notes)))
+            scores = row.get("scores")
+            positive_score.append(scores[0] if scores else np.nan)
+            for score, texts in _negatives(row, notes):
+                negative.append(passages.add(texts))
+                negative_score.append(score)
             ends.append(len(negative))
             if row.get("group") is None:
                 passage_keys.add(_normalised(row["passage"]), pivot)
@@ -113,22 +120,50 @@ def write_rows(
         "negatives_of": np.array(ends),
         "group": groups,
     }
+    if not np.isnan(positive_score).all():
+        arrays["positive_score"] = np.array(positive_score)
+        arrays["negative_score"] = np.array(negative_score)
     about = {"name": name, "pivot": pivot, "translations": not differ}
-    return _finish(folder, about, queries, passages, arrays) | {"notes": dict(+notes)}
+    counts = _finish(folder, about, queries, passages, arrays)
+    if negative:
+        np.save(folder / "passage_group.npy", _passage_groups(folder, arrays))
+    return counts | {"notes": dict(+notes)}
 
 
-def _negatives(row: Mapping[str, Any], notes: Counter[str]) -> Iterator[dict[str, str]]:
-    """Yield a row's negatives as items: the first of every language, the second, …
+def _negatives(
+    row: Mapping[str, Any], notes: Counter[str]
+) -> Iterator[tuple[float, Mapping[str, str]]]:
+    """Yield a row's negatives with their scores, NaN where there are none.
 
-    Those that are the row's passage are dropped and counted.
+    One that says in some language what the row's passage says is dropped, in all, and counted.
     """
-    by_language = {}
-    for language, texts in (row.get("negatives") or {}).items():
-        passage = normalise(row["passage"].get(language, ""))
-        by_language[language] = [text for text in texts if normalise(text) != passage]
-        notes[NO_NEGATIVE] += len(texts) - len(by_language[language])
-    for number in range(max(map(len, by_language.values()), default=0)):
-        yield {lang: texts[number] for lang, texts in by_language.items() if number < len(texts)}
+    passage = _normalised(row["passage"])
+    scores = (row.get("scores") or [])[1:]
+    for texts, score in zip_longest(negative_items(row.get("negatives")), scores, fillvalue=np.nan):
+        if any(passage.get(language) == text for language, text in _normalised(texts).items()):
+            notes[NO_NEGATIVE] += 1
+        else:
+            yield score, texts
+
+
+def _passage_groups(folder: Path, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the group of the rows whose passage an item is or says the same as: (items,)."""
+    has = np.load(folder / "passage.has.npy")
+    item, language = np.nonzero(has)
+    names = json.loads((folder / "rows.json").read_text("utf-8"))["languages"]
+    texts = (t for chunk in Texts(folder / "passage.arrow", has).column.chunks for t in chunk)
+    hashed = (
+        text_hash(normalise(t.as_py()), names[i]) for t, i in zip(texts, language, strict=True)
+    )
+    hashes = np.fromiter(hashed, np.int64, len(item))
+    groups = np.zeros(len(has), np.int64)
+    groups[arrays["passage_of"]] = arrays["group"]
+    of_passages = groups[item] != 0
+    known, first = np.unique(hashes[of_passages], return_index=True)
+    at = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
+    same = ~of_passages & (known[at] == hashes)
+    groups[item[same]] = groups[item[of_passages][first]][at[same]]
+    return groups
 
 
 def _normalised(texts: Mapping[str, str]) -> dict[str, str]:

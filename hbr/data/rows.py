@@ -23,6 +23,7 @@ from hbr.data.arrays import load_array, read_arrow
 LAYOUT = 4  # raise it when the files below change
 ROLES = ("query", "passage")  # negatives are passages too
 _ARRAYS = ("query_of", "passage_of", "negative", "negatives_of", "stored", "group")
+_SCORES = ("positive_score", "negative_score")
 
 
 class Linked(NamedTuple):
@@ -73,12 +74,29 @@ class Texts:
         return read_arrow(self.path)["text"]
 
 
+class DrawnNegatives(NamedTuple):
+    """Negatives of some rows, all (m,), row by row and the first of each row first."""
+
+    owner: np.ndarray  # the place of its row among those rows
+    place: np.ndarray  # in `Rows.negative`
+    item: np.ndarray  # of the passages
+    language: np.ndarray
+    cell: np.ndarray
+
+    def of(self, rows: slice) -> "DrawnNegatives":
+        """Return the negatives of some of the rows."""
+        mine = slice(*np.searchsorted(self.owner, [rows.start, rows.stop]))
+        return DrawnNegatives(*(values[mine] for values in self))
+
+
 @dataclass(frozen=True)
 class Rows:
     """Prepared rows, memory-mapped from a folder.
 
     `query_of` and `passage_of` (rows,) are items; row r has the negatives
-    `negative[negatives_of[r]:negatives_of[r + 1]]`, items of passages. `stored` (rows, languages)
+    `negative[negatives_of[r]:negatives_of[r + 1]]`, items of passages. Where a teacher has scored
+    them, `negative_score` has its scores and `positive_score` (rows,) those of the passages, NaN
+    where one is not known. `stored` (rows, languages)
     says which languages a row has, `has` which of them may be drawn; `group` (rows,) is equal for
     rows that share a passage, and for no others, over all data sets. `translations` says that every
     query is its own passage: only in another language is there something to find.
@@ -98,6 +116,8 @@ class Rows:
     has: np.ndarray
     group: np.ndarray
     translations: bool = False
+    positive_score: np.ndarray | None = None
+    negative_score: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.group)
@@ -110,14 +130,39 @@ class Rows:
         """Return the cell of each row's passage in each language, both (n,)."""
         return self.passages.cells(self.passage_of[rows], languages)
 
-    def negative_cells(self, rows: np.ndarray, languages: np.ndarray, most: int) -> np.ndarray:
-        """Return the cells of the first `most` negatives that each row has in each language."""
-        cells = [np.zeros(0, dtype=np.int64)]
-        for row, language in zip(rows, languages, strict=True) if most else ():
-            items = self.negative[self.negatives_of[row] : self.negatives_of[row + 1]]
-            items = items[self.passages.has[items, language]][:most]
-            cells.append(self.passages.cells(items, np.full(len(items), language)))
-        return np.concatenate(cells)
+    def negatives_in(
+        self, rows: np.ndarray, languages: np.ndarray, most: int, u: np.ndarray | None = None
+    ) -> "DrawnNegatives":
+        """Return the first `most` negatives of each row (n,) that it has in one of its languages.
+
+        `languages` (n, languages) says which these are. Of several that a negative has, it takes
+        the first, or with `u`, uniform in [0, 1), one for each negative of the rows, any of them.
+        """
+        counts = (self.negatives_of[rows + 1] - self.negatives_of[rows]) * (most > 0)
+        owner = np.repeat(np.arange(len(rows)), counts)
+        starts = np.cumsum(counts) - counts
+        place = np.arange(len(owner)) + (self.negatives_of[rows] - starts)[owner]
+        item = np.asarray(self.negative[place])
+        fits = np.asarray(self.passages.has[item]) & languages[owner]
+        has = fits.any(1)
+        before = np.cumsum(has) - has  # those of earlier places, over all rows
+        kept = has & (before - np.append(before, 0)[starts][owner] < most)
+        wanted = np.zeros(int(kept.sum()), dtype=np.int64)
+        if u is not None:
+            wanted = (u[: len(owner)][kept] * fits[kept].sum(1)).astype(np.int64)
+        language = (np.cumsum(fits[kept], axis=1) > wanted[:, None]).argmax(1)
+        cells = self.passages.cells(item[kept], language)
+        return DrawnNegatives(owner[kept], place[kept], item[kept], language, cells)
+
+    @cached_property
+    def passage_group(self) -> np.ndarray:
+        """The group of the rows whose passage an item is, or says the same as; 0 for none."""
+        path = self.folder / "passage_group.npy"
+        if path.exists():  # of data whose negatives are texts, not references
+            return load_array(path)
+        groups = np.zeros(len(self.passages.has), np.int64)
+        groups[self.passage_of] = self.group
+        return groups
 
     def only(self, languages: Sequence[str]) -> "Rows":
         """Return the same rows with only these languages to draw; they need not all be there."""
@@ -133,7 +178,8 @@ class Rows:
 def open_rows(folder: Path) -> Rows:
     """Open what `write_rows` wrote."""
     about = json.loads((folder / "rows.json").read_text("utf-8"))
-    arrays = {name: load_array(folder / f"{name}.npy") for name in _ARRAYS}
+    scores = _SCORES if (folder / f"{_SCORES[0]}.npy").exists() else ()
+    arrays = {name: load_array(folder / f"{name}.npy") for name in (*_ARRAYS, *scores)}
     texts = {
         role: Texts(folder / f"{role}.arrow", load_array(folder / f"{role}.has.npy"))
         for role in ROLES
@@ -159,3 +205,19 @@ def first_rows(rows: Iterable[dict[str, Any]], count: int) -> Iterator[dict[str,
         if any(counts[language] < count for language in languages):
             counts.update(languages)
             yield row
+
+
+def negative_items(
+    negatives: Mapping[str, Sequence[str] | None] | Sequence[Mapping[str, str]] | None,
+) -> Sequence[Mapping[str, str]]:
+    """Return a row's negatives one by one, from a list of them or from lists by language.
+
+    Texts at one place of such lists are one negative in several languages.
+    """
+    if not isinstance(negatives, Mapping):
+        return negatives or []
+    given = {language: texts for language, texts in negatives.items() if texts}
+    return [
+        {language: texts[i] for language, texts in given.items() if i < len(texts)}
+        for i in range(max(map(len, given.values()), default=0))
+    ]

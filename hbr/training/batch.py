@@ -78,6 +78,17 @@ class AuxiliaryHead(NamedTuple):
     learning_rate: float  # peak; it follows the encoder's schedule
 
 
+class Owned(NamedTuple):
+    """Whose each of a batch's m negatives is, and a teacher's scores where the rows have some.
+
+    A score that is not known is NaN.
+    """
+
+    row: Tensor  # (m,) place of its row in the batch, ascending
+    positive_score: Tensor | None = None  # (n,) of the passages
+    score: Tensor | None = None  # (m,)
+
+
 @dataclass(frozen=True)
 class TrainingBatch:
     """One global batch of n rows, with the texts of this rank."""
@@ -91,10 +102,11 @@ class TrainingBatch:
     embedding_width: int
     device: torch.device
     temperature: float
-    mask: Tensor | None  # (n, n), see `info_nce`
+    mask: Tensor | None  # (n, n + m) for n passages and m negatives, see `info_nce`
     languages: Tensor  # (2n,) numbers of the languages of all queries, then of all passages
     translated_rows: Tensor  # (m,) row of each text of the role "translation"
     head: nn.Module
+    negatives: Owned
 
     def contrastive_loss(self, vectors: Vectors) -> Tensor:
         """Return the loss of the vectors of all ranks."""
@@ -152,6 +164,11 @@ class TrainingBatch:
         )
 
 
-def group_mask(group: np.ndarray, mask: str, device: torch.device) -> Tensor | None:
-    """Return which passages may not be negatives of which queries, or None with mask `none`."""
-    return None if mask == "none" else torch.from_numpy(same_group(group)).to(device)
+def group_mask(
+    group: np.ndarray, mask: str, device: torch.device, negatives: np.ndarray | None = None
+) -> Tensor | None:
+    """Return which texts may not be negatives of which queries, or None with mask `none`.
+
+    `group` (n,) is of the rows, `negatives` (m,) of given negatives; the mask is (n, n + m).
+    """
+    return None if mask == "none" else torch.from_numpy(same_group(group, negatives)).to(device)

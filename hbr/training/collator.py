@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from hbr.core import distributed
 from hbr.core.settings import Config
-from hbr.data.rows import Rows
+from hbr.data.rows import DrawnNegatives, Rows
 from hbr.data.tokens import Tokens
-from hbr.training.batch import Chunk, TextEncoder, TrainingBatch, group_mask
+from hbr.training.batch import Chunk, Owned, TextEncoder, TrainingBatch, group_mask
 from hbr.training.losses import Loss
 from hbr.training.objectives import Recipe
-from hbr.training.schedule import Batch, BatchSchedule, translation_batch
+from hbr.training.schedule import NEGATIVES, Batch, BatchSchedule, translation_batch
 
 NOISE = 1  # makes the seeds of noise differ from those of dropout
 
@@ -53,8 +53,10 @@ class Collator:
         translated_rows, translations = np.zeros(0, dtype=np.int64), None
         if self.recipe.needs_translations:
             translated_rows, translations = translation_batch(batch, has, config.seed)
+        negatives = self._negatives(batch)
+        group = np.asarray(rows.group)[batch.rows]
         return TrainingBatch(
-            chunks=self._chunks(batch, translations),
+            chunks=self._chunks(batch, translations, negatives),
             loss=self.loss,
             gather=distributed.all_gather,
             scale=1 / config.train.gradient_accumulation_steps,
@@ -63,10 +65,13 @@ class Collator:
             embedding_width=self.encode.encoder.token_embeddings.shape[1],
             device=device,
             temperature=config.objective.temperature,
-            mask=group_mask(np.asarray(rows.group)[batch.rows], config.objective.mask, device),
+            mask=group_mask(
+                group, config.objective.mask, device, rows.passage_group[negatives.item]
+            ),
             languages=self._languages(batch),
             translated_rows=torch.from_numpy(translated_rows).to(device),
             head=self.head,
+            negatives=self._owned(batch, negatives),
         )
 
     def _languages(self, batch: Batch) -> Tensor:
@@ -75,13 +80,47 @@ class Collator:
         of_texts = names[np.concatenate([batch.query_language, batch.passage_language])]
         return torch.from_numpy(np.searchsorted(self.languages, of_texts)).to(self.encode.device)
 
-    def _chunks(self, batch: Batch, translations: Batch | None) -> dict[str, list[Chunk]]:
+    def _negatives(self, batch: Batch) -> DrawnNegatives:
+        """Return the negatives of a batch, in the languages that the settings say."""
+        rows, settings = self.sources[batch.dataset].rows, self.config.objective
+        most, u = settings.num_negatives, None
+        if settings.negative_language == "any":
+            rng = np.random.default_rng([self.config.seed, NEGATIVES, batch.step])
+            counts = rows.negatives_of[batch.rows + 1] - rows.negatives_of[batch.rows]
+            languages = np.tile(np.isin(rows.languages, self.languages), (len(batch.rows), 1))
+            u = rng.random(int(counts.sum()))
+        else:
+            of = {"passage": batch.passage_language, "query": batch.query_language}
+            own = of[settings.negative_language]
+            languages = np.arange(len(rows.languages)) == own[:, None]
+        return rows.negatives_in(batch.rows, languages, most, u)
+
+    def _owned(self, batch: Batch, negatives: DrawnNegatives) -> Owned:
+        """Return whose the negatives are, with the scores of the rows' teacher."""
+        rows, device = self.sources[batch.dataset].rows, self.encode.device
+        owner = torch.from_numpy(negatives.owner).to(device)
+        if rows.positive_score is None or rows.negative_score is None:
+            return Owned(owner)
+        of = rows.positive_score[batch.rows], rows.negative_score[negatives.place]
+        return Owned(owner, *(torch.from_numpy(np.asarray(score)).to(device) for score in of))
+
+    def _chunks(
+        self, batch: Batch, translations: Batch | None, negatives: DrawnNegatives
+    ) -> dict[str, list[Chunk]]:
         """Return the chunks of each role, for the rows of this rank."""
         rank, world_size = distributed.rank(), distributed.world_size()
-        cells = self._cells(batch.part(rank, world_size))
-        if translations:
-            cells["translation"] = self._cells(translations.part(rank, world_size))["passage"]
+        own = batch.part(rank, world_size)
         before = sum(len(batch.part(other, world_size).rows) for other in range(rank))
+        rows = self.sources[batch.dataset].rows
+        cells = {
+            "query": rows.query_cells(own.rows, own.query_language),
+            "passage": rows.passage_cells(own.rows, own.passage_language),
+        }
+        if self.config.objective.num_negatives and len(rows.negative):
+            cells["negatives"] = negatives.of(slice(before, before + len(own.rows))).cell
+        if translations:
+            part = translations.part(rank, world_size)
+            cells["translation"] = rows.passage_cells(part.rows, part.passage_language)
         tokens = self.sources[batch.dataset].tokens
         chunks: dict[str, list[Chunk]] = {}
         for number, (role, of_role) in enumerate(cells.items()):
@@ -97,17 +136,6 @@ class Collator:
                 for at in range(0, max(len(texts), 1), size)
             ]
         return chunks
-
-    def _cells(self, batch: Batch) -> dict[str, np.ndarray]:
-        """Return the cells of a batch's texts by role; all but `query` are cells of passages."""
-        rows, most = self.sources[batch.dataset].rows, self.config.objective.num_negatives
-        cells = {
-            "query": rows.query_cells(batch.rows, batch.query_language),
-            "passage": rows.passage_cells(batch.rows, batch.passage_language),
-        }
-        if most and len(rows.negative):
-            cells["negatives"] = rows.negative_cells(batch.rows, batch.passage_language, most)
-        return cells
 
     def _seed(self, *place: int) -> int:
         return int(np.random.SeedSequence([self.config.seed, *place]).generate_state(1)[0])

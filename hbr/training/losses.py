@@ -22,24 +22,23 @@ def info_nce(
     """Return the mean of -log softmax of each query's passage among all passages of the batch.
 
     L = -1/n Σ_i log( exp(s_ii / t) / Σ_j exp(s_ij / t) ), s the dot product of unit vectors
-    (queries (n, d), passages (n, d)), j over the passages and the negatives (m, d). `mask`
-    (n, n) is True where passage j may not be a negative of query i. Computed in float32, or in
-    float64 where the vectors are.
+    (queries (n, d), passages (n, d)), j over the passages and the negatives (m, d) of all rows.
+    `mask` (n, n + m) is True where text j may not be a negative of query i. Computed in float32, or
+    in float64 where the vectors are.
     Source: van den Oord et al., arXiv 1807.03748, eq. 4; in-batch as in arXiv 2408.10536, eq. 1.
     """
-    queries = _at_least_float32(queries)
-    scores = queries @ _at_least_float32(passages).T / temperature
+    texts = passages if negatives is None else torch.cat([passages, negatives])
+    scores = _at_least_float32(queries) @ _at_least_float32(texts).T / temperature
     if mask is not None:
         scores = scores.masked_fill(mask, -torch.inf)
-    if negatives is not None and len(negatives):
-        scores = torch.cat([scores, queries @ _at_least_float32(negatives).T / temperature], dim=1)
     return cross_entropy(scores, torch.arange(len(scores), device=scores.device))
 
 
 def symmetric(loss: Loss) -> Loss:
     """Return the mean of a loss and of the same loss with queries and passages exchanged.
 
-    L(q, p) / 2 + L(p, q) / 2, with the mask transposed; negatives count for queries alone.
+    L(q, p) / 2 + L(p, q) / 2, with the mask of passages transposed; negatives count for queries
+    alone.
     Source: the two directions of LaBSE's loss, arXiv 2007.01852, section 2.1.
     """
 
@@ -52,7 +51,8 @@ def symmetric(loss: Loss) -> Loss:
         **settings: Any,
     ) -> Tensor:
         there = loss(queries, passages, negatives, mask=mask, **settings)
-        back = loss(passages, queries, None, mask=None if mask is None else mask.T, **settings)
+        turned = None if mask is None else mask[:, : len(passages)].T
+        back = loss(passages, queries, None, mask=turned, **settings)
         return (there + back) / 2
 
     return both

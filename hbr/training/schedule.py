@@ -27,7 +27,9 @@ from hbr.training.samplers import Choice, Mode, Weight, other_language
 if TYPE_CHECKING:
     from hbr.data.rows import Rows
 
-STEPS, PAIRS, SHUFFLE, SWAPS, TRANSLATIONS = range(5)  # independent streams of random numbers
+STEPS, PAIRS, SHUFFLE, SWAPS, TRANSLATIONS, NEGATIVES = range(
+    6
+)  # independent streams of random numbers
 
 
 class Batch(NamedTuple):
@@ -257,11 +259,12 @@ def schedule_hash(batches: Iterable[Batch]) -> str:
     return digest.hexdigest()[:16]
 
 
-def same_group(group: np.ndarray) -> np.ndarray:
-    """Return which passages of a batch may not be negatives of which queries: (n, n).
+def same_group(group: np.ndarray, negatives: np.ndarray | None = None) -> np.ndarray:
+    """Return which texts of a batch may not be negatives of which queries: (n, n + m).
 
-    They are those of other rows of the same group (n,): the same passage, or a translation of it.
+    They are the passages of other rows of the same group (n,), the same or a translation of it,
+    and given negatives that say the same: `negatives` (m,) has their groups.
     """
     same = group[:, None] == group
     np.fill_diagonal(same, False)
-    return same
+    return same if negatives is None else np.hstack([same, group[:, None] == negatives])

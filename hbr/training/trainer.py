@@ -147,8 +147,9 @@ class Trainer:
         """Add the gradients of one global batch; return its loss terms and its masked share."""
         batch = self.collate(scheduled)
         terms = self.recipe.backward(batch)
-        pairs = len(scheduled.rows) * (len(scheduled.rows) - 1)
-        return terms, 0.0 if batch.mask is None else float(batch.mask.sum()) / pairs
+        if batch.mask is None:
+            return terms, 0.0
+        return terms, float(batch.mask.sum()) / (batch.mask.numel() - len(scheduled.rows))
 
     def _reduce_and_clip_gradients(self) -> float:
         """Sum gradients over ranks and clip them; return the norm of the encoder's before that."""

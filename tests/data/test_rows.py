@@ -28,6 +28,11 @@ RAGGED = [
 ]
 
 
+def only(opened: Rows, places: np.ndarray) -> np.ndarray:
+    """Say of each row that one language serves."""
+    return np.arange(len(opened.languages)) == places[:, None]
+
+
 def texts_of(opened: Rows, row: int, language: str) -> dict:
     rows, place = np.array([row]), np.array([opened.languages.index(language)])
     (asked,), (told,) = opened.query_cells(rows, place), opened.passage_cells(rows, place)
@@ -36,7 +41,7 @@ def texts_of(opened: Rows, row: int, language: str) -> dict:
         "passage": opened.passages.column[int(told)].as_py(),
         "negatives": [
             opened.passages.column[int(cell)].as_py()
-            for cell in opened.negative_cells(rows, place, 99)
+            for cell in opened.negatives_in(rows, only(opened, place), 99).cell
         ],
     }
 
@@ -176,7 +181,7 @@ def test_negatives_that_are_their_own_positive_are_dropped_and_counted(tmp_path)
     negatives = {"en": ["n", "P ", "m"], "de": ["a"]}
     counts = write_rows(tmp_path, "small", [{**row, "negatives": negatives}], None)
     assert counts["notes"] == {"negatives that are the passage of their row, dropped": 2}
-    assert texts_of(open_rows(tmp_path), 0, "en")["negatives"] == ["n", "m"]
+    assert texts_of(open_rows(tmp_path), 0, "en")["negatives"] == ["m"]  # n says what "a" says
     assert texts_of(open_rows(tmp_path), 0, "de")["negatives"] == []
 
 
@@ -251,15 +256,55 @@ def check_tokens(folder: Path, opened: Rows) -> None:
 
 def test_negatives_are_given_row_by_row_and_at_most_as_many_as_asked(ragged):
     rows, languages = np.array([1, 0, 1]), np.array([2, 1, 1])  # th, en, en
-    assert ragged.negative_cells(rows, languages, 2).tolist() == [5, 6, 4]
-    assert ragged.negative_cells(rows, languages, 0).tolist() == []
+    drawn = ragged.negatives_in(rows, only(ragged, languages), 2)
+    assert drawn.cell.tolist() == [5, 6, 4]
+    assert drawn.owner.tolist() == [0, 0, 2]
+    assert drawn.item.tolist() == [2, 3, 2]
+    assert drawn.of(slice(1, 3)).cell.tolist() == [4]
+    assert ragged.negatives_in(rows, only(ragged, languages), 0).cell.tolist() == []
+
+
+def test_negatives_may_be_drawn_over_the_languages_that_each_has(ragged):
+    """The first negative of row b is in English and Thai, the others are in Thai alone."""
+    rows, every = np.array([1]), np.ones((1, 3), bool)
+    first = [ragged.negatives_in(rows, every, 1, np.array([u, u, u])) for u in (0.1, 0.9)]
+    assert [drawn.cell.tolist() for drawn in first] == [[4], [5]]
+    no_thai = np.array([[True, True, False]])
+    assert ragged.negatives_in(rows, no_thai, 9, np.array([0.9, 0.9, 0.9])).cell.tolist() == [4]
+
+
+def test_a_negative_that_says_what_a_passage_says_is_of_its_group(tmp_path):
+    rows = [
+        {"id": "a", "group": "x", "query": {"en": "q"}, "passage": {"en": "one", "de": "eins"}},
+        {"id": "b", "query": {"en": "r"}, "passage": {"en": "two"}},
+    ]
+    rows[0]["negatives"], rows[1]["negatives"] = [{"en": "else"}], [{"de": "Eins "}]
+    write_rows(tmp_path, "small", rows, None)
+    opened = open_rows(tmp_path)
+    first, second = opened.group.tolist()
+    assert opened.passage_group.tolist() == [first, 0, second, first]
+
+
+def test_scores_lie_beside_what_they_are_of(tmp_path):
+    rows = [
+        {"id": "a", "query": {"en": "q"}, "passage": {"en": "p"}, "scores": [2.5, 1, 0.5]},
+        {"id": "b", "query": {"en": "r"}, "passage": {"en": "s"}, "negatives": [{"en": "t"}]},
+    ]
+    rows[0]["negatives"] = [{"en": "P"}, {"en": "m"}]  # the first says what the passage says
+    write_rows(tmp_path, "small", rows, None)
+    opened = open_rows(tmp_path)
+    assert np.nan_to_num(opened.positive_score, nan=-1).tolist() == [2.5, -1]
+    assert np.nan_to_num(opened.negative_score, nan=-1).tolist() == [0.5, -1]
 
 
 def test_rows_without_negatives_have_none(tmp_path):
     write_rows(tmp_path, "small", RAGGED[:1], None)
     opened = open_rows(tmp_path)
     assert write_tokens(tmp_path, opened, tokenize)["tokens"] == {"query": 8, "passage": 8}
-    assert opened.negative_cells(np.array([0, 0]), np.array([0, 1]), 5).tolist() == []
+    assert (
+        opened.negatives_in(np.array([0, 0]), only(opened, np.array([0, 1])), 5).cell.tolist() == []
+    )
+    assert opened.positive_score is None
 
 
 def test_tokenising_killed_while_its_chunks_are_removed_goes_on(ragged, tmp_path, monkeypatch):

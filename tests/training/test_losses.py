@@ -79,12 +79,24 @@ def test_a_masked_passage_does_not_change_the_loss_whatever_its_vector():
     assert loss(1.0, None) > loss(0.0, None) + 0.1
 
 
+def test_several_negatives_a_row_are_the_columns_of_sentence_transformers():
+    """Row by row here, column by column there: the loss does not depend on their order."""
+    columns = [unit(6, seed) for seed in range(4)]
+    oracle = MultipleNegativesRankingLoss(model=None, scale=20)
+    theirs = oracle.compute_loss_from_embeddings(columns, None)
+    by_row = torch.stack(columns[2:], dim=1).flatten(0, 1)
+    ours = info_nce(*columns[:2], by_row)
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+
+
 def test_masking_every_other_passage_leaves_nothing_to_lose():
     same = torch.ones(3, 4) / 2
     mask = ~torch.eye(3, dtype=torch.bool)
     assert info_nce(same, same, mask=mask).item() == 0
-    with_negative = info_nce(same, same, same[:1], mask=mask)  # negatives are never masked
-    assert with_negative.item() == pytest.approx(math.log(2), abs=1e-6)
+    for hidden, left in ((False, math.log(2)), (True, 0.0)):
+        wider = torch.cat([mask, torch.full((3, 1), hidden)], dim=1)
+        loss = info_nce(same, same, same[:1], mask=wider).item()
+        assert loss == pytest.approx(left, abs=1e-6)
 
 
 def test_half_precision_vectors_are_compared_in_float32():
@@ -104,22 +116,23 @@ def double(rows: int, seed: int, width: int = 5) -> torch.Tensor:
 
 @pytest.mark.parametrize("loss", [info_nce, symmetric(info_nce)])
 def test_the_gradients_of_the_contrastive_losses_are_those_of_finite_differences(loss):
-    mask = torch.zeros(4, 4, dtype=torch.bool)
-    mask[0, 2] = True
+    mask = torch.zeros(4, 7, dtype=torch.bool)
+    mask[0, 2] = mask[1, 6] = True
     vectors = double(4, 0), double(4, 1), double(3, 2)
     torch.autograd.gradcheck(lambda *v: loss(*v, mask=mask, temperature=0.3), vectors)
 
 
 def test_symmetric_is_the_mean_of_both_directions_the_mask_transposed():
     queries, passages, negatives = unit(4, 0), unit(4, 1), unit(2, 2)
-    mask = torch.zeros(4, 4, dtype=torch.bool)
-    mask[0, 2] = True
+    mask = torch.zeros(4, 6, dtype=torch.bool)
+    mask[0, 2] = mask[3, 4] = True
     there = info_nce(queries, passages, negatives, mask=mask, temperature=0.1)
-    back = info_nce(passages, queries, mask=mask.T, temperature=0.1)
+    turned = mask[:, :4].T
+    back = info_nce(passages, queries, mask=turned, temperature=0.1)
     both = symmetric(info_nce)(queries, passages, negatives, mask=mask, temperature=0.1)
     torch.testing.assert_close(both, (there + back) / 2)
     assert abs(float(there - back)) > 1e-2
-    assert back != info_nce(passages, queries, mask=mask, temperature=0.1)
+    assert back != info_nce(passages, queries, mask=turned.T, temperature=0.1)
 
 
 def test_symmetric_turns_round_a_loss_of_ones_own():

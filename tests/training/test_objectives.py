@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from hbr.core import registry
 from hbr.core.errors import UserError
 from hbr.training import adversary
-from hbr.training.batch import TrainingBatch
+from hbr.training.batch import Owned, TrainingBatch
 from hbr.training.gradient_cache import Gather
 from hbr.training.losses import info_nce, language_contrast, semantic_contrast
 from hbr.training.objectives import Objective, Recipe
@@ -28,7 +28,8 @@ from tests.training.support import VOCABULARY, WIDTH, bert
 ROWS = 7
 LANGUAGES = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1, 1, 1, 0, 0, 2, 2])  # queries, passages
 PAIRS = [0, 2, 3, 6]  # rows whose passage has a translation
-SIZES = {"query": ROWS, "passage": ROWS, "negatives": 4, "translation": len(PAIRS)}
+OWNERS = [0, 0, 3, 5]  # the row of each given negative
+SIZES = {"query": ROWS, "passage": ROWS, "negatives": len(OWNERS), "translation": len(PAIRS)}
 
 
 class Texts(NamedTuple):
@@ -94,6 +95,9 @@ def chunks(
 def step_of(pieces: Mapping[str, list[Texts]], **changes: object) -> TrainingBatch:
     mask = torch.zeros(ROWS, ROWS, dtype=torch.bool)
     mask[0, 4] = mask[4, 0] = True
+    if "negatives" in pieces:
+        mask = torch.cat([mask, torch.zeros(ROWS, len(OWNERS), dtype=torch.bool)], dim=1)
+        mask[2, ROWS + 1] = True
 
     step = TrainingBatch(
         chunks=pieces,
@@ -109,6 +113,7 @@ def step_of(pieces: Mapping[str, list[Texts]], **changes: object) -> TrainingBat
         languages=LANGUAGES,
         translated_rows=torch.tensor(PAIRS),
         head=nn.Sequential(),
+        negatives=Owned(torch.tensor(OWNERS)),
     )
     return replace(step, **changes)
 

@@ -60,7 +60,7 @@ class LanguageContrastive(Recipe):
         passages, rows, t = vectors["passage"], batch.translated_rows, batch.temperature
         same_group = torch.zeros(2 * [len(passages)], dtype=torch.bool, device=passages.device)
         if batch.mask is not None:
-            same_group = batch.mask.clone()
+            same_group = batch.mask[:, : len(passages)].clone()
         translations = vectors["translation"]
         mask = same_group[rows][:, rows]
         semantic = semantic_contrast(passages[rows], translations, mask=mask, temperature=t)

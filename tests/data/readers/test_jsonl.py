@@ -93,6 +93,14 @@ def test_negatives_that_are_no_lists_of_texts_are_refused(rows_file, negatives):
     assert '"negatives' in refused(rows_file, negatives=negatives)
 
 
+def test_negatives_may_be_listed_with_scores_of_the_passage_and_of_each(rows_file):
+    row = {**GOOD, "negatives": [{"en": "n", "de": "N"}, {"de": "M"}], "scores": [3.0, -1.5, 2]}
+    assert list(read(rows_file([row]))) == [row]
+    said = refused(rows_file, negatives=row["negatives"], scores=[3, 1])
+    assert "has 2 scores for a passage and 2 negatives" in said
+    assert '"scores.1" ' in refused(rows_file, scores=[3, float("nan")])
+
+
 @pytest.mark.parametrize("line", ["[]", "3", '"text"', '{"query": {"en": "q"}}'])
 def test_a_line_that_is_no_row_is_refused(rows_file, line):
     path = rows_file([])
