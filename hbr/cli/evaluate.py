@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from typer import Option
 
 from hbr.cli import options
-from hbr.cli.runs import open_run_spec
+from hbr.cli.resolve import open_run_spec
 from hbr.cli.screen import console
 from hbr.core import distributed
 from hbr.core.errors import UserError

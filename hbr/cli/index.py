@@ -3,7 +3,7 @@
 import json
 
 from hbr.cli import options
-from hbr.cli.runs import open_run_spec
+from hbr.cli.resolve import open_run_spec
 from hbr.cli.screen import show_state
 from hbr.core import distributed
 from hbr.core.target import EvaluationTarget

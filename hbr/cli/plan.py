@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from hbr.cli import options
-from hbr.cli.runs import training_config
+from hbr.cli.resolve import training_config
 from hbr.core.errors import UserError
 
 EXAMPLES = (

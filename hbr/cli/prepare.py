@@ -8,7 +8,7 @@ from typing import Annotated
 from typer import Option
 
 from hbr.cli import options
-from hbr.cli.runs import config_of
+from hbr.cli.resolve import config_of
 from hbr.cli.screen import console
 from hbr.core.errors import UserError
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hbr.cli import options
-from hbr.cli.runs import open_run_spec
+from hbr.cli.resolve import open_run_spec
 
 EXAMPLES = (
     "hbr push --repo ORG/NAME --private",

@@ -1,99 +1,104 @@
-"""Runs and their settings, as the command line names them."""
+"""`hbr runs`."""
 
+import json
 import logging
-import math
-import os
-from collections.abc import Mapping
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
+import typer
+from typer import Option
+
+from hbr.cli import options
+from hbr.cli.screen import console
 from hbr.core.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-
-def config_of(
-    files: list[Path] | None, assignments: list[str] | None, above: Mapping[str, Any] | None = None
-) -> Any:
-    """Return the config of defaults, files, assignments and, above all, some settings."""
-    from hbr.core.config import parse_set, resolve_config
-    from hbr.core.yaml_files import read_yaml
-
-    layers = [read_yaml(path) for path in files or []]
-    return resolve_config(*layers, parse_set(assignments or []), above or {})
-
-
-def training_config(
-    files: list[Path] | None,
-    assignments: list[str] | None,
-    runs: Path,
-    epochs: float | None = None,
-    untrained: bool = False,
-) -> Any:
-    """Return the complete config of a run, with epochs as steps."""
-    from hbr.data import prepare
-    from hbr.experiments.run_spec import complete
-
-    config = complete(config_of(files, assignments, {"max_steps": 0} if untrained else None), runs)
-    if epochs is None:
-        return config
-    keys = {item.partition("=")[0].replace("-", "_") for item in assignments or []}
-    if untrained or keys & {"max_steps", "train.max_steps"}:
-        raise UserError("--num-train-epochs sets the steps: leave out --max-steps and --untrained")
-    steps = _steps(epochs, config, prepare.training_rows(config.data, runs))
-    return complete(config_of(files, assignments, {"train.max_steps": steps}), runs)
+EXAMPLES = (
+    "hbr runs",
+    "hbr runs --sampler hybrid --dataset xquad-r",
+    "hbr runs --prune",
+)
+Sampler = Annotated[str | None, Option(metavar="NAME", help="Only runs of this sampler.")]
+EncoderName = Annotated[str | None, Option("--encoder", metavar="NAME", help="Only of this one.")]
+State = Annotated[
+    Literal["running", "unfinished", "trained", "evaluated"] | None,
+    Option(help="Only runs that are so far."),
+]
+Dataset = Annotated[
+    str | None, Option(metavar="NAME", help="Only runs evaluated on it; the score is of it.")
+]
+Prune = Annotated[
+    bool,
+    Option(
+        "--prune",
+        help="Remove optimizer states of finished runs, what dead processes left unfinished, and "
+        "downloads whose data are prepared; says what that frees, and asks.",
+    ),
+]
+Yes = Annotated[bool, Option("--yes", "-y", help="With --prune: do not ask.")]
 
 
-def _steps(epochs: float, config: Any, rows: list[Any]) -> int:
-    """Return the optimizer steps after which every row was seen `epochs` times, rounded up."""
-    from hbr.experiments.run_data import batch_schedule
+def runs(
+    sampler: Sampler = None,
+    encoder: EncoderName = None,
+    dataset: Dataset = None,
+    state: State = None,
+    prune: Prune = False,
+    yes: Yes = False,
+    output_dir: options.Runs = options.DEFAULT_RUNS,
+    as_json: options.Json = False,
+) -> None:
+    """List the runs, or remove what they need no more."""
+    from hbr.report.terminal.runs import runs_table
 
-    schedule = batch_schedule(config, [data for _, data in rows])
-    count = sum(int(data.has.any(1).sum()) for data in schedule.datasets)
-    size = config.train.batch_size * config.train.gradient_accumulation_steps
-    steps = math.ceil(epochs * count / size)
-    logger.info(f"{epochs:g} epochs of {count:,} rows, {size:,} a step: --max-steps {steps}")
-    return steps
-
-
-def open_run_spec(
-    run: Path | None,
-    runs: Path,
-    device: str = "cpu",
-    files: list[Path] | None = None,
-    assignments: list[str] | None = None,
-) -> Any:
-    """Open a run, with settings for what comes after training laid over those it has."""
-    from hbr.core.config import merge, nested, parse_set, resolve_config
-    from hbr.core.yaml_files import read_yaml
-    from hbr.experiments.run_spec import RunSpec, open_run
-
-    path = run or _latest(runs)
-    if run is None:
-        logger.info(f"run: {path}")
-    _, trained = open_run(path)
-    above: dict[str, Any] = {}
-    for layer in [*(read_yaml(file) for file in files or []), parse_set(assignments or [])]:
-        above = merge(above, nested(layer))
-    if fixed := sorted(set(above) & {"seed", "sampler", "encoder", "data", "objective", "train"}):
-        raise UserError(
-            f"{', '.join(fixed)}: a trained run keeps these settings; change them with `hbr train`"
-        )
-    config = resolve_config(trained.model_dump(mode="json"), above)
-    return RunSpec(config, runs, device, path)
-
-
-def _latest(runs: Path) -> Path:
-    latest = runs / "latest"
-    if not latest.exists():
-        raise UserError(f"{runs} has no run yet; `hbr train` makes one, or name one with --run")
-    return runs / latest.resolve().name
-
-
-def point_latest(runs: Path, run: Path) -> None:
-    """Make `runs/latest` name a run, unless it does."""
-    if (runs / "latest").is_symlink() and (runs / "latest").readlink() == Path(run.name):
+    if prune:
+        _prune(output_dir, yes)
         return
-    link = runs / f".latest.{os.getpid()}"
-    link.symlink_to(run.name)
-    link.replace(runs / "latest")
+    wanted = {"sampler": sampler, "encoder": encoder, "state": state}
+    kept = {key: value for key, value in wanted.items() if value}
+    found = [run for run in _read(output_dir, dataset) if kept.items() <= run.items()]
+    found.sort(key=lambda run: run["age"])
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False))
+    elif not found:
+        logger.info(f"{output_dir}: no run{' like that' if kept or dataset else ' yet'}")
+    else:
+        screen = console()
+        screen.print(runs_table(found, _latest(output_dir), screen.width))
+
+
+def _read(folder: Path, dataset: str | None) -> list[dict]:
+    """Return what is known of every run; one that is damaged is named and left out."""
+    from hbr.experiments.inventory import run_folders, run_values
+
+    found = []
+    for run in run_folders(folder):
+        try:
+            found.append(run_values(run, dataset))
+        except UserError as error:
+            logger.warning(f"{run.name} is left out: {error}")
+    return [run for run in found if not dataset or run["score"]]
+
+
+def _latest(folder: Path) -> str:
+    link = folder / "latest"
+    return link.readlink().name if link.is_symlink() else ""
+
+
+def _prune(folder: Path, yes: bool) -> None:
+    from hbr.experiments.pruning import leftovers, remove
+    from hbr.report.terminal.runs import leftovers_table, size_text
+
+    found = leftovers(folder)
+    if not found:
+        print(f"{folder}: nothing to remove")
+        return
+    total = size_text(sum(item.bytes for item in found))
+    names = [(str(item.path.relative_to(folder)), item.reason, item.bytes) for item in found]
+    console().print(leftovers_table(names))
+    if not yes and not sys.stdin.isatty():
+        raise UserError(f"--prune would free {total}; say --yes where nobody can answer")
+    if yes or typer.confirm(f"remove them and free {total}?"):
+        print(f"{size_text(remove(found))} freed")

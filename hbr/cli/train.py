@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from hbr.cli import options
-from hbr.cli.runs import point_latest, training_config
+from hbr.cli.resolve import point_latest, training_config
 from hbr.core import distributed
 
 logger = logging.getLogger(__name__)

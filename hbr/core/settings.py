@@ -235,6 +235,9 @@ class Train(Section):
     logging_steps: Steps = Field(10, description="Steps between lines of the log.")
     eval_steps: Steps = Field(100, description="Steps between validations.")
     save_steps: Steps = Field(200, description="Steps between checkpoints.")
+    keep_checkpoint: bool = Field(
+        False, description="Keep the last checkpoint, with the optimizer's state, when finished."
+    )
     early_stopping_patience: Annotated[Positive, "validations"] | None = Field(
         None, description="Validations without improvement before training stops; null: never."
     )
@@ -312,7 +315,9 @@ class Evaluate(Section):
 
 
 UNTRAINED = "untrained"  # what tables and claims call runs whose encoder is as it came
-LOG_ONLY = {"logging_steps", "save_steps", "tensorboard"}  # they change the log, not the weights
+LOG_ONLY = {  # they change what is kept, not the weights
+    *("logging_steps", "save_steps", "keep_checkpoint", "tensorboard"),
+}
 SAME_RESULT = {
     "unpadded",
     "quick_dropout",

@@ -82,12 +82,17 @@ class RunSpec:
         return device
 
 
-def open_run(path: Path) -> tuple[Store, Config]:
-    """Open an existing run with its settings. Raises UserError where the folder holds none."""
+def check_run(path: Path) -> None:
+    """Raise UserError where a folder holds no run."""
     if not (path / "config.yaml").exists():
         runs = sorted(file.parent.name for file in path.parent.glob("*/config.yaml"))
         likely = registry.near(path.name, runs[:10]) if runs else "; `hbr train` makes one"
         raise UserError(f"{path} is no run: it holds no config.yaml{likely}")
+
+
+def open_run(path: Path) -> tuple[Store, Config]:
+    """Open an existing run with its settings. Raises UserError where the folder holds none."""
+    check_run(path)
     manifest = path / "manifest.json"
     if manifest.exists():  # it may name data sets and perturbations from outside
         registry.trust(manifest, manifest.read_text(encoding="utf-8"))

@@ -4,6 +4,7 @@ Nothing here is read or prepared before a function of a stage is called; `buildi
 """
 
 import logging
+import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,6 +23,7 @@ from hbr.experiments.run_data import RunData, batch_schedule, validation_languag
 from hbr.experiments.run_spec import RunSpec
 from hbr.models.presets import preset
 from hbr.models.sources import encoder_id
+from hbr.training.log import CHECKPOINT
 
 logger = logging.getLogger(__name__)
 
@@ -110,9 +112,9 @@ def train(data: RunData) -> Stage:
         return inputs | {"encoder": encoder_id(encoder)}
 
     def finish() -> None:
-        best = run.path / "train" / "best.safetensors"
-        if best.exists():
-            best.unlink()  # the same weights stand in model/
+        (run.path / "train" / "best.safetensors").unlink(missing_ok=True)  # they stand in model/
+        if not run.config.train.keep_checkpoint:
+            shutil.rmtree(run.path / "train" / CHECKPOINT, ignore_errors=True)
         run.write_config()  # also without training: settings of the evaluation may be new
         renew_card(run)
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from hbr.core import distributed
 from hbr.core.errors import UserError
 from hbr.core.store import partial_of, replace_synced
+from hbr.training.log import CHECKPOINT
 
 
 @dataclass
@@ -41,7 +42,7 @@ class Checkpoints:
         self, folder: Path, encoder: nn.Module, head: nn.Module, optimizer: torch.optim.Optimizer
     ) -> None:
         self.encoder, self.head, self.optimizer = encoder, head, optimizer
-        self.folder = folder / "checkpoint-last"
+        self.folder = folder / CHECKPOINT
         self.last, self.best = self.folder / "state.safetensors", folder / "best.safetensors"
         self.saved_step = 0  # step of the last checkpoint
 

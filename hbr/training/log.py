@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+CHECKPOINT = "checkpoint-last"  # the folder beside the log that training resumes from
+
 
 class Log:
     """The log of a run in a folder. A resumed run first cuts off the steps it will do again.

@@ -275,7 +275,8 @@ def test_the_log_tells_the_parts_of_a_loss_and_the_encoder_keeps_its_weights_alo
     world: Path, tmp_path: Path, name: str, parts: set[str]
 ) -> None:
     for folder, words in (("plain", []), ("own", ROBUST[name])):
-        assert train(world, tmp_path / folder, *words, "--steps", "6").code == 0
+        words = [*words, "--steps", "6", "--keep-checkpoint"]
+        assert train(world, tmp_path / folder, *words).code == 0
     own, plain = only_run(tmp_path / "own"), only_run(tmp_path / "plain")
     lines = [line for line in log_of(own) if "loss" in line]
     assert set(lines[0]) - set(log_of(plain)[0]) == parts
