@@ -15,7 +15,7 @@ PER_ENCODER = frozenset(  # these go with the encoder: they may differ from one 
         *("train.learning_rate", "encoder.query_prompt", "encoder.passage_prompt"),
     }
 )
-IDLE = {"sampler.name", "sampler.alpha", *(f"train.{name}" for name in LOG_ONLY)}
+IDLE = {"sampler.name", "sampler.alpha", "adapter.merge", *(f"train.{name}" for name in LOG_ONLY)}
 NO_DIFFERENCE = {"encoder", "block_mb", "token_budget", "shard_size", "metrics"}  # of a stage
 FOLLOWS = {  # facts that follow from a setting, and are not named beside it
     "train.max_steps": {"steps done", "pairs seen"},
@@ -74,11 +74,13 @@ def unfair(evidence: Evidence, varied: Collection[str]) -> list[str]:
 
 def _facts(result: Result) -> dict[str, str]:
     """Return what was done to get a result, as far as a fair comparison depends on it."""
-    trained = (
-        ("encoder", "data", "objective", "train") if result.config.is_trained else ("encoder",)
-    )
-    sections = result.config.model_dump(mode="json", include={"sampler", *trained}).items()
-    facts = {f"{s}.{key}": str(v) for s, values in sections for key, v in values.items()}
+    config = result.config
+    parts = {"sampler", "encoder"}
+    parts |= {"data", "objective", "train", "adapter"} if config.is_trained else set()
+    sections = config.model_dump(mode="json", include=parts)
+    if config.is_trained and not config.adapter.name:
+        sections["adapter"] = {"name": None}
+    facts = {f"{s}.{key}": str(v) for s, values in sections.items() for key, v in values.items()}
     facts = {key: value for key, value in facts.items() if key not in IDLE}
     for stage, entry in result.stages.items():
         if "versions" in entry:

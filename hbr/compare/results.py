@@ -187,6 +187,7 @@ def settings_of(config: Config) -> dict[str, Any]:
     """Return what a cell's results depend on, by full name; without α where there is none."""
     sections = {k: v for k, v in config.identity().items() if isinstance(v, dict)}
     sections.setdefault("sampler", {})["name"] = config.method
+    sections.setdefault("adapter", {})["name"] = config.adapter.name
     sections["evaluate"] = {"center_languages": config.evaluate.center_languages}
     return {
         f"{section}.{key}": value

@@ -19,7 +19,7 @@ from hbr.core.values import leaves
 from hbr.core.yaml_files import load
 
 SHORT = {  # sections that may be given one value
-    **{name: f"{name}.name" for name in ("sampler", "encoder", "objective")},
+    **{name: f"{name}.name" for name in ("sampler", "encoder", "objective", "adapter")},
     **{"data": "data.train", "index": "index.kind"},
 }
 OTHER_NAMES = {  # what others call them: Hugging Face, sentence-transformers, faiss, older hbr
@@ -31,6 +31,9 @@ OTHER_NAMES = {  # what others call them: Hugging Face, sentence-transformers, f
     "encoder.normalize": "normalise normalize_embeddings",
     "data.train": "train_file train_data train_dataset dataset_name",
     "data.languages": "language langs",
+    "adapter.name": "lora peft peft_type",
+    "adapter.rank": "r lora_r lora_rank",
+    "adapter.target_modules": "lora_target_modules",
     "objective.name": "loss",
     "objective.temperature": "tau scale",
     "objective.num_negatives": "negatives hard_negatives",

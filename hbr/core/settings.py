@@ -197,6 +197,27 @@ def objective_section(name: str) -> type[Objective]:
     return registry.get("objective", registry.known("objective", name)).settings
 
 
+class Adapter(Section):
+    """A low-rank adapter, trained in place of the backbone's weights."""
+
+    name: Literal["lora"] | None = Field(
+        None, description="Kind of adapter; null: none, all weights are trained."
+    )
+    rank: Positive = Field(16, description="r, the rank of the matrices.")
+    lora_alpha: PositiveFloat = Field(
+        32.0, description="α: the matrices' product is scaled by α / r."
+    )
+    lora_dropout: Share = Field(0.0, description="Dropout before the matrices.")
+    target_modules: Names | None = Field(
+        None,
+        description="Linear layers by the ends of their names, or `all-linear`; null: as peft has "
+        "it for the architecture, mostly queries and values.",
+    )
+    merge: bool = Field(
+        True, description="Save the encoder with its adapter merged; else the adapter alone."
+    )
+
+
 class Train(Section):
     """Optimisation."""
 
@@ -333,6 +354,7 @@ class Config(Section):
     encoder: Encoder = Encoder()
     data: Data = Data()
     objective: SerializeAsAny[Objective] = Objective()
+    adapter: Adapter = Adapter()
     train: Train = Train()
     encode: Encode = Encode()
     index: Index = Index()
@@ -366,6 +388,8 @@ class Config(Section):
             return {"encoder": chosen["encoder"], "trained": False}
         if not registry.get("sampler", self.sampler.name).uses_alpha:
             chosen["sampler"].pop("alpha")
+        if self.adapter.name:
+            chosen["adapter"] = self.adapter.model_dump(mode="json")
         for kind in ("sampler", "objective"):
             chosen[kind] |= registry.source(kind, chosen[kind]["name"])
         return chosen | {

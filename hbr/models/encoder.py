@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from inspect import signature
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,6 +58,8 @@ class Encoder(nn.Module):
         self.modes, self.layers = pooling.modes, nn.Sequential(*pooling.layers)
         self.truncate_dim, self.normalize = pooling.truncate_dim, normalize
         self.lower_case = False  # whether texts are lower-cased before the tokenizer's own rules
+        self.adapter: Any = None  # an `hbr.models.adapter.LowRankAdapter`, in training
+        self.files = Path()  # where it was loaded from
         self.clipped = 0  # texts cut by `tokenize` so far
         if getattr(backbone, "pooler", None) is not None:
             backbone.pooler = None  # unused, and random where a checkpoint has none

@@ -15,8 +15,10 @@ from tokenizers import normalizers
 from torch import nn
 
 from hbr.core.errors import UserError, first_line
+from hbr.models.adapter import load_adapter
 from hbr.models.encoder import Dense, Encoder, Normalize, Pooling
 from hbr.models.folder import POOLINGS, DenseConfig, EncoderFolder, read_folder
+from hbr.models.sources import hub_name, read_encoder
 
 LIBRARY = "sentence_transformers.models"
 WEIGHTS = "model.safetensors"
@@ -34,17 +36,20 @@ def load(
 
     `pooling` (a mode, or dense) overrides what the files say; `fallback` is used where they say
     nothing. Without `normalize`, the files decide. A dense layer that they do not hold is made
-    anew, its weights from a fixed seed. Only safetensors are loaded, and no code. Raises UserError
-    for what cannot be honoured, for weights that are not there, and for what encodes no text.
+    anew, its weights from a fixed seed. An adapter is merged into its encoder. Only safetensors are
+    loaded, and no code. Raises UserError for what cannot be honoured, for weights that are not
+    there, and for what encodes no text.
     """
-    files = read_folder(folder)
-    backbone = _load_backbone(files.path)
+    files, base = read_encoder(folder)
+    backbone = _load_backbone(read_folder(base).path if base else files.path)
+    if base:
+        backbone = load_adapter(backbone, read_folder(folder).path)
     tokenizer = _load_tokenizer(files)
     chosen = _choose_pooling(files, pooling, fallback, backbone.config.hidden_size)
     if normalize is None:
         normalize = files.resolved()["normalize"]
     encoder = Encoder(backbone, tokenizer, chosen, normalize=normalize).eval()
-    encoder.lower_case = files.transformer.do_lower_case
+    encoder.lower_case, encoder.files = files.transformer.do_lower_case, folder
     try:
         with torch.inference_mode():
             vectors = encoder(*encoder.pad([[0], [0, 0, 0]]))
@@ -60,11 +65,6 @@ def load(
 def _load_backbone(path: Path) -> Any:
     from transformers import AutoModel
 
-    if (path / "adapter_config.json").exists():
-        raise UserError(
-            f"{path} is an adapter of another encoder: merge them (peft's merge_and_unload) and "
-            "save the result"
-        )
     if not (path / "config.json").exists():
         raise UserError(f"{path} is no encoder: it holds no config.json")
     if not list(path.glob("*.safetensors")):
@@ -128,10 +128,13 @@ def save(encoder: Encoder, folder: Path, prompts: Mapping[str, str], *lengths: i
     """Write an encoder so that transformers and sentence-transformers load it.
 
     `prompts` are stored by name; `lengths` are the most tokens of a query and of a passage, or of
-    both.
+    both. Of an encoder with an adapter, the adapter alone is written, which names the encoder.
     """
     reset_tokenizer(encoder.tokenizer)
-    encoder.backbone.save_pretrained(folder)
+    if encoder.adapter:
+        encoder.adapter.save(folder, *hub_name(encoder.files))
+    else:
+        encoder.backbone.save_pretrained(folder)
     encoder.tokenizer.save_pretrained(folder)
     modules = [("Transformer", ""), ("Pooling", "1_Pooling")]
     modes = {key: mode in encoder.modes for mode, key in POOLINGS.items()}

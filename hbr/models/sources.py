@@ -1,6 +1,7 @@
 """Where the files of an encoder are: made on the spot, in the hub's cache, or in a folder."""
 
 import functools
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,15 @@ from hbr.core.digests import file_digest, fingerprint
 from hbr.core.errors import UserError
 from hbr.core.registry import unknown
 from hbr.core.store import Store
-from hbr.models.folder import LONGEST, read_folder
+from hbr.models.folder import LONGEST, EncoderFolder, read_folder
 from hbr.models.presets import Preset, preset
 
 logger = logging.getLogger(__name__)
 
 TINY_VERSION = 1  # raise it when the tiny encoders change
 SUFFIXES = {".json", ".safetensors", ".txt", ".model"}  # of the files that loading reads
-WEIGHTS = ["model.safetensors", "*/model.safetensors", "model-*.safetensors"]
+ADAPTER, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # peft's files
+WEIGHTS = ["model.safetensors", "*/model.safetensors", "model-*.safetensors", ADAPTER_WEIGHTS]
 FILES = ["*.json", "*.txt", "*.model", *WEIGHTS]
 LENGTHS = "query_max_seq_length", "passage_max_seq_length"
 CONFIGS = ["*config.json", "modules.json", "config_sentence_transformers.json"]
@@ -41,6 +43,37 @@ def encoder_folder(runs: Path, name: str, revision: str | None, *, download: boo
     return hub_snapshot(chosen.source, revision, download=download)
 
 
+def read_encoder(folder: Path, *, download: bool = True) -> tuple[EncoderFolder, Path | None]:
+    """Return what an encoder's files say, and the folder whose weights an adapter of it changes.
+
+    An adapter that says nothing of its own is described by that folder.
+    """
+    files = read_folder(folder)
+    base = adapter_base(files.path, download=download)
+    return (read_folder(base) if base and files.pooling is None else files), base
+
+
+def adapter_base(folder: Path, *, download: bool = True) -> Path | None:
+    """Return the folder of the encoder that an adapter belongs to; None for a whole encoder.
+
+    Raises UserError where the adapter's config names none, or its weights are not there.
+    """
+    path = folder / ADAPTER
+    if not path.exists():
+        return None
+    if not (folder / ADAPTER_WEIGHTS).exists():
+        raise UserError(f"{folder} holds no {ADAPTER_WEIGHTS}; hbr loads no pickles")
+    try:
+        config = json.loads(path.read_text("utf-8"))
+        name, revision = str(config["base_model_name_or_path"]), config.get("revision")
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: no base_model_name_or_path in it") from error
+    base = Path(name) if Path(name).is_dir() else hub_snapshot(name, revision, download=download)
+    if (base / ADAPTER).exists():
+        raise UserError(f"{path}: {name} is itself an adapter; merge one of them first")
+    return base
+
+
 def encoder_defaults(runs: Path, name: str, revision: str | None) -> dict[str, Any]:
     """Return the settings of an encoder where none are chosen: its files', else its preset's.
 
@@ -55,7 +88,7 @@ def encoder_defaults(runs: Path, name: str, revision: str | None) -> dict[str, A
             folder = encoder_folder(runs, name, revision, download=False)
         except UserError:
             folder = None if chosen.name != chosen.source else _hub_configs(name, revision)
-        said = read_folder(folder).resolved() if folder else {}
+        said = read_encoder(folder, download=False)[0].resolved() if folder else {}
     lengths = dict.fromkeys(LENGTHS, LONGEST) if chosen.max_seq_lengths is None else {}
     return {
         "normalize": True,
@@ -110,6 +143,14 @@ def hub_snapshot(
         ) from error
 
 
+def hub_name(folder: Path) -> tuple[str, str | None]:
+    """Return the hub id and commit of a folder in the hub's cache, or the folder's own name."""
+    parts = folder.absolute().parts
+    if len(parts) > 3 and parts[-2] == "snapshots" and parts[-3].startswith("models--"):
+        return parts[-3].removeprefix("models--").replace("--", "/"), parts[-1]
+    return str(folder.absolute()), None
+
+
 def bundled_encoder(runs: Path, source: str, revision: str | None) -> Store:
     """Return the store of an encoder that comes in a bundle, be it from the hub or a folder."""
     label = Path(source).name or "encoder"
@@ -125,7 +166,9 @@ def encoder_files(folder: Path) -> dict[str, Path]:
 
 def encoder_id(folder: Path) -> str:
     """Return a digest of the files that loading an encoder reads."""
-    files = encoder_files(folder).items()
+    files = list(encoder_files(folder).items())
+    if base := adapter_base(folder):
+        files += encoder_files(base).items()
     return _digest(tuple((n, str(p), p.stat().st_size, p.stat().st_mtime_ns) for n, p in files))
 
 

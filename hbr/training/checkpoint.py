@@ -55,12 +55,12 @@ class Checkpoints:
             for p, values in self.optimizer.state.items()
             for key, value in values.items()
         }
-        tensors = {"model": self.encoder.state_dict(), "optimizer": optimizer}
+        tensors = {"model": _trained(self.encoder), "optimizer": optimizer}
         _write(self.last, tensors | {"head": self.head.state_dict()}, state)
 
     def save_best(self, state: TrainerState) -> None:
         """Write the weights of the encoder, in the place of the best so far."""
-        _write(self.best, {"model": self.encoder.state_dict()}, state)
+        _write(self.best, {"model": _trained(self.encoder)}, state)
 
     def resume(self) -> TrainerState:
         """Load the last checkpoint, if there is one; return the state of the run."""
@@ -116,9 +116,17 @@ def _read(path: Path) -> tuple[dict[str, dict[str, Tensor]], TrainerState]:
         raise UserError(f"{path} is damaged ({error}); start again with --no-resume") from error
 
 
+def _trained(module: nn.Module) -> dict[str, Tensor]:
+    """Return the state of a module without the weights that are frozen."""
+    frozen = {name for name, p in module.named_parameters() if not p.requires_grad}
+    return {name: value for name, value in module.state_dict().items() if name not in frozen}
+
+
 def _load(module: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
     try:
-        module.load_state_dict(weights)
+        if weights.keys() != _trained(module).keys():
+            raise RuntimeError("other names")
+        module.load_state_dict(weights, strict=False)
     except RuntimeError as error:
         raise UserError(
             f"{path} is the checkpoint of another encoder, or of an older hbr; "

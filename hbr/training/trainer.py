@@ -20,6 +20,7 @@ from hbr.core.digests import tree_digest
 from hbr.core.errors import UserError
 from hbr.core.progress import Progress
 from hbr.core.settings import Config
+from hbr.models.adapter import LowRankAdapter
 from hbr.models.dropout import set_dropout
 from hbr.models.encoder import Encoder
 from hbr.models.loading import save
@@ -44,6 +45,8 @@ def save_model(encoder: Encoder, config: Config, folder: Path) -> str:
     """Write an encoder with the prompts and lengths of a config; return a digest of the files."""
     inputs = {role: config.encoder.inputs(role) for role in ("query", "passage")}
     prompts = {role: prompt for role, (prompt, _) in inputs.items()}
+    if encoder.adapter and config.adapter.merge:
+        encoder.adapter.merge(encoder)
     save(encoder, folder, prompts, *(longest for _, longest in inputs.values()))
     return tree_digest(folder)
 
@@ -69,6 +72,8 @@ class Trainer:
         self.encoder, self.device = encoder, device
         self.is_main = distributed.rank() == 0
         self.state = TrainerState()
+        if config.adapter.name:
+            LowRankAdapter(encoder, config.adapter, config.seed)
         embedding_norm = encoder.embedding_norm
         self.trimmed = self._trim_vocabulary()
         self.encode = self._prepare_encoder()
@@ -179,6 +184,7 @@ class Trainer:
     def _finish(self, pairs: int) -> dict[str, Any]:
         """Write the best encoder; return facts about the run for the manifest."""
         state = self.state
+        trained = sum(p.numel() for p in self.encoder.parameters() if p.requires_grad)
         self.checkpoints.load_best()
         best_step = state.best_step if self.validation else state.step
         if self.trimmed:
@@ -197,13 +203,15 @@ class Trainer:
             "threads": torch.get_num_threads(),
             "ranks": distributed.world_size(),
             "unpadded": self.encode.unpadded,
+            "trained": trained,
             "words": len(self.trimmed.kept) if self.trimmed else len(self.encoder.token_embeddings),
         }
 
     def _trim_vocabulary(self) -> TrimmedVocabulary | None:
         """Leave out the token embeddings that occur in no data."""
         embeddings = self.encoder.backbone.get_input_embeddings()
-        if not self.settings.trim_vocabulary or type(embeddings) is not nn.Embedding:
+        trained = type(embeddings) is nn.Embedding and embeddings.weight.requires_grad
+        if not (self.settings.trim_vocabulary and trained):
             return None
         tokens = [source.tokens for source in self.sources]
         tokens += [self.validation.tokens] if self.validation else []

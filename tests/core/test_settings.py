@@ -36,7 +36,7 @@ def mistakes(*layers: dict) -> list[str]:
         ("train.batch_size", 1),
         ("train.warmup_ratio", 1.1),
         ("objective.mask", "groups"),
-        ("encoder.pooling", "max"),
+        ("encoder.pooling", "middle"),
         ("index.kind", "tree"),
         ("evaluate.passage", "paragraph"),
         ("train.max_steps", "many"),

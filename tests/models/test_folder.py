@@ -245,13 +245,9 @@ def test_a_pooler_and_heads_of_pretraining_do_not_matter(folder):
     assert torch.equal(vectors(load(folder)), expected)
 
 
-def test_an_encoder_without_a_tokenizer_or_beside_an_adapter_is_refused(folder):
+def test_an_encoder_without_a_tokenizer_is_refused(folder):
     (folder / "tokenizer.json").rename(folder / "tokenizer.old")
     with pytest.raises(UserError, match="holds no tokenizer"):
-        load(folder)
-    (folder / "tokenizer.old").rename(folder / "tokenizer.json")
-    (folder / "adapter_config.json").write_text("{}")
-    with pytest.raises(UserError, match="is an adapter of another encoder: merge them"):
         load(folder)
 
 

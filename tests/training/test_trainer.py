@@ -50,15 +50,16 @@ ROBUST = {
     "language-adversarial": objective("language-adversarial"),
     "language-contrastive": objective("language-contrastive", symmetric="true"),
 }
+WAYS = ROBUST | {"infonce": [], "lora": ["--set", "adapter=lora"]}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["infonce", *ROBUST])
+@pytest.mark.parametrize("name", WAYS)
 def test_killed_at_any_step_a_run_ends_in_the_same_bytes(
     world: Path, tmp_path: Path, name: str
 ) -> None:
     whole, broken = beside(world, tmp_path / "whole"), beside(world, tmp_path / "broken")
-    own, steps = ROBUST.get(name, []), 60 if name == "infonce" else 20
+    own, steps = WAYS[name], 60 if name == "infonce" else 20
     command = [sys.executable, "-m", "hbr", *SMALL, *own, "--steps", str(steps), "--output-dir"]
     subprocess.run([*command, str(whole)], env=ONE_THREAD, check=True, capture_output=True)
     seed = random.randrange(1000)
@@ -79,12 +80,12 @@ def test_killed_at_any_step_a_run_ends_in_the_same_bytes(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["infonce", *ROBUST])
+@pytest.mark.parametrize("name", WAYS)
 def test_two_ranks_train_what_one_process_trains(world: Path, tmp_path: Path, name: str) -> None:
     """At a small learning rate: Adam blows rounding up where a gradient is all but zero."""
     steps = "50" if name == "infonce" else "15"
     words = ["--encoder", "mbert-tiny", "--lr", "1e-4", "--steps", steps, "--seed", "3"]
-    words += ROBUST.get(name, [])
+    words += WAYS[name]
     assert train(world, tmp_path / "one", *words).code == 0
     two = beside(world, tmp_path / "two")
     command = [*TWO_RANKS, *SMALL, *words, "--output-dir", str(two)]
