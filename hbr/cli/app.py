@@ -17,7 +17,7 @@ from hbr.core.errors import UserError, printable
 
 COMMANDS = (
     *("prepare", "train", "encode", "index", "evaluate"),
-    *("compare", "sweep", "runs", "show", "plan", "push", "settings"),
+    *("compare", "sweep", "search", "runs", "show", "plan", "push", "settings"),
 )
 
 

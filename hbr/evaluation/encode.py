@@ -14,16 +14,14 @@ from hbr.core.digests import file_digest
 from hbr.core.errors import UserError
 from hbr.core.progress import Progress
 from hbr.core.settings import Config
-from hbr.core.settings import Encode as EncodeConfig
 from hbr.core.store import write_atomic
 from hbr.data.arrays import load_array
 from hbr.data.tasks import CHUNK, Task
-from hbr.models.encoder import Encoder, token_batches
-from hbr.models.loading import load
-from hbr.models.precision import autocast, warn_slow_bf16
+from hbr.evaluation.retriever import EmptyText, Retriever
 from hbr.retrieval.vectors import ShardedVectors
 
 SHARDS = "shards.json"
+ROLES = {"queries": "query", "passages": "passage"}
 MARK = ".{}.sha256"  # says of a shard that it is whole, until all are
 
 
@@ -51,14 +49,10 @@ def encode(
     UserError (exit code 1) where the encoder gives a vector that is not finite.
     """
     distributed.broadcast(None)  # rank 0 has made the folder
-    settings = config.encoder
-    encoder = load(model, normalize=settings.normalize).to(device)
-    encoder.use_unpadded(config.encode.unpadded)  # says so where it cannot
-    warn_slow_bf16(device, config.encode.precision)
+    retriever = Retriever.open(model, config, device)
     texts = {"queries": task.queries["text"], "passages": task.passages["text"]}
     if queries:
         texts = {"queries": pa.array(queries)}
-    inputs = {"queries": settings.inputs("query"), "passages": settings.inputs("passage")}
     size = config.encode.shard_size
     shards = [s for side, column in texts.items() for s in _shards(side, len(column), size)]
     mine = shards[distributed.rank() :: distributed.world_size()]
@@ -66,20 +60,20 @@ def encode(
     total, left = (sum(stop - start for _, start, stop, _ in some) for some in (mine, todo))
     with Progress(f"encoding {task.name}", total, "texts", total - left) as progress:
         for shard in todo:
-            prompt, length = inputs[shard.side]
             column = texts[shard.side][shard.start : shard.stop].to_pylist()
-            tokens = encoder.tokenize([prompt + text for text in column], length)
-            if not all(tokens):
-                place = shard.start + [len(ids) for ids in tokens].index(0)
-                id = _texts(task, shard.side)[1]["id"][place]
-                raise UserError(f"{task.name}: {id} has no tokens in this encoder: leave it out")
-            vectors = _vectors(encoder, tokens, config.encode, device, progress)
+            try:
+                vectors = retriever.encode(ROLES[shard.side], column, progress)
+            except EmptyText as error:
+                id = _texts(task, shard.side)[1]["id"][shard.start + error.place]
+                raise UserError(
+                    f"{task.name}: {id} has no tokens in this encoder: leave it out"
+                ) from error
             _write_shard(folder, task, shard, vectors, config.encode.dtype)
-    encoder.log_clipped(task.name)
+    retriever.encoder.log_clipped(task.name)
     distributed.barrier()
     if distributed.rank() == 0:
         _finish(folder, task, shards)
-    total, width = sum(map(len, texts.values())), encoder.embedding_dimension
+    total, width = sum(map(len, texts.values())), retriever.encoder.embedding_dimension
     return {"texts": total, "width": width, "device": str(device)}
 
 
@@ -160,27 +154,3 @@ def _texts(task: Task, side: str) -> tuple[np.ndarray, pa.Table]:
     if side == "queries":
         return task.query_language, task.queries
     return task.passage_language, task.passages
-
-
-@torch.inference_mode()
-def _vectors(
-    encoder: Encoder,
-    tokens: list[list[int]],
-    settings: EncodeConfig,
-    device: torch.device,
-    progress: Progress,
-) -> np.ndarray:
-    """Encode texts, longest first, in batches under a token budget: (texts, width)."""
-    vectors = np.empty((len(tokens), encoder.embedding_dimension), dtype=np.float32)
-    lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
-    unpadded = settings.unpadded and encoder.supports_unpadded
-    # a GPU may pad for attention alone
-    spare = unpadded and device.type == "cpu"
-    batches = token_batches(lengths, settings.token_budget, unpadded=spare)
-    # one block for all batches: weights are rounded once, not in each
-    with autocast(device, settings.precision):
-        for some in batches:
-            encoded = encoder.encode([tokens[i] for i in some], device, unpadded=unpadded)
-            vectors[some] = encoded.float().cpu().numpy()
-            progress.advance(len(some))
-    return vectors

@@ -1,0 +1,89 @@
+"""An encoder with its prompts and lengths: texts in, vectors out, as evaluation has them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hbr.core.errors import UserError
+from hbr.core.progress import Progress
+from hbr.core.settings import Config
+from hbr.models.encoder import Encoder, token_batches
+from hbr.models.loading import load
+from hbr.models.precision import autocast, warn_slow_bf16
+
+
+class Retriever:
+    """Encodes queries and passages with the prompts, lengths and precision of a run's settings."""
+
+    def __init__(
+        self, encoder: Encoder, config: Config, device: torch.device | str = "cpu"
+    ) -> None:
+        self.device = torch.device(device)
+        self.encoder, self.config = encoder.to(self.device), config
+        self.encoder.use_unpadded(config.encode.unpadded)  # says so where it cannot
+        warn_slow_bf16(self.device, config.encode.precision)
+
+    @classmethod
+    def open(cls, model: Path, config: Config, device: torch.device | str = "cpu") -> "Retriever":
+        """Return the retriever of a model's folder."""
+        return cls(load(model, normalize=config.encoder.normalize), config, device)
+
+    def encode_queries(
+        self,
+        texts: Sequence[str],
+        language: str | None = None,  # noqa: ARG002 (for encoders that need it)
+    ) -> np.ndarray:
+        """Return the vectors of queries: (texts, width), float32.
+
+        Raises UserError for a text that has no tokens.
+        """
+        return self.encode("query", texts)
+
+    def encode_passages(
+        self,
+        texts: Sequence[str],
+        language: str | None = None,  # noqa: ARG002 (for encoders that need it)
+    ) -> np.ndarray:
+        """Return the vectors of passages, as `encode_queries` does."""
+        return self.encode("passage", texts)
+
+    def encode(
+        self, role: str, texts: Sequence[str], progress: Progress | None = None
+    ) -> np.ndarray:
+        """Return the vectors of texts as a `query` or `passage` each: (texts, width), float32."""
+        prompt, length = self.config.encoder.inputs(role)
+        tokens = self.encoder.tokenize([prompt + text for text in texts], length)
+        if not all(tokens):
+            raise EmptyText([len(ids) for ids in tokens].index(0))
+        return self._vectors(tokens, progress)
+
+    @torch.inference_mode()
+    def _vectors(self, tokens: list[list[int]], progress: Progress | None) -> np.ndarray:
+        """Encode texts, longest first, in batches under a token budget: (texts, width)."""
+        settings = self.config.encode
+        vectors = np.empty((len(tokens), self.encoder.embedding_dimension), dtype=np.float32)
+        lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
+        unpadded = settings.unpadded and self.encoder.supports_unpadded
+        # a GPU may pad for attention alone
+        spare = unpadded and self.device.type == "cpu"
+        batches = token_batches(lengths, settings.token_budget, unpadded=spare)
+        # one block for all batches: weights are rounded once, not in each
+        with autocast(self.device, settings.precision):
+            for some in batches:
+                encoded = self.encoder.encode(
+                    [tokens[i] for i in some], self.device, unpadded=unpadded
+                )
+                vectors[some] = encoded.float().cpu().numpy()
+                if progress:
+                    progress.advance(len(some))
+        return vectors
+
+
+class EmptyText(UserError):
+    """A text without tokens; `place` is its position among those that were to be encoded."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__(f"text {place + 1} has no tokens in this encoder: leave it out")
+        self.place = place
