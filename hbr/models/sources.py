@@ -20,6 +20,7 @@ SUFFIXES = {".json", ".safetensors", ".txt", ".model"}  # of the files that load
 ADAPTER, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # peft's files
 WEIGHTS = ["model.safetensors", "*/model.safetensors", "model-*.safetensors", ADAPTER_WEIGHTS]
 FILES = ["*.json", "*.txt", "*.model", *WEIGHTS]
+PROMPTS = "query_prompt", "passage_prompt"
 LENGTHS = "query_max_seq_length", "passage_max_seq_length"
 CONFIGS = ["*config.json", "modules.json", "config_sentence_transformers.json"]
 
@@ -89,6 +90,9 @@ def encoder_defaults(runs: Path, name: str, revision: str | None) -> dict[str, A
         except UserError:
             folder = None if chosen.name != chosen.source else _hub_configs(name, revision)
         said = read_encoder(folder, download=False)[0].resolved() if folder else {}
+        if chosen.name != chosen.source and not any(said.get(prompt) for prompt in PROMPTS):
+            # sentence-transformers writes empty prompts where nobody named any
+            said = {name: value for name, value in said.items() if name not in PROMPTS}
     lengths = dict.fromkeys(LENGTHS, LONGEST) if chosen.max_seq_lengths is None else {}
     return {
         "normalize": True,
