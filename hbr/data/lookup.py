@@ -18,11 +18,16 @@ def dataset(name: str) -> Dataset:
     if name.startswith(irds.PREFIX):
         return irds.reader(name)
     layout, collection, split = layout_of(name)
-    entry: Dataset = get("dataset", layout)
-    if not collection and not split:
+    whole = not collection and not split
+    is_listed = canonical_dataset(name) in names("dataset")  # a split may have an entry of its own
+    entry: Dataset = get("dataset", canonical_dataset(name) if is_listed else layout)
+    if whole or is_listed:
         return entry
     if entry.named is None:
-        raise UserError(f"{layout} is one data set, and has no {collection or split!r} in it")
+        raise UserError(
+            f"{layout} is one data set, and has no {collection or split!r} in it"
+            f"{likely(name, names('dataset'))}"
+        )
     return entry.named(collection, split)
 
 

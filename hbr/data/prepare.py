@@ -44,7 +44,7 @@ def rows(
     if entry.needs_source:
         place = source or from_environment(name)
         if place is None:
-            if not entry.hub or (kept(runs, name, "rows", settings=settings) and not force):
+            if not entry.is_remote or (kept(runs, name, "rows", settings=settings) and not force):
                 return _prepared_rows(runs, name, settings)
             place = _downloaded(runs, name, entry, languages)
         if not place.exists():

@@ -28,7 +28,8 @@ def shown(here: dict[str, str], width: int = 100) -> list[str]:
 
 
 def test_every_name_is_in_the_list_and_none_is_invented() -> None:
-    assert {layout_of(name)[0] for name in TASKS} == {*names("dataset")}
+    listed_in_table = {layout_of(name)[0] if "/" in name else name for name in TASKS}
+    assert listed_in_table == {*names("dataset")}
     assert [*ROWS] == [*names("training data")]
 
 

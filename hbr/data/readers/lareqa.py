@@ -2,17 +2,23 @@
 
 Roy et al., LAReQA: Language-Agnostic Answer Retrieval from a Multilingual Pool
 (arXiv 2004.05484). XQuAD-R and MLQA-R are published so.
+
+XQuAD-R has 48 articles, the same and in the same order in each language. `xquad-r:heldout` is a
+quarter of them, drawn by `held_out`, and `xquad-r:train` the rows of the others: an encoder trained
+on these never saw an article of the former, in any language.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from annotated_types import Len
 
 from hbr.core.errors import UserError
-from hbr.data.dataset import YOUR_FILES, Dataset, language_list
+from hbr.data.dataset import YOUR_FILES, Dataset, TrainingData, language_list
 from hbr.data.fetch import Remote, listed
 from hbr.data.readers import squad
 from hbr.data.readers.files import by_stem
@@ -25,6 +31,8 @@ REVISION = "9bc8c7fb6dd8d01d72a05a93c2cb96882b0d299c"
 MLQA_REVISION = "354d67d1cd066854cdfbf5ad0e6105528976141d"  # the last of upstream's that has it
 XQUAD_R_FILES = listed("xquad-r.sha256", f"{RAW}/{REVISION}/xquad-r")
 MLQA_R_FILES = listed("mlqa-r.sha256", f"{RAW}/{MLQA_REVISION}/mlqa-r")
+SPLIT_SEED = 0  # of `held_out`
+Articles = Iterable[tuple[str, "Article"]]  # each with where it stands
 
 
 class Question(squad.Question):
@@ -54,6 +62,46 @@ def read_whole(
     source: Path | None, passage: str, *, name: str, files: Mapping[str, Remote]
 ) -> EvaluationData:
     """Read a data set of which all languages must be there."""
+    return parse(_whole(source, name, files), passage)
+
+
+def read_held_out(source: Path | None, passage: str) -> EvaluationData:
+    """Read the articles of XQuAD-R that `xquad-r:train` leaves out."""
+    articles = _whole(source, "XQuAD-R", XQUAD_R_FILES)
+    data = parse(_part(articles, lambda number, out: number in out), passage)
+    return data._replace(protocol=f"{data.protocol}; {SPLIT}")
+
+
+def read_train(source: Path | None) -> Iterator[dict[str, Any]]:
+    """Yield the other articles as parallel rows: a question, and the sentence that answers it.
+
+    Rows have no group of their own: those with the same passage in any language form one, so that a
+    sentence which two questions share in one translation alone is no negative either.
+    """
+    articles = _whole(source, "XQuAD-R", XQUAD_R_FILES)
+    data = parse(_part(articles, lambda number, out: number not in out), "sentence")
+    texts = {(passage.language, passage.id): passage.text for passage in data.passages}
+    questions: dict[str, dict[str, str]] = {}
+    for query in data.queries:
+        questions.setdefault(query.concept, {})[query.language] = query.text
+    for concept, query in questions.items():
+        passage = {language: texts[language, id] for language, id, *_ in data.relevant[concept]}
+        yield {"id": concept, "group": None, "query": query, "passage": passage}
+
+
+def held_out(articles: int, seed: int = SPLIT_SEED) -> frozenset[int]:
+    """Return which of so many articles are held out, by number from 0: a quarter of them.
+
+    They are those with the least SHA-256 of `seed:number`.
+    """
+
+    def key(number: int) -> str:
+        return hashlib.sha256(f"{seed}:{number}".encode()).hexdigest()
+
+    return frozenset(sorted(range(articles), key=key)[: articles // 4])
+
+
+def _whole(source: Path | None, name: str, files: Mapping[str, Remote]) -> dict[str, Articles]:
     assert source is not None
     missing = sorted(file for file in files if not (source / file).exists())
     if missing:
@@ -61,12 +109,24 @@ def read_whole(
             f"{source}: {name}'s {', '.join(missing)} are missing; "
             "use --dataset lareqa to evaluate on a folder with fewer languages"
         )
-    return parse(
-        {Path(file).stem: items(source / file, Article, "data") for file in files}, passage
-    )
+    return {Path(file).stem: items(source / file, Article, "data") for file in files}
 
 
-def parse(documents: Mapping[str, Iterable[tuple[str, Article]]], passage: str) -> EvaluationData:
+def _part(
+    documents: Mapping[str, Articles], chosen: Callable[[int, frozenset[int]], bool]
+) -> dict[str, Articles]:
+    """Return the articles of each language whose number is chosen, given those held out."""
+    held = {language: list(articles) for language, articles in documents.items()}
+    if len(counts := {len(articles) for articles in held.values()}) > 1:
+        raise UserError(f"XQuAD-R's files have {sorted(counts)} articles; get them again")
+    out = held_out(*counts)
+    return {
+        language: [article for n, article in enumerate(articles) if chosen(n, out)]
+        for language, articles in held.items()
+    }
+
+
+def parse(documents: Mapping[str, Articles], passage: str) -> EvaluationData:
     """Make a task of the articles of each language, each with where it stands.
 
     A candidate is each sentence of each paragraph (`sentence_breaks` over `context`), and with
@@ -97,7 +157,7 @@ def parse(documents: Mapping[str, Iterable[tuple[str, Article]]], passage: str) 
     return EvaluationData(queries, passages, relevant, protocol, notes=notes)
 
 
-def _paragraphs(articles: Iterable[tuple[str, Article]]) -> Iterator[tuple[str, Paragraph]]:
+def _paragraphs(articles: Articles) -> Iterator[tuple[str, Paragraph]]:
     for a, (where, article) in enumerate(articles):
         for p, paragraph in enumerate(article.paragraphs):
             if not all(0 <= start <= end for start, end in paragraph.sentence_breaks):
@@ -107,10 +167,19 @@ def _paragraphs(articles: Iterable[tuple[str, Article]]) -> Iterator[tuple[str, 
             yield f"{a}.{p}", paragraph
 
 
+SPLIT = f"the 12 of 48 articles held out by seed {SPLIT_SEED}"
 XQUAD_R = Dataset(
     "xquad-r", partial(read_whole, name="XQuAD-R", files=XQUAD_R_FILES), "XQuAD-R",
     language_list(Path(file).stem for file in XQUAD_R_FILES), "1,190 × 11 / 13,014", "CC BY-SA 4.0",
     source=SOURCE, protocol="LAReQA", remote=XQUAD_R_FILES,
+)  # fmt: skip
+XQUAD_R_HELDOUT = replace(
+    XQUAD_R, name="xquad-r:heldout", title="XQuAD-R, 12 of its 48 articles", read=read_held_out,
+    size="277 × 11 / 3,574",
+)  # fmt: skip
+XQUAD_R_TRAIN = TrainingData(
+    "xquad-r:train", read_train, "XQuAD-R, the other 36 articles", XQUAD_R.languages,
+    "913 rows × 11", XQUAD_R.licence, SOURCE, "sentence", XQUAD_R_FILES,
 )  # fmt: skip
 MLQA_R = Dataset(
     "mlqa-r", partial(read_whole, name="MLQA-R", files=MLQA_R_FILES), "MLQA-R",

@@ -6,7 +6,11 @@ from collections import Counter
 import pytest
 
 from hbr.core.errors import UserError
-from hbr.data.readers.lareqa import LAREQA, XQUAD_R, XQUAD_R_FILES
+from hbr.data.contamination import overlap
+from hbr.data.lookup import dataset, training_data
+from hbr.data.prepare import rows, task
+from hbr.data.readers import lareqa
+from hbr.data.readers.lareqa import LAREQA, XQUAD_R, XQUAD_R_FILES, held_out
 from hbr.data.tasks import open_task, write_task
 
 PASSAGES = {  # as the data's README counts them
@@ -183,3 +187,80 @@ def test_no_held_out_question_is_trained_on(shared_data):
     asked = {q.id for q in LAREQA.read(folder / "eval", "sentence").queries}
     assert len(asked) == 302
     assert not asked & {json.loads(line)["id"] for line in lines}
+
+
+@pytest.fixture
+def eight_articles(tmp_path, monkeypatch):
+    """Eight articles of two questions each in two languages, which stand for XQuAD-R."""
+    for language, word in (("en", "left"), ("de", "ging")):
+        articles = []
+        for n in range(8):
+            sentences = [f"Ann{n} {word}.", f"Bo{n} {word}."]
+            asked = {
+                f"{n}a": (f"{word} {n}?", 0),
+                f"{n}b": (f"{word}, {n}?", len(sentences[0]) + 1),
+            }
+            articles += document((sentences, asked))["data"]
+        (tmp_path / f"{language}.json").write_text(json.dumps({"data": articles}))
+    monkeypatch.setattr(lareqa, "XQUAD_R_FILES", {"de.json": None, "en.json": None})
+    return tmp_path
+
+
+def test_a_quarter_of_the_articles_is_held_out_by_a_seed():
+    assert sorted(held_out(48)) == [4, 7, 15, 18, 20, 25, 33, 36, 37, 44, 45, 46]
+    assert held_out(48, seed=1) != held_out(48)
+    assert len(held_out(8)) == 2
+
+
+def test_what_is_trained_on_and_what_is_held_out_are_other_articles_of_all_languages(
+    eight_articles,
+):
+    out = held_out(8)
+    task = dataset("xquad-r:heldout").read(eight_articles, "sentence")
+    trained = list(training_data("xquad-r:train")[0].read(eight_articles))
+    assert {int(query.concept[:-1]) for query in task.queries} == out
+    assert {passage.text for passage in task.passages} == {
+        f"{name}{n} {word}." for n in out for name in ("Ann", "Bo") for word in ("left", "ging")
+    }
+    assert {int(row["id"][:-1]) for row in trained} == set(range(8)) - out
+    assert {query.language for query in task.queries} == {"de", "en"}
+    assert "held out by seed 0" in task.protocol
+
+
+def test_a_row_of_it_is_a_question_with_the_sentence_that_answers_it(eight_articles):
+    n = min(set(range(8)) - held_out(8))
+    rows = list(training_data("xquad-r:train")[0].read(eight_articles))
+    assert rows[1] == {
+        "id": f"{n}b",
+        "group": None,
+        "query": {"de": f"ging, {n}?", "en": f"left, {n}?"},
+        "passage": {"de": f"Bo{n} ging.", "en": f"Bo{n} left."},
+    }
+
+
+def test_files_of_other_lengths_are_not_split(eight_articles):
+    content = json.loads((eight_articles / "de.json").read_text())
+    content["data"].pop()
+    (eight_articles / "de.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"\[7, 8\] articles"):
+        dataset("xquad-r:heldout").read(eight_articles, "sentence")
+
+
+def test_another_part_of_xquad_r_is_a_users_mistake():
+    with pytest.raises(UserError, match=r"no 'train' in it; did you mean .*xquad-r:heldout"):
+        dataset("xquad-r:train")
+
+
+def test_xquad_r_is_913_rows_and_277_questions_that_share_no_text(
+    shared_data, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HBR_DATA", str(shared_data))
+    trained = rows(tmp_path, "xquad-r:train")
+    held_out = task(tmp_path, "xquad-r:heldout", None, "sentence")
+    whole = task(tmp_path, "xquad-r", None, "sentence")
+    assert trained[1].has.shape == (913, 11)
+    assert trained[1].has.all()
+    assert (len(held_out[1].query_language), len(held_out[1].passage_language)) == (3047, 3574)
+    seen = [overlap([trained], task)["contamination"] for task in (held_out, whole)]
+    assert seen[0] == {"queries": 0, "passages": 0}
+    assert seen[1]["queries"] == 913 * 11
