@@ -4,9 +4,10 @@ A single process is rank 0 of 1. With one process these functions do nothing and
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -69,6 +70,30 @@ def broadcast(value: Any) -> Any:
     values = [value]
     dist.broadcast_object_list(values, src=0)
     return values[0]
+
+
+def fill_together(
+    build: Callable[[Callable[[Path], Any]], bool], fill: Callable[[Path], Any]
+) -> bool:
+    """Build a folder that all ranks fill; return whether it was not up to date.
+
+    `build(fill)`, on rank 0, fills a folder and publishes it, unless it is there.
+    """
+
+    def share(folder: Path) -> Any:
+        broadcast(folder)
+        return fill(folder)
+
+    if rank() == 0:
+        built = build(share)
+        broadcast(None)  # what comes next reads what was published
+        return built
+    folder = broadcast(None)
+    if folder is None:
+        return False
+    fill(folder)
+    broadcast(None)
+    return True
 
 
 def all_gather(vectors: "Tensor") -> "tuple[Tensor, slice]":

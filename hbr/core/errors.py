@@ -2,12 +2,14 @@
 
 import re
 
+AGAIN = 75  # exit code: told to go, the same command goes on (EX_TEMPFAIL of sysexits.h)
+
 
 class UserError(Exception):
     """A message to show without a traceback: what is wrong, where, and what to do about it.
 
     `exit_code` is 2 where the person who typed the command can mend it and 1 where it is not
-    their fault (training diverged, a disk is full).
+    their fault (training diverged, a disk is full), or AGAIN.
     """
 
     def __init__(self, message: str, exit_code: int = 2) -> None:

@@ -1,35 +1,30 @@
 """Run directories: stages published whole or not at all, keyed by what they were made from."""
 
-import contextlib
 import ctypes
-import fcntl
-import functools
 import json
 import logging
 import os
-import platform
-import resource
+import re
 import shutil
-import socket
-import subprocess
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
-from importlib import metadata
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hbr.core.digests import altered, file_digests, fingerprint, remember
 from hbr.core.errors import UserError
+from hbr.core.lease import check_held, lease
+from hbr.core.provenance import provenance
 
 logger = logging.getLogger(__name__)
 
 Entries = dict[str, dict[str, Any]]  # of stages, by name
+Make = Callable[[Path], Mapping[str, Any] | None]  # fills a folder; returns facts about it
 T = TypeVar("T")
 
 KEY, ENTRY, KNOWN = ".key.json", ".stage.json", ".digests.json"
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
-VERSIONS = ("hbr", "torch", "transformers", "tokenizers", "numpy", "faiss-cpu")
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -40,9 +35,12 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     data = content.encode() if isinstance(content, str) else content
     if path.is_file() and path.read_bytes() == data:
         return
-    partial = partial_of(path)
-    partial.write_bytes(data)
-    replace_synced(partial, path)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")  # of this writer
+    try:
+        partial.write_bytes(data)
+        replace_synced(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def partial_of(path: Path) -> Path:
@@ -69,40 +67,6 @@ def replace_synced(partial: Path, path: Path) -> None:
     _sync(partial)
     partial.replace(path)
     _sync(path.parent)
-
-
-@contextlib.contextmanager
-def lock(folder: Path, *, wait: bool) -> Iterator[None]:
-    """Keep other processes out of a directory.
-
-    The kernel drops the lock with its process, so a stale one never blocks; its owner's name is
-    left in the file and a takeover is logged. Raises UserError where the directory is in use and
-    `wait` is false.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            owner = file.read().strip() or "another process"
-            if not wait:
-                raise UserError(
-                    f"{folder} is in use by {owner}; wait for it, or stop it and run this again"
-                ) from None
-            logger.debug(f"waiting for {owner} to finish with {folder}")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        stale = file.read().strip()
-        if stale:
-            logger.info(f"{folder.name}: taking over from {stale}, which ended before it was done")
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
-        try:
-            yield
-        finally:
-            file.truncate(0)  # not reached after a kill: the owner's name stays
 
 
 class Store:
@@ -157,9 +121,9 @@ class Store:
 
         The latter are read first and last: between the two a folder may move to its place.
         """
-        made = {stage: entry_of(self.partial(stage)) for stage in stages}
+        made = {stage: self._entry_in_making(stage) for stage in stages}
         there = {stage: entry_of(self.path / stage) for stage in stages}
-        made |= {stage: made[stage] or entry_of(self.partial(stage)) for stage in stages}
+        made |= {stage: made[stage] or self._entry_in_making(stage) for stage in stages}
         known = [{k: v for k, v in entries.items() if v} for entries in (there, made)]
         return known[0], known[1]
 
@@ -195,30 +159,31 @@ class Store:
         stage: str,
         settings: Mapping[str, Any],
         inputs: Mapping[str, str],
-        products: tuple[str, ...] | None = None,
     ) -> bool:
         """Return whether a stage was finished with these settings and from these inputs.
 
-        Raises UserError where its files are not as they were published. With `products`, a
-        publication that was cut off between its renames is finished first.
+        Raises UserError where its files are not as they were published.
         """
-        key = fingerprint([settings, inputs])
-        if products is not None:
-            with lock(self.path, wait=False):
-                self._recover(stage, key, products)
-        if not self._is_done(stage, key):
+        if not self._is_done(stage, fingerprint([settings, inputs])):
             return False
         self.completion(stage)
         return True
 
-    def partial(self, stage: str) -> Path:
-        """Return the folder that a stage is made in."""
-        return partial_of(self.path / stage)
+    def partials(self, stage: str) -> list[Path]:
+        """Return the folders that a stage is made in, or was: each is named by its owner too."""
+        place = self.path / stage
+        name = re.compile(rf"\.{re.escape(place.name)}\.[0-9a-f]{{8}}\.partial")
+        if not place.parent.is_dir():
+            return []
+        return sorted(path for path in place.parent.iterdir() if name.fullmatch(path.name))
+
+    def _entry_in_making(self, stage: str) -> dict[str, Any] | None:
+        return next(filter(None, map(entry_of, self.partials(stage))), None)
 
     def build(
         self,
         stage: str,
-        make: Callable[[Path], Mapping[str, Any] | None],
+        make: Make,
         *,
         settings: Mapping[str, Any],
         inputs: Mapping[str, str] | None = None,
@@ -226,7 +191,7 @@ class Store:
         loose: tuple[str, ...] = (),
         force: bool = False,
         fresh: bool = False,
-        wait: bool = False,
+        wait: bool = True,
     ) -> bool:
         """Publish a stage unless it is up to date, and return whether anything was done.
 
@@ -236,32 +201,25 @@ class Store:
         are moved from it to the top of the store. Files are synced, renamed, and the manifest is
         written last: what it calls done is whole. It holds the digest of every file, but for those
         that are rewritten or removed later, whose names are in `loose`. `force` does a finished
-        stage again, and it and `fresh` start from nothing.
+        stage again, and it and `fresh` start from nothing. Where another process works here this
+        one waits, or raises InUse.
         """
         inputs = dict(inputs or {})
         key = fingerprint([settings, inputs])
         if not force and self.is_current(stage, settings, inputs):
             return False
-        with lock(self.path, wait=wait):
+        with lease(self.path, wait=wait) as own:
             if not force and (self._recover(stage, key, products) or self._is_done(stage, key)):
                 return False
             partial = self._open_partial(stage, key, resume=not (force or fresh))
-            started = time.time()
-            facts = dict(make(partial) or {})
-            files = file_digests(partial, loose)
-            entry = {
-                "state": "done",
-                "id": facts.pop("id", None) or fingerprint(list(files.items())),
-                "key": key,
-                "settings": dict(settings),
-                "inputs": inputs,
-                "files": {_place(stage, n, products): digest for n, digest in files.items()},
-                **facts,
-                **_provenance(started),
-            }
-            _sync_tree(partial)
-            write_atomic(partial / ENTRY, json.dumps(entry, indent=1, ensure_ascii=False))
-            self._publish(stage, entry, products)
+            known = {"key": key, "settings": dict(settings), "inputs": inputs}
+            try:
+                _fill(partial, make, known, lambda name: _place(stage, name, products), loose)
+                check_held(own)
+                self._publish(stage, partial, products)
+            except OSError:
+                check_held(own)  # whoever took the folder over has moved it
+                raise
         return True
 
     def _is_done(self, stage: str, key: str) -> bool:
@@ -271,54 +229,82 @@ class Store:
         return entry.get("key") == key and same and folder.is_dir()
 
     def _open_partial(self, stage: str, key: str, *, resume: bool) -> Path:
-        partial = self.partial(stage)
-        try:
-            resumable = (partial / KEY).read_text("utf-8") == key and not (partial / ENTRY).exists()
-        except FileNotFoundError:
-            resumable = False
-        if not (resume and resumable):
-            _remove(partial)
+        """Return a folder of this process's own, with what a killed attempt has left if it fits."""
+        place = self.path / stage
+        partial = place.with_name(f".{place.name}.{uuid.uuid4().hex[:8]}.partial")
+        for left in self.partials(stage):
+            if resume and _is_resumable(left, key) and not partial.exists():
+                left.rename(partial)  # a process that stood still cannot write there any more
+            else:
+                _remove(left)
+        if not partial.exists():
             partial.mkdir(parents=True)
             write_atomic(partial / KEY, key)
         return partial
 
     def _recover(self, stage: str, key: str, products: tuple[str, ...]) -> bool:
         """Finish a publication that was cut off between its renames."""
-        folders = [self.path / stage, self.partial(stage)]
-        for folder in sorted(folders, key=_finished, reverse=True):  # the old one may be in either
+        folders = [self.path / stage, *self.partials(stage)]
+        for folder in sorted(folders, key=_finished, reverse=True):  # the old one may be in any
             entry = entry_of(folder)
             if entry and entry["key"] == key and not self._is_done(stage, key):
-                self._publish(stage, entry, products, moved=folder == self.path / stage)
+                self._publish(stage, folder, products)
                 return True
         return False
 
-    def _publish(
-        self, stage: str, entry: dict[str, Any], products: tuple[str, ...], *, moved: bool = False
-    ) -> None:
+    def _publish(self, stage: str, made: Path, products: tuple[str, ...]) -> None:
         """Put products and stage into their places, unless they are, and write the manifest.
 
         The stage's folder is exchanged at once, so that a reader finds the old or the new one.
         """
-        partial, final = self.partial(stage), self.path / stage
-        stages = self.entries()
+        final, stages, entry = self.path / stage, self.entries(), entry_of(made)
+        assert entry is not None
+        moved = made == final
         if products and not moved:  # of several folders there is no exchange: nothing stands
             if stages.pop(stage, None):
                 self._write_manifest(stages)
             _unmark(final)
             for product in products:
-                if (partial / product).exists():
-                    _replace_folder(partial / product, self.path / product)
-        if not (moved or _exchange(partial, final)):
-            _replace_folder(partial, final)
-        for folder in (partial, *(_old(self.path / name) for name in (*products, stage))):
+                if (made / product).exists():
+                    _replace_folder(made / product, self.path / product)
+        if not (moved or _exchange(made, final)):
+            _replace_folder(made, final)
+        for folder in self.partials(stage):
             _remove(folder)
+        for name in (*products, stage):
+            _remove(_old(self.path / name))
         self._write_manifest(stages | {stage: entry})
         if not moved:
             remember(self.path / KNOWN, self.path, entry.get("files", {}))
 
     def _write_manifest(self, stages: dict[str, Any]) -> None:
         text = json.dumps({"stages": stages}, indent=1, ensure_ascii=False)
+        for left in self.path.glob(".manifest.json.*.partial"):  # by a kill
+            left.unlink()
         write_atomic(self.path / "manifest.json", text)
+
+
+def _fill(
+    partial: Path,
+    make: Make,
+    known: Mapping[str, Any],
+    place: Callable[[str], str],
+    loose: tuple[str, ...],
+) -> None:
+    """Make a stage in its folder, and note there what the manifest will hold, synced."""
+    started = time.time()
+    facts = dict(make(partial) or {})
+    files = file_digests(partial, loose)
+    entry = {
+        "state": "done",
+        "id": facts.pop("id", None) or fingerprint(list(files.items())),
+        **known,
+        "files": {place(name): digest for name, digest in files.items()},
+        **facts,
+        **provenance(started),
+    }
+    _sync_tree(partial)
+    write_atomic(partial / ENTRY, json.dumps(entry, indent=1, ensure_ascii=False))
 
 
 def _place(stage: str, name: str, products: Collection[str]) -> str:
@@ -337,6 +323,13 @@ def entry_of(folder: Path) -> dict[str, Any] | None:
         return json.loads((folder / ENTRY).read_bytes())
     except (OSError, ValueError):
         return None
+
+
+def _is_resumable(partial: Path, key: str) -> bool:
+    try:
+        return (partial / KEY).read_text("utf-8") == key and not (partial / ENTRY).exists()
+    except FileNotFoundError:
+        return False
 
 
 def _remove(folder: Path) -> None:
@@ -389,37 +382,3 @@ def _sync_tree(folder: Path) -> None:
             path.chmod(rights)
         _sync(path)
     _sync(folder)
-
-
-def _provenance(started: float) -> dict[str, Any]:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux
-    return {
-        "versions": _versions(),
-        "commit": _commit(),
-        "host": socket.gethostname(),
-        "python": platform.python_version(),
-        "publication": uuid.uuid4().hex,  # the same files made again are another one
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "seconds": round(time.time() - started, 2),
-        "peak_memory_mb": round(peak / 1024),
-    }
-
-
-@functools.cache
-def _versions() -> dict[str, str]:
-    versions = {}
-    for package in VERSIONS:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            versions[package] = metadata.version(package)
-    return versions
-
-
-@functools.cache
-def _commit() -> str | None:
-    """Return git's name of the source's state, None outside git; git must not hold up a stage."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    try:
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=1)
-    except (OSError, ValueError, subprocess.TimeoutExpired):
-        return "unknown"
-    return done.stdout.strip() or None if done.returncode == 0 else None

@@ -77,7 +77,6 @@ def _hashes(store: Store, columns: dict[str, pa.ChunkedArray], inputs: dict[str,
         lambda folder: write_hashes(folder, columns),
         settings=settings,
         inputs=inputs,
-        wait=True,
     )
     return store.path / "hashes"
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from hbr.core.errors import UserError
+from hbr.core.lease import lease
 from hbr.core.settings import Data as DataSettings
-from hbr.core.store import Store, lock
+from hbr.core.store import Store
 from hbr.core.target import folder_name, whole_dataset
 from hbr.data.dataset import Dataset, TrainingData
 from hbr.data.fetch import fetch
@@ -57,7 +58,7 @@ def rows(
         counts = _write_rows(folder, label, entry, place, languages, limit)
         return {**counts, "source": str(place) if place else None}
 
-    if store.build("rows", make, settings=settings, force=force, wait=True):
+    if store.build("rows", make, settings=settings, force=force):
         _log_rows(label, store.entries()["rows"])
     return store, open_rows(store.path / "rows")
 
@@ -91,10 +92,10 @@ def _downloaded(
     """Download the files of a data set that are not here yet; return their folder."""
     downloads = runs / "downloads"
     if entry.hub:
-        with lock(downloads / entry.hub[0].repo, wait=True):
+        with lease(downloads / entry.hub[0].repo, wait=True):
             return fetch_snapshots(name, entry.hub, downloads, languages)
     place = downloads / folder_name(whole_dataset(name))
-    with lock(place, wait=True):
+    with lease(place, wait=True):
         return fetch(name, entry.remote, place)
 
 
@@ -168,7 +169,7 @@ def task(
         counts = write_task(folder, name, limited(data, limit) if limit else data)
         return {**counts, "source": str(place) if place else None}
 
-    if store.build("task", make, settings=settings, force=force, wait=True):
+    if store.build("task", make, settings=settings, force=force):
         _log_task(name, store.entries()["task"])
     return _opened(store)
 
@@ -198,7 +199,7 @@ def _cut_task(
     """Prepare a small task from the whole one that is prepared."""
     store = new_store(runs, name, version, f"{name} {whole.id} {limit}")
     part = limited(data_of(whole), limit)
-    store.build("task", lambda f: write_task(f, name, part), settings=settings, wait=True)
+    store.build("task", lambda f: write_task(f, name, part), settings=settings)
     return _opened(store)
 
 

@@ -48,7 +48,6 @@ def encode(
     ranks all of them call this on one folder, and the shards are dealt out among them. Raises
     UserError (exit code 1) where the encoder gives a vector that is not finite.
     """
-    distributed.broadcast(None)  # rank 0 has made the folder
     retriever = Retriever.open(model, config, device)
     texts = {"queries": task.queries["text"], "passages": task.passages["text"]}
     if queries:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable
 
 from hbr.core import distributed
+from hbr.core.store import Make
 from hbr.experiments.stages import Stage, in_order
 
 
@@ -13,10 +14,17 @@ def is_current(stage: Stage) -> bool:
     return finished and store.is_current(stage.name, stage.settings(), stage.inputs())
 
 
-def update(goals: Iterable[Stage], force: Collection[str] = (), *, fresh: bool = False) -> set[str]:
+def update(
+    goals: Iterable[Stage],
+    force: Collection[str] = (),
+    *,
+    fresh: bool = False,
+    wait: bool = True,
+) -> set[str]:
     """Bring stages and what they need up to date, in order; return the names of those built.
 
     `force` holds kinds of stages that are built again; `fresh` starts a killed attempt again.
+    Where another process works on the run this one waits, or raises InUse.
     """
     seen: set[str] = set()
     built: set[str] = set()
@@ -29,45 +37,32 @@ def update(goals: Iterable[Stage], force: Collection[str] = (), *, fresh: bool =
                 continue
             seen.add(stage.name)
             again = stage.lacks_file or stage.kind in force
-            if _update_one(stage, again, fresh):
+            if _update_one(stage, again, fresh, wait):
                 built.add(stage.name)
     return built
 
 
-def _update_one(stage: Stage, force: bool, fresh: bool) -> bool:
-    if stage.on_all_ranks and distributed.world_size() > 1:
-        built = _update_on_ranks(stage, force, fresh)
+def _update_one(stage: Stage, force: bool, fresh: bool, wait: bool) -> bool:
+    if stage.on_all_ranks:
+        stage.settings(), stage.inputs()  # on all ranks: they prepare data together
+
+    def build(fill: Make) -> bool:
+        return stage.run.store.build(
+            stage.name,
+            fill,
+            settings=stage.settings(),
+            inputs=stage.inputs(),
+            products=stage.products,
+            loose=stage.loose,
+            force=force,
+            fresh=fresh,
+            wait=wait,
+        )
+
+    if stage.on_all_ranks:
+        built = distributed.fill_together(build, stage.fill)
     else:
-        built = distributed.rank() == 0 and _build(stage, force, fresh)
+        built = distributed.rank() == 0 and build(stage.fill)
     if distributed.rank() == 0:
         stage.finish()
     return built
-
-
-def _update_on_ranks(stage: Stage, force: bool, fresh: bool) -> bool:
-    """Build a stage that all ranks fill, in one folder that rank 0 publishes."""
-    settings, inputs = stage.settings(), stage.inputs()  # on all ranks: they may prepare data
-    store, todo = stage.run.store, None
-    if distributed.rank() == 0:
-        todo = force or not store.is_current(stage.name, settings, inputs, products=stage.products)
-    if not distributed.broadcast(todo):
-        return False
-    if distributed.rank() == 0:
-        _build(stage, force, fresh)
-    else:
-        stage.fill(store.partial(stage.name))
-    distributed.broadcast(None)  # what comes next reads what rank 0 published
-    return True
-
-
-def _build(stage: Stage, force: bool, fresh: bool) -> bool:
-    return stage.run.store.build(
-        stage.name,
-        stage.fill,
-        settings=stage.settings(),
-        inputs=stage.inputs(),
-        products=stage.products,
-        loose=stage.loose,
-        force=force,
-        fresh=fresh,
-    )

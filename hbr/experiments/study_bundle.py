@@ -154,4 +154,4 @@ def _put(bundle: Bundle, stage: StoredStage, runs: Path) -> bool:
         return {key: value for key, value in stage.entry.items() if key not in WRITTEN_BY_STORE}
 
     settings, inputs = stage.entry["settings"], stage.entry.get("inputs", {})
-    return store.build(stage.stage, make, settings=settings, inputs=inputs, wait=True)
+    return store.build(stage.stage, make, settings=settings, inputs=inputs)

@@ -192,6 +192,6 @@ def _make_tiny(runs: Path, tiny: Preset) -> Path:
 
     settings = {"encoder": tiny.name, "version": TINY_VERSION}
     store = Store(runs / "encoders" / f"{tiny.name}-{fingerprint([tiny.name, TINY_VERSION], 6)}")
-    if store.build("model", make, settings=settings, wait=True):
+    if store.build("model", make, settings=settings):
         logger.info(f"made {tiny.name}: tiny, synthetic, for the embedded data")
     return store.path / "model"

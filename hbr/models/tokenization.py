@@ -34,7 +34,6 @@ def tokenize_rows(store: Store, rows: Rows, encoder: Encoder, settings: EncoderS
         lambda folder: write_tokens(folder, rows, tokenize),
         settings=key,
         inputs={"rows": store.completion("rows")},
-        wait=True,
     )
     encoder.log_clipped(store.path.name)
     return open_tokens(store.path / stage)

@@ -99,7 +99,6 @@ class Trainer:
         Begins wherever the folder stands; returns facts for the manifest, on rank 0. Raises
         UserError (exit code 1) where training diverges.
         """
-        distributed.broadcast(None)  # wait until rank 0 has created the folder
         self.state = state = self.checkpoints.resume()
         if state.step and self.is_main:
             logger.info(f"goes on from step {state.step:,}")

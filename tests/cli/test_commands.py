@@ -4,7 +4,6 @@ import csv
 import io
 import itertools
 import json
-import os
 import shlex
 import shutil
 import subprocess
@@ -424,18 +423,6 @@ def test_weights_that_are_not_finite_are_refused_while_encoding(
     said = hbr("evaluate", "--output-dir", runs)
     assert said.code == 1
     assert "gives no finite vector for" in said.err
-
-
-def test_a_run_in_use_is_refused(world: Path, tmp_path: Path) -> None:
-    from hbr.core.store import lock
-
-    runs = beside(world, tmp_path)
-    assert hbr("train", "--sampler", "untrained", "--output-dir", runs).code == 0
-    run = only_run(runs)
-    with lock(run, wait=False):
-        said = hbr("encode", "--output-dir", runs)
-    assert said.code == 2
-    assert f"{run} is in use by process {os.getpid()}" in said.err
 
 
 def test_settings_of_training_cannot_be_changed_afterwards(trained: Path) -> None:

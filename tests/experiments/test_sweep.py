@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hbr.compare.references import reference
+from hbr.core.lease import owner_of
 from hbr.experiments import sweep
 from hbr.experiments.run_spec import slug
 from hbr.experiments.study import configs, read_study, trial
@@ -319,9 +320,9 @@ def test_no_worker_outlives_a_sweep(world: Path, tmp_path: Path, ending: int, co
     path = study(tmp_path, STUDY.replace("max_steps: 2", "max_steps: 1000000"))
     command = [sys.executable, "-m", "hbr", "sweep", path, "--jobs", "2", "--output-dir", runs]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
-        while len(list(runs.glob("*/.train.partial/log.jsonl"))) < 2 and process.poll() is None:
+        while len(list(runs.glob("*/.train.*.partial/log.jsonl"))) < 2 and process.poll() is None:
             time.sleep(0.05)
-        owners = [lock.read_text().split()[1] for lock in runs.glob("*/.lock")]
+        owners = [owner_of(lease.parent).split()[1] for lease in runs.glob("*/.lease")]
         process.send_signal(ending)
         assert process.wait(30) == code
     deadline = time.monotonic() + 10

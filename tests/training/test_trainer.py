@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
+from hbr.core.store import Store
 from tests.support import Said, beside, hbr, log_of, only_run
 
 SMALL = [
@@ -31,7 +32,7 @@ def killed_at(step: int, command: list[str], folder: Path) -> int:
     """Start a command, kill it with SIGKILL once its log has so many lines; give its exit code."""
     with subprocess.Popen(command, env=ONE_THREAD, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
-            for log in folder.glob("*/.train.partial/log.jsonl"):
+            for log in folder.glob("*/.train.*.partial/log.jsonl"):
                 if len(log.read_bytes().splitlines()) >= step:
                     process.kill()
             time.sleep(0.002)
@@ -141,7 +142,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
 def test_the_checkpoint_of_another_encoder_is_refused(world: Path, tmp_path: Path) -> None:
     said = train(world, tmp_path, *DIVERGING)
     assert said.code == 1
-    checkpoint = only_run(tmp_path) / ".train.partial" / "checkpoint-last"
+    checkpoint = Store(only_run(tmp_path)).partials("train")[0] / "checkpoint-last"
     checkpoint.mkdir(exist_ok=True)
     path = checkpoint / "state.safetensors"
     import torch
@@ -352,7 +353,7 @@ def test_in_an_ascii_locale_settings_stay_as_they_are(world: Path, tmp_path: Pat
 
 def test_no_resume_starts_from_nothing(world: Path, tmp_path: Path) -> None:
     assert train(world, tmp_path, *DIVERGING).code == 1
-    left = only_run(tmp_path) / ".train.partial" / "checkpoint-last"
+    left = Store(only_run(tmp_path)).partials("train")[0] / "checkpoint-last"
     left.mkdir(exist_ok=True)
     (left / "state.safetensors").write_bytes(b"damaged")
     said = train(world, tmp_path, *DIVERGING)

@@ -28,7 +28,7 @@ def row_dictionary(store: Store, data: Rows) -> tuple[str, Dictionary]:
 
     settings = {"pairs": MINED_PAIRS, "version": 1}
     inputs = {"rows": store.completion("rows")}
-    if store.build("dictionary", make, settings=settings, inputs=inputs, wait=True):
+    if store.build("dictionary", make, settings=settings, inputs=inputs):
         sizes = store.entries()["dictionary"]["words"]
         counts = ", ".join(f"{language} {count:,}" for language, count in sizes.items())
         logger.info(f"mined a dictionary from {data.name}: words {counts}")
