@@ -194,9 +194,9 @@ def _results(
             )
             raise UserError(f"no data set was evaluated with all of the runs ({evaluated})")
         return StudyResults("", [read_result(*run, name) for name in names for run in opened])
+    from hbr.experiments.cells import cells
     from hbr.experiments.study import read_study
     from hbr.experiments.study_results import study_results
-    from hbr.experiments.sweep import cells
 
     plan = read_study(study)
     target = EvaluationTarget.parse(dataset) if dataset else None

@@ -18,6 +18,7 @@ from typer.core import TyperCommand
 from hbr.core.errors import UserError
 
 SYNONYMS = {"lr": "train.learning_rate", "steps": "train.max_steps"}
+VALUE_OR_NONE = {"--cell"}  # options that mean something without a value too
 _EXPERIMENT = ("sampler.name", "sampler.alpha", "encoder.name", "data.train", "data.languages")
 Panels = dict[str, tuple[str, ...]]
 COMMON: dict[str, Panels] = {  # the settings that a command's `--help` lists
@@ -72,8 +73,11 @@ def as_assignments(command: str, params: list[Any], words: list[str]) -> list[st
         option = name.replace("_", "-")
         if option in takes_value:
             kept.append(word)
-            kept += rest[:1] if takes_value[option] and not equals else []
-            rest = rest[1:] if takes_value[option] and not equals else rest
+            if takes_value[option] and not equals:
+                if option in VALUE_OR_NONE and (not rest or rest[0].startswith("-")):
+                    kept.append("")
+                elif rest:
+                    kept.append(rest.pop(0))
         elif name.startswith("--"):
             path = _path(command, name, takes_value)
             flags.setdefault(path, []).append(value if equals else _value(name, path, rest))

@@ -10,6 +10,8 @@ import typer
 
 from hbr.cli import options
 from hbr.cli.screen import console, show_missing, show_report
+from hbr.core import distributed
+from hbr.core.errors import AGAIN, UserError
 from hbr.core.target import folder_name
 
 logger = logging.getLogger(__name__)
@@ -18,90 +20,213 @@ logger = logging.getLogger(__name__)
 EXAMPLES = (
     "hbr sweep experiments/embedded.yaml --jobs 2",
     "hbr sweep experiments/embedded.yaml --dry-run",
+    "hbr sweep experiments/embedded.yaml --cell 3",
+    "hbr sweep experiments/embedded.yaml --cluster slurm.yaml --wait",
 )
+PARTS = "Parts of a sweep"
+
+
+Study = Annotated[Path, typer.Argument(help="The study file.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Runs at a time.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="List the cells, with the cost of those to do.")
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        min=2,
+        metavar="N",
+        help="A trial in a folder of its own: N steps, N rows and queries per language.",
+    ),
+]
+Cell = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[K|NAME]",
+        help="This cell alone, on all ranks. Default: the number of this array task.",
+        rich_help_panel=PARTS,
+    ),
+]
+Prepare = Annotated[
+    bool, typer.Option("--prepare", help="Make what the cells share.", rich_help_panel=PARTS)
+]
+Report = Annotated[
+    bool, typer.Option("--report", help="Compare what is done.", rich_help_panel=PARTS)
+]
+Status = Annotated[
+    bool, typer.Option("--status", help="Say how far the cells are.", rich_help_panel=PARTS)
+]
+Cluster = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Submit through submitit; a YAML file of its parameters.",
+        rich_help_panel=PARTS,
+    ),
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for the cluster.", rich_help_panel=PARTS)]
+Again = Annotated[bool, typer.Option("--force", help="Repeat all, also what is up to date.")]
 
 
 def sweep(
-    study: Annotated[Path, typer.Argument(help="The study file.")] = Path(
-        "experiments/embedded.yaml"
-    ),
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 1,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List the cells, with the cost of those to do.")
-    ] = False,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            min=2,
-            metavar="N",
-            help="A trial in a folder of its own: N steps, N rows and queries per language.",
-        ),
-    ] = None,
+    study: Study = Path("experiments/embedded.yaml"),
+    jobs: Jobs = 1,
+    dry_run: DryRun = False,
+    limit: Limit = None,
+    cell: Cell = None,
+    prepare: Prepare = False,
+    report: Report = False,
+    status: Status = False,
+    cluster: Cluster = None,
+    wait: Wait = False,
     settings: options.Sets = None,
     output_dir: options.Runs = options.DEFAULT_RUNS,
     device: options.Device = "auto",
-    force: Annotated[
-        bool, typer.Option("--force", help="Repeat all, also what is up to date.")
-    ] = False,
+    force: Again = False,
 ) -> None:
-    """Run, evaluate and compare all cells of a study."""
+    """Run, evaluate and compare all cells of a study, or do a part of that."""
     from hbr.core.config import parse_set
-    from hbr.experiments import sweep as sweeping
+    from hbr.experiments import cells as study_cells
     from hbr.experiments.study import read_study, trial
 
-    _end_as_interrupted()
+    parts = {"--cell": cell is not None, "--prepare": prepare, "--report": report}
+    parts |= {"--status": status, "--cluster": bool(cluster), "--dry-run": dry_run}
+    _check_parts([name for name, wanted in parts.items() if wanted], wait)
     plan = read_study(study)
-    overrides = parse_set(settings or [])
     if limit:
         plan, output_dir = trial(plan, limit, output_dir)
     forced = frozenset({"train", "encode", "evaluate"} if force else ())
-    cells = sweeping.cells(plan, output_dir, overrides, device, forced)
-    stale = [cell for cell in cells if sweeping.is_stale(cell)]
-    logger.info(f"{plan.name}: {len(cells)} cells, {len(cells) - len(stale)} up to date")
-    if dry_run:
-        _show_plan(plan, cells, stale)
-        return
+    cells = study_cells.cells(plan, output_dir, parse_set(settings or []), device, forced)
     folder = output_dir / "studies" / folder_name(plan.name)
+    if cell is not None:
+        _do_cell(study_cells.cell_of(cells, cell), folder / "logs")
+    elif report:
+        _show_study(plan, cells, folder)
+    elif status:
+        _show_status(cells, folder)
+    else:
+        stale = [each for each in cells if study_cells.is_stale(each)]
+        logger.info(f"{plan.name}: {len(cells)} cells, {len(cells) - len(stale)} up to date")
+        if dry_run:
+            _show_plan(plan, cells, stale)
+        elif prepare:
+            _prepare(stale)
+        elif cluster:
+            _submit(plan, cells, stale, folder, cluster, wait)
+        else:
+            _do_all(plan, cells, stale, folder, jobs)
+
+
+def _check_parts(chosen: list[str], wait: bool) -> None:
+    """Raise UserError for options that exclude each other, and for a whole sweep on ranks."""
+    if len(chosen) > 1:
+        raise UserError(f"{' and '.join(chosen)}: say one of them")
+    if wait and chosen != ["--cluster"]:
+        raise UserError("--wait goes with --cluster")
+    if distributed.world_size() > 1 and chosen != ["--cell"]:
+        raise UserError(
+            "a sweep is one process that starts others; under torchrun name the cell that all "
+            "ranks work on: --cell K"
+        )
+
+
+def _do_cell(cell: Any, logs: Path) -> None:
+    """Work on one cell; end with exit code 1 where it fails."""
+    from hbr.experiments.work import work
+
+    outcome = work(cell, logs, wait=True)
+    if outcome.state == "failed":
+        raise UserError(f"{cell.run.name}: {outcome.reason}", exit_code=1)
+    if distributed.rank() == 0:
+        print(cell.run.path)
+
+
+def _prepare(stale: list[Any]) -> None:
+    from hbr.core import stopping
+    from hbr.experiments.work import prepare
+
+    with stopping.listening():
+        prepare(stale)
+
+
+def _do_all(study: Any, cells: list[Any], stale: list[Any], folder: Path, jobs: int) -> None:
+    """Work on the stale cells, show the report, and end with a code that says what is left."""
+    from hbr.core import stopping
+    from hbr.experiments.sweep import sweep
+
+    _end_as_interrupted()
     logs = folder / "logs"
-    failed = sweeping.sweep(stale, logs, jobs) if stale else {}
-    _show_study(plan, cells, folder)
+    with stopping.listening():
+        left = sweep(stale, logs, jobs) if stale else {}
+    _show_study(study, cells, folder)
+    _end(logs, {name: outcome for name, outcome in left.items() if outcome.state == "failed"})
+    if left:
+        print(f"{len(left)} cells are in progress elsewhere; the same command goes on from here")
+        raise typer.Exit(AGAIN)
+
+
+def _end(logs: Path, failed: dict[str, Any]) -> None:
+    """Name the cells that failed, if any, and end with exit code 3."""
+    for name, outcome in failed.items():
+        print(f"failed: {name}: {outcome.reason} (log: {logs / name}.log)", file=sys.stderr)
     if failed:
-        for name, error in failed.items():
-            print(f"failed: {name}: {error} (log: {logs / name}.log)", file=sys.stderr)
         raise typer.Exit(3)
 
 
+def _submit(
+    study: Any, cells: list[Any], stale: list[Any], folder: Path, cluster: Path, wait: bool
+) -> None:
+    """Submit the stale cells; where they are done, or waited for, show the report."""
+    from hbr.core.yaml_files import read_yaml
+    from hbr.experiments.cluster import submit, wait_for
+    from hbr.experiments.status import status
+
+    given = read_yaml(cluster)
+    submit(study, cells, stale, folder, given)
+    if given.get("cluster", "slurm") == "slurm":
+        if not wait:
+            return
+        wait_for(folder)
+    _show_study(study, cells, folder)
+    known = status(cells, folder / "logs", {})
+    _end(folder / "logs", {s.cell.run.name: s for s in known if s.state == "failed"})
+
+
+def _show_status(cells: list[Any], folder: Path) -> None:
+    from hbr.experiments.cluster import queue_of
+    from hbr.experiments.status import status
+
+    for number, each in enumerate(status(cells, folder / "logs", queue_of(folder))):
+        print(f"{number:3}  {each.state:7}  {each.cell.run.name}  {each.detail}".rstrip())
+
+
 def _end_as_interrupted() -> None:
-    """End on SIGTERM and SIGHUP as on Ctrl-C, so that no worker outlives the sweep."""
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(ending) is signal.SIG_DFL:  # nohup ignores SIGHUP
-            signal.signal(ending, signal.default_int_handler)
+    """End on SIGHUP as on Ctrl-C, so that no worker outlives the sweep."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
 
 
 def _show_plan(study: Any, cells: list[Any], stale: list[Any]) -> None:
     """Show what is to be done, what the study can decide, and what that costs."""
     from hbr.compare.power import outlook
 
-    for cell in cells:
-        print(f"{'to do     ' if cell in stale else 'up to date'}  {cell.run.name}")
+    for number, cell in enumerate(cells):
+        print(f"{number:3}  {'to do     ' if cell in stale else 'up to date'}  {cell.run.name}")
     print(outlook(study.claims, [cell.run.config for cell in cells], list(study.targets)))
     _show_cost(stale)
 
 
 def _show_study(study: Any, cells: list[Any], folder: Path) -> None:
     """Show a study's report, and keep it in all its forms, drawn anew where it has changed."""
-    from hbr.compare.reports import Options, assemble
-    from hbr.experiments.study_results import study_results
-    from hbr.report.formats import write_all
+    from hbr.experiments.study_results import write_report
 
-    results, missing = study_results(study, cells)
+    report, paths, missing = write_report(study, cells, folder)
     show_missing(missing)
-    if not results.results:
-        return
-    report = assemble(results, Options())
-    show_report(report, "table", None)
-    first, *others = write_all(report, folder)
-    logger.info(f"report: {', '.join([str(first), *(path.suffix for path in others)])}; figures/")
+    if report:
+        show_report(report, "table", None)
+        first, *others = paths
+        names = ", ".join([str(first), *(path.suffix for path in others)])
+        logger.info(f"report: {names}; figures/")
 
 
 def _show_cost(stale: list[Any]) -> None:

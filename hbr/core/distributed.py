@@ -96,6 +96,19 @@ def fill_together(
     return True
 
 
+def any_rank(flag: bool) -> bool:
+    """Return whether a flag is up on any rank."""
+    if world_size() == 1:
+        return flag
+    import torch
+    import torch.distributed as dist
+
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    flags = torch.tensor([int(flag)], device=device)
+    dist.all_reduce(flags, dist.ReduceOp.MAX)
+    return bool(flags.item())
+
+
 def all_gather(vectors: "Tensor") -> "tuple[Tensor, slice]":
     """Return the vectors of all ranks, in rank order, and the slice of this rank's own.
 

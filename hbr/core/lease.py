@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,6 +63,25 @@ def owner(of: SoftFileLease) -> str:
 def owner_of(folder: Path) -> str:
     """Return the process that works in a folder, or died there: "" for none."""
     return owner(SoftFileLease(folder / FILE, lease_duration=SECONDS))
+
+
+def in_use(folder: Path) -> bool:
+    """Return whether a process works in a folder; nothing is written.
+
+    One of another host is taken for alive while its last sign is no older than two leases.
+    """
+    own = SoftFileLease(folder / FILE, lease_duration=SECONDS)
+    record = own.owner
+    if record is None:
+        return False
+    host, _, space = record.hostname.partition("?pidns-")
+    here = f"{Path('/proc/self/ns/pid').stat().st_ino:x}"
+    if host == socket.gethostname() and space in ("", here):
+        return Path("/proc", str(record.pid)).exists()
+    try:
+        return time.time() - (folder / FILE).stat().st_mtime < 2 * SECONDS
+    except FileNotFoundError:
+        return False
 
 
 def _acquire(own: SoftFileLease, folder: Path, wait: bool) -> None:

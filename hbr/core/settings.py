@@ -256,6 +256,9 @@ class Train(Section):
     logging_steps: Steps = Field(10, description="Steps between lines of the log.")
     eval_steps: Steps = Field(100, description="Steps between validations.")
     save_steps: Steps = Field(200, description="Steps between checkpoints.")
+    save_minutes: Annotated[PositiveFloat, "minutes"] | None = Field(
+        15.0, description="Minutes after which there is a checkpoint in any case; null: never."
+    )
     keep_checkpoint: bool = Field(
         False, description="Keep the last checkpoint, with the optimizer's state, when finished."
     )
@@ -337,7 +340,7 @@ class Evaluate(Section):
 
 UNTRAINED = "untrained"  # what tables and claims call runs whose encoder is as it came
 LOG_ONLY = {  # they change what is kept, not the weights
-    *("logging_steps", "save_steps", "keep_checkpoint", "tensorboard"),
+    *("logging_steps", "save_steps", "save_minutes", "keep_checkpoint", "tensorboard"),
 }
 SAME_RESULT = {
     "unpadded",

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from hbr.core import distributed
+from hbr.core import distributed, stopping
 from hbr.core.store import Make
 from hbr.experiments.stages import Stage, in_order
 
@@ -24,8 +24,14 @@ def update(
     """Bring stages and what they need up to date, in order; return the names of those built.
 
     `force` holds kinds of stages that are built again; `fresh` starts a killed attempt again.
-    Where another process works on the run this one waits, or raises InUse.
+    Where another process works on the run this one waits, or raises InUse. Raises Stopped when
+    told to go.
     """
+    with stopping.listening():
+        return _update(goals, force, fresh, wait)
+
+
+def _update(goals: Iterable[Stage], force: Collection[str], fresh: bool, wait: bool) -> set[str]:
     seen: set[str] = set()
     built: set[str] = set()
     for goal in goals:

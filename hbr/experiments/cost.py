@@ -12,7 +12,7 @@ from hbr.data.location import whereabouts
 from hbr.data.lookup import listed
 from hbr.data.rows import Rows
 from hbr.data.tasks import Task
-from hbr.experiments.sweep import Cell
+from hbr.experiments.cells import Cell
 from hbr.models.presets import preset
 from hbr.models.sources import encoder_folder
 from hbr.report.terminal.cost import Cost, Line

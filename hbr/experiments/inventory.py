@@ -1,6 +1,5 @@
 """The runs in a folder: what each is, how far it is, its score, age and size; no code is loaded."""
 
-import fcntl
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hbr.core.errors import UserError
+from hbr.core.lease import in_use
 from hbr.core.settings import UNTRAINED, Config
 from hbr.core.store import Entries, Store
 from hbr.core.target import EvaluationTarget
@@ -165,18 +165,6 @@ def size(path: Path) -> int:
     """Return the bytes of a file, or of all files below a folder."""
     files = [path] if path.is_file() else path.rglob("*")
     return sum(file.lstat().st_size for file in files if file.is_file() and not file.is_symlink())
-
-
-def in_use(folder: Path) -> bool:
-    """Return whether a process holds the lock of a store's folder; nothing is written."""
-    try:
-        with (folder / ".lock").open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        pass
-    return False
 
 
 def _state(run: Path, stages: Entries) -> str:

@@ -1,18 +1,20 @@
 """What in a folder of runs takes room and serves nothing any more."""
 
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from hbr.core.store import Store, lock
+from hbr.core.lease import in_use, lease
+from hbr.core.store import Store
 from hbr.core.yaml_files import read_yaml
-from hbr.experiments.inventory import in_use, run_folders, setting, size
+from hbr.experiments.inventory import run_folders, setting, size
 from hbr.training.log import CHECKPOINT
 
 
 class Leftover(NamedTuple):
-    """A file or folder that may go, why, and the store whose lock guards it."""
+    """A file or folder that may go, why, and the store whose lease guards it."""
 
     path: Path
     reason: str
@@ -33,7 +35,7 @@ def remove(found: Iterable[Leftover]) -> int:
     """Remove leftovers; return the bytes. Raises UserError where one is in use meanwhile."""
     freed = 0
     for item in found:
-        with lock(item.store, wait=False):
+        with lease(item.store, wait=False):
             if item.path.is_dir():
                 shutil.rmtree(item.path)
             else:
@@ -59,7 +61,7 @@ def _unfinished(runs: Path) -> Iterator[Leftover]:
         for path in made:
             if not any(path.is_relative_to(other) for other in made if other != path):
                 what = path.relative_to(store).as_posix().replace("/.", "/").lstrip(".")
-                stage = what.removesuffix(".partial").removesuffix(".old")
+                stage = re.sub(r"(\.[0-9a-f]{8})?\.(partial|old)$", "", what)
                 yield Leftover(path, f"unfinished: {stage}", size(path), store)
 
 

@@ -131,36 +131,50 @@ def train(data: RunData) -> Stage:
     )
 
 
-def _fill_training(data: RunData, folder: Path) -> dict[str, Any]:
+def load_encoder(data: RunData) -> Any:
+    """Return the encoder that training starts from."""
     from hbr.models.loading import load
+
+    chosen = data.run.config.encoder
+    return load(
+        data.training.encoder,
+        pooling=chosen.pooling,
+        fallback=preset(chosen.name).pooling,
+        normalize=chosen.normalize,
+    )
+
+
+def tokenized(data: RunData, encoder: Any) -> tuple[list[Any], Any]:
+    """Return the training rows and the validation rows with their tokens for an encoder."""
     from hbr.models.tokenization import tokenize_rows
+    from hbr.training.trainer import Source, Validation
+
+    config, (sources, validation, _) = data.run.config, data.training
+    train = [
+        Source(rows, tokenize_rows(store, rows, encoder, config.encoder)) for store, rows in sources
+    ]
+    if validation is None:
+        return train, None
+    store, rows = validation
+    tokens = tokenize_rows(store, rows, encoder, config.encoder)
+    return train, Validation(rows, tokens, validation_languages(config, rows))
+
+
+def _fill_training(data: RunData, folder: Path) -> dict[str, Any]:
     from hbr.training import trainer
 
-    run, config, (sources, validation, files) = data.run, data.run.config, data.training
+    run, config, (sources, _, files) = data.run, data.run.config, data.training
     if distributed.rank() == 0:
         run.write_config()  # first, so that a killed run can be continued from it
-    encoder = load(
-        files,
-        pooling=config.encoder.pooling,
-        fallback=preset(config.encoder.name).pooling,
-        normalize=config.encoder.normalize,
-    )
+    encoder = load_encoder(data)
     schedule = batch_schedule(config, [rows for _, rows in sources]) if sources else None
-    tokenized = [
-        trainer.Source(rows, tokenize_rows(store, rows, encoder, config.encoder))
-        for store, rows in sources
-    ]
-    held_out = None
-    if validation:
-        store, rows = validation
-        prepared = tokenize_rows(store, rows, encoder, config.encoder)
-        held_out = trainer.Validation(rows, prepared, validation_languages(config, rows))
+    rows, validation = tokenized(data, encoder)
     device = run.torch_device()
     facts: dict[str, Any] = {"steps": 0, "pairs": 0}
     if schedule is None:
         facts["id"] = trainer.save_model(encoder, config, folder / "model")
     else:
-        parts = (folder, config, encoder, schedule, tokenized, held_out, device)
+        parts = (folder, config, encoder, schedule, rows, validation, device)
         facts = trainer.Trainer(*parts).run()
     return {**facts, "started_from": str(files)}  # a hub snapshot's folder names its commit
 

@@ -1,5 +1,6 @@
 """Studies: a grid of runs, what to evaluate them on, and the claims to check; read from YAML."""
 
+import contextlib
 import itertools
 import math
 from collections.abc import Mapping
@@ -198,7 +199,7 @@ def trial(study: Study, limit: int, runs: Path) -> tuple[Study, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     for shared in ("encoders", "data", "downloads"):
         (runs / shared).mkdir(exist_ok=True)
-        if not (folder / shared).is_symlink():
+        with contextlib.suppress(FileExistsError):  # here, or of a trial that began as this one did
             (folder / shared).symlink_to(f"../{shared}")
     title = f"{study.title or study.name} (a trial, limited to {limit})"
     return study.model_copy(update={"limit": limit, "title": title}), folder

@@ -13,10 +13,10 @@ from hbr.core.errors import UserError
 from hbr.core.progress import track
 from hbr.core.store import Store
 from hbr.experiments.bundles import Bundle, open_bundle, write_bundle
+from hbr.experiments.cells import Cell, cells
 from hbr.experiments.run_data import RunData
 from hbr.experiments.run_spec import RunSpec
 from hbr.experiments.study import read_study
-from hbr.experiments.sweep import Cell, cells
 from hbr.models.presets import preset
 from hbr.models.sources import bundled_encoder, encoder_files, encoder_id
 

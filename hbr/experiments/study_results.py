@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from hbr.compare.reports import StudyResults
+from hbr.compare.reports import Options, StudyResults, assemble
 from hbr.compare.results import Result, read_result
 from hbr.core.errors import UserError
 from hbr.core.target import EvaluationTarget
+from hbr.experiments.cells import Cell
 from hbr.experiments.run_spec import base_model
 from hbr.experiments.study import Study
-from hbr.experiments.sweep import Cell
 from hbr.report import mteb
+from hbr.report.formats import write_all
 
 
 def study_results(
@@ -30,6 +32,20 @@ def study_results(
     names = list(dict.fromkeys(str(target.encoded) for target in targets))
     title = study.title or study.name
     return StudyResults(title, results, expected, study.claims, study.varied, names), missing
+
+
+def write_report(
+    study: Study, cells: Iterable[Cell], folder: Path
+) -> tuple[Any | None, list[Path], list[str]]:
+    """Write a study's report in all its forms; return it, where it is, and what is missing.
+
+    Without any result there is none, and nothing is written.
+    """
+    results, missing = study_results(study, cells)
+    if not results.results:
+        return None, [], missing
+    report = assemble(results, Options())
+    return report, write_all(report, folder), missing
 
 
 def write_mteb(study: StudyResults, folder: Path) -> list[Path]:

@@ -1,106 +1,50 @@
-"""Sweep: a study's grid becomes runs; what is up to date is skipped, what fails stops no other."""
+"""Sweep: the cells of a study are worked on; what fails stops no other."""
 
 import logging
 import multiprocessing
 import os
 import time
-import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from threading import Thread
-from typing import Any, NamedTuple
+from typing import Any
 
 from hbr.core import log
-from hbr.core.errors import UserError
+from hbr.core.errors import AGAIN
 from hbr.core.progress import Progress
-from hbr.core.settings import Config
-from hbr.core.target import EvaluationTarget
-from hbr.data.location import missing as missing_source
-from hbr.experiments.building import is_current, update
-from hbr.experiments.run_data import RunData
-from hbr.experiments.run_spec import RunSpec
-from hbr.experiments.stages import Stage, all_stages
-from hbr.experiments.study import Study, configs
+from hbr.core.stopping import Stopped
+from hbr.experiments.cells import Cell
+from hbr.experiments.work import Outcome, work
 
 logger = logging.getLogger(__name__)
 
-
-class Cell(NamedTuple):
-    """One run of a study, and what it is evaluated on."""
-
-    run: RunSpec
-    targets: tuple[EvaluationTarget, ...]
-    sources: Mapping[str, Path | None]  # folders with the files of the data sets
-    diagnosed: tuple[EvaluationTarget, ...] = ()
-    force: frozenset[str] = frozenset()  # kinds of stages to build again
-
-    @property
-    def config(self) -> Config:
-        """The settings of the run."""
-        return self.run.config
-
-    def stages(self, *, ready: bool = False) -> list[Stage]:
-        """Return all stages of the run; see `RunData` for `ready`."""
-        return all_stages(
-            RunData(self.run, self.sources, ready=ready), self.targets, self.diagnosed
-        )
+GRACE = 25.0  # seconds that workers have to save what they do when the sweep is told to go
 
 
-def cells(
-    study: Study,
-    runs: Path,
-    overrides: Mapping[str, Any],
-    device: str = "auto",
-    force: frozenset[str] = frozenset(),
-) -> list[Cell]:
-    """Return all cells of a study. Raises UserError where files of its data are missing."""
-    each = [
-        Cell(RunSpec(config, runs, device), study.targets, study.sources, study.diagnosed, force)
-        for config in configs(study, overrides, runs)
-    ]
-    data = {name for cell in each for name in cell.config.data.train}
-    if absent := missing_source(runs, sorted(data), study.sources):
-        raise UserError(f"study {study.name}: {absent}: there is no such file or folder")
-    return each
-
-
-def is_stale(cell: Cell) -> bool:
-    """Return whether any stage of a cell is to be built."""
-    if cell.force:
-        return True
-    listed, finished = cell.stages(ready=True), cell.run.store.entries()
-    if any(stage.name not in finished for stage in listed):
-        return True  # first, since it needs no data
-    try:
-        return not all(map(is_current, listed))
-    except UserError:  # data that are missing: the run itself reports them
-        return True
-
-
-def sweep(stale: list[Cell], logs: Path, jobs: int) -> dict[str, str]:
-    """Build some cells, `jobs` at a time, each in a worker process; return the errors by name.
+def sweep(stale: list[Cell], logs: Path, jobs: int) -> dict[str, Outcome]:
+    """Work on some cells, `jobs` at a time, each in a process; return how those ended, not done.
 
     The log of a cell is `logs/<cell>.log`. Where a worker dies, the cells beside it are built
-    again, one by one.
+    again, one by one. GPUs are dealt out among the workers.
     """
     if stale and stale[0].run.device not in ("auto", "cpu"):
         stale[0].run.torch_device()  # raises UserError before any cell fails by it
-    logs.mkdir(parents=True, exist_ok=True)
-    failed: dict[str, str] = {}
+    left: dict[str, Outcome] = {}
     with Progress("sweep", len(stale), "cells") as progress:
         outcomes = _outcomes(_spread(stale), logs, jobs)
-        for number, (cell, error, seconds) in enumerate(outcomes, start=1):
-            name = cell.run.name
-            if error:
-                failed[name] = error
-            state = f"FAILED: {error}" if error else f"done in {seconds:.0f} s"
-            logger.info(f"[{number}/{len(stale)}] {name}: {state}")
+        for number, (cell, outcome) in enumerate(outcomes, start=1):
+            name, ending = cell.run.name, f"done in {outcome.seconds:.0f} s"
+            if outcome.state != "done":
+                left[name] = outcome
+                word = "in progress" if outcome.state == "elsewhere" else outcome.state.upper()
+                ending = f"{word}: {outcome.reason}"
+            logger.info(f"[{number}/{len(stale)}] {name}: {ending}")
             progress.advance()
-    return failed
+    return left
 
 
 def _spread(cells: Iterable[Cell]) -> list[Cell]:
@@ -114,12 +58,13 @@ def _spread(cells: Iterable[Cell]) -> list[Cell]:
     return sorted(cells, key=turn)
 
 
-def _outcomes(todo: list[Cell], logs: Path, jobs: int) -> Iterator[tuple[Cell, str | None, float]]:
-    """Yield every cell as it ends, with its error or None, and its seconds."""
+def _outcomes(todo: list[Cell], logs: Path, jobs: int) -> Iterator[tuple[Cell, Outcome]]:
+    """Yield every cell as it ends, and how."""
     waiting, suspects = list(todo), []
+    gpus = visible_gpus(todo[0].run.device, jobs) if todo else []
     while waiting:
-        with _pool(jobs) as pool:
-            running: dict[Future[tuple[str | None, float]], Cell] = {}
+        with _pool(jobs, gpus) as pool:
+            running: dict[Future[Outcome], Cell] = {}
             broken = False
             while (waiting and not broken) or running:
                 while waiting and len(running) < jobs and not broken:
@@ -128,36 +73,67 @@ def _outcomes(todo: list[Cell], logs: Path, jobs: int) -> Iterator[tuple[Cell, s
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     cell = running.pop(future)
                     try:
-                        yield cell, *future.result()
+                        yield cell, future.result()
                     except BrokenProcessPool:  # all that ran are lost, and one is to blame
                         broken = True
                         if jobs > 1:
                             suspects.append(cell)
                         else:
-                            yield cell, "its process was killed (out of memory?)", 0.0
+                            yield cell, Outcome("failed", "its process was killed (out of memory?)")
     for cell in suspects:
         yield from _outcomes([cell], logs, 1)
 
 
+def visible_gpus(device: str, jobs: int) -> list[str]:
+    """Return the names of the GPUs to deal out among workers; none where one was chosen."""
+    if jobs == 1 or device not in ("auto", "cuda"):
+        return []
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        import torch
+
+        gpus = [str(number) for number in range(torch.cuda.device_count())]
+    else:
+        gpus = [gpu for gpu in named.split(",") if gpu and not gpu.startswith("-")]
+    if 0 < len(gpus) < jobs:
+        logger.warning(f"{jobs} jobs share {len(gpus)} GPUs: their memory and time too")
+    return gpus
+
+
 @contextmanager
-def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Worker processes, which end at once where the sweep is interrupted."""
+def _pool(jobs: int, gpus: list[str]) -> Iterator[ProcessPoolExecutor]:
+    """Worker processes, which save and end where the sweep is told to go."""
     threads = max(1, len(os.sched_getaffinity(0)) // jobs)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _start_worker, (threads,)) as pool:
+    how = (threads, gpus, context.Value("i", 0))
+    with ProcessPoolExecutor(jobs, context, _start_worker, how) as pool:
         try:
             yield pool
         except BaseException:
-            for worker in multiprocessing.active_children():
-                worker.kill()  # nothing that was finished is lost
+            _end_workers()
             raise
 
 
-def _start_worker(threads: int) -> None:
+def _end_workers() -> None:
+    """Tell the workers to go, and kill those that are slow: nothing that was finished is lost."""
+    workers = multiprocessing.active_children()
+    for worker in workers:
+        worker.terminate()
+    deadline = time.monotonic() + GRACE
+    for worker in workers:
+        worker.join(max(0.0, deadline - time.monotonic()))
+        worker.kill()
+
+
+def _start_worker(threads: int, gpus: list[str], count: Any) -> None:
     os.environ["OMP_NUM_THREADS"] = str(threads)  # before torch is imported
     # a thread that spins while it waits takes the core of the one it waits for
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ["TOKENIZERS_PARALLELISM"] = "false" if threads == 1 else "true"
+    with count.get_lock():
+        number, count.value = count.value, count.value + 1
+    if gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
     log.configure()  # to the `sys.stderr` of the moment
     Thread(target=_end_with_parent, daemon=True).start()
 
@@ -169,17 +145,10 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _work(cell: Cell, logs: Path) -> tuple[str | None, float]:
-    """Bring one cell up to date in this process; return its error, if any, and its seconds."""
-    started = time.monotonic()
-    error = None
-    with (logs / f"{cell.run.name}.log").open("w", encoding="utf-8") as file, redirect_stderr(file):
+def _work(cell: Cell, logs: Path) -> Outcome:
+    """Work on a cell in this worker, which is silent; it ends once the worker was told to go."""
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
         try:
-            update(cell.stages(), cell.force)
-        except UserError as mistake:
-            error = str(mistake)
-            file.write(f"{error}\n")
-        except Exception as failure:  # one cell's failure is not the sweep's
-            error = f"{type(failure).__name__}: {failure}"
-            traceback.print_exc(file=file)
-    return error, time.monotonic() - started
+            return work(cell, logs, wait=False)
+        except Stopped:
+            os._exit(AGAIN)

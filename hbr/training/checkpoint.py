@@ -5,6 +5,7 @@ Batches and dropout depend on the seed and the step alone, so nothing else has t
 
 import json
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -45,10 +46,11 @@ class Checkpoints:
         self.folder = folder / CHECKPOINT
         self.last, self.best = self.folder / "state.safetensors", folder / "best.safetensors"
         self.saved_step = 0  # step of the last checkpoint
+        self.saved_at = time.monotonic()
 
     def save(self, state: TrainerState) -> None:
         """Write what a run needs to go on from here."""
-        self.saved_step = state.step
+        self.saved_step, self.saved_at = state.step, time.monotonic()
         names = {id(p): name for name, p in self._parameters().items()}
         optimizer = {
             f"{names[id(p)]}|{key}": value
@@ -57,6 +59,10 @@ class Checkpoints:
         }
         tensors = {"model": _trained(self.encoder), "optimizer": optimizer}
         _write(self.last, tensors | {"head": self.head.state_dict()}, state)
+
+    def seconds_since_save(self) -> float:
+        """Return the seconds since the last checkpoint, or since the beginning."""
+        return time.monotonic() - self.saved_at
 
     def save_best(self, state: TrainerState) -> None:
         """Write the weights of the encoder, in the place of the best so far."""

@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from hbr.core.store import partial_of, replace_synced
+
 CHECKPOINT = "checkpoint-last"  # the folder beside the log that training resumes from
 
 
@@ -21,9 +23,12 @@ class Log:
         self.file, self.events, self.stack = None, None, ExitStack()
         if folder is None:
             return
-        self.file = self.stack.enter_context((folder / "log.jsonl").open("ab"))
-        self.file.truncate(size)
-        self.file.seek(0, os.SEEK_END)
+        path = folder / "log.jsonl"
+        if path.exists():  # a process that stood still and was replaced may hold it open
+            partial = partial_of(path)
+            partial.write_bytes(path.read_bytes()[:size])
+            replace_synced(partial, path)
+        self.file = self.stack.enter_context(path.open("ab"))
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
 

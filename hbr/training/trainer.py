@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn.utils import clip_grad_norm_
 
-from hbr.core import distributed, registry
+from hbr.core import distributed, registry, stopping
 from hbr.core.digests import tree_digest
 from hbr.core.errors import UserError
 from hbr.core.progress import Progress
@@ -96,7 +96,8 @@ class Trainer:
     def run(self) -> dict[str, Any]:
         """Train to the last step, or until validation stops improving; write the best encoder.
 
-        Begins wherever the folder stands; returns facts for the manifest, on rank 0. Raises
+        Begins wherever the folder stands, and leaves when told, by an exception, once the next
+        step is saved; returns facts for the manifest, on rank 0. Raises
         UserError (exit code 1) where training diverges.
         """
         self.state = state = self.checkpoints.resume()
@@ -106,7 +107,8 @@ class Trainer:
         pairs = settings.batch_size * settings.gradient_accumulation_steps  # in a step
         folder = self.folder if self.is_main else None
         progress = Progress("training", settings.max_steps * pairs, "pairs", state.step * pairs)
-        with Log(folder, state.log_bytes, state.step, settings.tensorboard) as log, progress:
+        log = Log(folder, state.log_bytes, state.step, settings.tensorboard)
+        with stopping.at_safe_places(), log, progress:
             while state.step < settings.max_steps and not self._is_out_of_patience():
                 record = self.training_step(state.step)
                 state.step += 1
@@ -115,9 +117,12 @@ class Trainer:
                 progress.advance(pairs, f"loss {record['loss']:.3f}")
                 if self.validation and self._is_due(settings.eval_steps):
                     log.write(self._validate(self.validation))
-                if self._is_due(settings.save_steps):
+                going = distributed.any_rank(stopping.told())
+                if going or self._is_time_to_save():
                     state.log_bytes = log.synced_size()
                     self.checkpoints.save(state)
+                if going:
+                    stopping.leave(f"saved at step {state.step:,}")
         return self._finish(pairs) if self.is_main else {}
 
     def training_step(self, step: int) -> dict[str, Any]:
@@ -230,6 +235,15 @@ class Trainer:
 
     def _is_due(self, every: int) -> bool:
         return self.state.step % every == 0 or self.state.step == self.settings.max_steps
+
+    def _is_time_to_save(self) -> bool:
+        """Return whether a checkpoint is due, by steps or by the clock of this rank, or the last.
+
+        The last one stands at the last step, so that a run in parts ends as one in one piece.
+        """
+        minutes = self.settings.save_minutes
+        late = minutes is not None and self.checkpoints.seconds_since_save() >= 60 * minutes
+        return late or self._is_due(self.settings.save_steps) or self._is_out_of_patience()
 
     def _is_out_of_patience(self) -> bool:
         patience = self.settings.early_stopping_patience

@@ -1,6 +1,5 @@
 """`hbr runs` and `hbr show`: what is there, how far it is, and what may go."""
 
-import fcntl
 import json
 import os
 import stat
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hbr.core.lease import lease
 from hbr.core.store import Store
 from tests.support import beside, finished, hbr, only_run
 
@@ -156,8 +156,7 @@ def test_pruning_removes_what_serves_nothing_and_nothing_else(runs: Path) -> Non
 def test_what_a_process_is_at_is_running_and_stays(runs: Path) -> None:
     run = next(runs.glob("hybrid*"))
     (run / ".train.partial").mkdir()
-    with (run / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with lease(run, wait=False):
         assert {r["sampler"]: r["state"] for r in listed(runs)}["hybrid"] == "running"
         assert "nothing to remove" in hbr("runs", "--prune", "--yes", "--output-dir", runs).out
     assert "freed" in hbr("runs", "--prune", "--yes", "--output-dir", runs).out

@@ -6,10 +6,10 @@ import pytest
 
 from hbr.experiments import cost as costs
 from hbr.experiments import pace as pacing
+from hbr.experiments.cells import Cell, cells
 from hbr.experiments.cost import COPIES, cost
 from hbr.experiments.pace import Pace
 from hbr.experiments.study import read_study
-from hbr.experiments.sweep import Cell, cells
 from tests.support import beside, hbr
 
 STUDY = """

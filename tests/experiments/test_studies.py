@@ -24,8 +24,9 @@ from hbr.data.readers.mmarco_dev import LANGUAGES as MMARCO
 from hbr.data.readers.squad import SHIFTS
 from hbr.data.readers.tatoeba import FILES, XTREME, XTREME_R
 from hbr.data.readers.wikiqa import HEADER
+from hbr.experiments.cells import Cell
 from hbr.experiments.study import Study, configs, read_study
-from hbr.experiments.sweep import Cell, _work
+from hbr.experiments.work import work
 from tests.support import beside, hbr
 
 STUDIES = sorted(Path("experiments").glob("*.yaml"))
@@ -139,7 +140,7 @@ def in_this_process(
     todo: list[Cell], logs: Path, _jobs: int
 ) -> Iterator[tuple[Cell, str | None, float]]:
     """Do cells without worker processes, which import torch for seconds: others test those."""
-    yield from ((cell, *_work(cell, logs)) for cell in todo)
+    yield from ((cell, work(cell, logs, wait=True)) for cell in todo)
 
 
 def trained_on(study: Study) -> set[str]:

@@ -14,9 +14,9 @@ import pytest
 from hbr.core.errors import UserError
 from hbr.experiments.building import update
 from hbr.experiments.bundles import SUMS
+from hbr.experiments.cells import cells
 from hbr.experiments.study import read_study
 from hbr.experiments.study_bundle import STAGES, pack, unpack
-from hbr.experiments.sweep import cells
 from hbr.models.sources import encoder_folder, encoder_id
 from tests.support import beside, hbr
 

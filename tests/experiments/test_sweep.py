@@ -1,6 +1,7 @@
 """Sweeps: a grid becomes runs, once; what fails stops no other."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from hbr.compare.references import reference
 from hbr.core.lease import owner_of
 from hbr.experiments import sweep
+from hbr.experiments.cells import cells as cells_of
 from hbr.experiments.run_spec import slug
 from hbr.experiments.study import configs, read_study, trial
 from tests.support import beside, hbr
@@ -64,7 +66,7 @@ def test_a_grid_becomes_its_product_and_the_untrained_encoders(tmp_path: Path) -
 
 def test_cells_side_by_side_do_not_wait_for_one_encoder(tmp_path: Path) -> None:
     text = STUDY.replace("seed: [0, 1]", "encoder: [xlm-r-tiny, labse-tiny]\n      seed: [0, 1]")
-    cells = sweep.cells(read_study(study(tmp_path, text)), tmp_path, {})
+    cells = cells_of(read_study(study(tmp_path, text)), tmp_path, {})
     done = sweep._spread(cells)
     assert [cell.config.encoder.name for cell in done] == ["xlm-r-tiny", "labse-tiny"] * 5
     assert sorted(map(repr, done)) == sorted(map(repr, cells))
@@ -311,7 +313,7 @@ def test_a_worker_that_is_killed_takes_its_own_cell_along_only(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("ending", "code"),
-    [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 130), (signal.SIGHUP, 130)],
+    [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 75), (signal.SIGHUP, 130)],
 )
 def test_no_worker_outlives_a_sweep(world: Path, tmp_path: Path, ending: int, code: int) -> None:
     if signal.getsignal(ending) is signal.SIG_IGN:
@@ -341,6 +343,6 @@ def test_a_worker_waits_without_spinning_unless_told_otherwise(
         monkeypatch.setenv("OMP_WAIT_POLICY", before or "")
         if before is None:
             del os.environ["OMP_WAIT_POLICY"]
-        sweep._start_worker(2)
+        sweep._start_worker(2, [], multiprocessing.Value("i", 0))
         assert os.environ["OMP_WAIT_POLICY"] == after
     assert os.environ["OMP_NUM_THREADS"] == "2"

@@ -1,0 +1,159 @@
+"""Clusters: a study as jobs of submitit, on Slurm or on this machine: prepare, cells, report."""
+
+import json
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hbr.core import distributed, log, stopping
+from hbr.core.errors import AGAIN, UserError, first_line
+from hbr.core.stopping import Stopped
+from hbr.core.store import write_atomic
+from hbr.experiments.cells import Cell
+from hbr.experiments.status import queued
+from hbr.experiments.study import Study
+from hbr.experiments.study_results import write_report
+from hbr.experiments.work import Outcome, prepare, work
+
+logger = logging.getLogger(__name__)
+
+ONE = {"nodes": 1, "tasks_per_node": 1}  # preparing and reporting are one process each
+AT_A_TIME = "slurm_array_parallelism"  # also of the other executors
+TIMEOUTS = 100  # after which a job is not queued again
+POLL = 2.0  # seconds between two looks at the queue
+
+
+class Job:
+    """A call that is queued again when its time is up: what it has done is on disk."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the function on all tasks of a job, as ranks; go when told."""
+        import submitit
+
+        queue_again = signal.getsignal(signal.SIGUSR2)  # submitit's, in a job of its
+        if int(os.environ.get("SLURM_NTASKS", "1")) > 1:
+            submitit.helpers.TorchDistributedEnvironment().export(overwrite=True)
+        log.configure(quiet=distributed.rank() > 0)
+        try:
+            with stopping.listening():
+                result = self.function(*arguments)
+        except Stopped as going:
+            logger.info(str(going))
+            distributed.destroy_process_group()
+            if going.number == signal.SIGUSR2 and distributed.rank() == 0 and callable(queue_again):
+                queue_again(going.number, None)
+            raise SystemExit(AGAIN) from going
+        distributed.destroy_process_group()
+        return result
+
+    def checkpoint(self, *arguments: Any) -> Any:
+        """Return what is to be done again."""
+        import submitit
+
+        return submitit.helpers.DelayedSubmission(self, *arguments)
+
+
+def cell_job(cell: Cell, logs: Path) -> Outcome:
+    """Work on a cell; a failure is an outcome, so that no executor starts a debugger."""
+    return work(cell, logs, wait=True)
+
+
+def report_job(study: Study, cells: Sequence[Cell], folder: Path) -> None:
+    """Write the report of what there is."""
+    write_report(study, cells, folder)
+
+
+def queue_of(folder: Path) -> dict[str, str]:
+    """Return the states in the queue of a study's jobs: by cell, `prepare` and `report`."""
+    states, jobs = queued(), _jobs(folder)
+    return {name: states[number] for name, number in jobs.items() if number in states}
+
+
+def submit(
+    study: Study, cells: Sequence[Cell], stale: Sequence[Cell], folder: Path, given: Mapping
+) -> None:
+    """Submit the stale cells that are in no queue: prepare, then the cells, then the report.
+
+    `given` holds `cluster` (slurm, local, debug) and parameters as submitit names them. On Slurm
+    nothing is waited for; other executors are done when this returns. Raises UserError for what
+    submitit refuses.
+    """
+    kind, parameters = given.get("cluster", "slurm"), {**given}
+    parameters.pop("cluster", None)
+    waiting = queue_of(folder)
+    todo = [cell for cell in stale if cell.run.name not in waiting]
+    if waiting:
+        logger.info(f"{len(waiting)} jobs of {study.name} are in the queue already")
+    if not todo:
+        return
+    make = _Executor(folder / "jobs", kind, parameters | {"name": f"hbr-{study.name}"})
+    logs = folder / "logs"
+    if kind == "slurm":
+        first = make.executor(ONE).submit(Job(prepare), todo)
+        after = {"slurm_dependency": f"afterok:{first.job_id}"}
+        array = make.executor(after).map_array(Job(cell_job), todo, [logs] * len(todo))
+        after = {"slurm_dependency": f"afterany:{array[0].job_id.partition('_')[0]}"}
+        last = make.executor(ONE | after).submit(Job(report_job), study, cells, folder)
+        numbers = {cell.run.name: job.job_id for cell, job in zip(todo, array, strict=True)}
+        numbers |= {"prepare": first.job_id, "report": last.job_id}
+        write_atomic(folder / "jobs.json", json.dumps(_jobs(folder) | numbers, indent=1))
+        logger.info(
+            f"{len(todo)} of {len(cells)} cells: prepare {first.job_id}, "
+            f"cells {array[0].job_id.partition('_')[0]}, report {last.job_id}"
+        )
+    else:
+        _do_here(make, todo, logs)
+
+
+def wait_for(folder: Path) -> None:
+    """Wait until no job of a study is in Slurm's queue."""
+    while queue_of(folder):
+        time.sleep(POLL)
+
+
+def _do_here(make: "_Executor", todo: Sequence[Cell], logs: Path) -> None:
+    """Do the jobs of an executor without a queue, so many at a time."""
+    make.executor(ONE).submit(Job(prepare), todo).result()
+    size = make.parameters.get(AT_A_TIME) or 1
+    for start in range(0, len(todo), size):
+        some = todo[start : start + size]
+        jobs = make.executor({}).map_array(Job(cell_job), some, [logs] * len(some))
+        for cell, job in zip(some, jobs, strict=True):
+            if (error := job.exception()) is not None:
+                logger.error(f"{cell.run.name}: {first_line(error)}")
+
+
+def _jobs(folder: Path) -> dict[str, str]:
+    path = folder / "jobs.json"
+    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+
+class _Executor:
+    """Makes executors of a kind with some parameters and more."""
+
+    def __init__(self, folder: Path, kind: str, parameters: Mapping[str, Any]) -> None:
+        self.folder, self.kind, self.parameters = folder, kind, parameters
+
+    def executor(self, more: Mapping[str, Any]) -> Any:
+        try:
+            import submitit
+        except ImportError as error:
+            raise UserError("--cluster needs submitit: pip install 'hbr[slurm]'") from error
+        given = {"slurm_max_num_timeout": TIMEOUTS} | {**self.parameters, **more}
+        if self.kind == "slurm" and "slurm_dependency" in more:
+            extra = given.get("slurm_additional_parameters") or {}
+            given["slurm_additional_parameters"] = {**extra, "kill-on-invalid-dep": "yes"}
+        timeouts = {"slurm_max_num_timeout": given.pop("slurm_max_num_timeout")}
+        try:
+            made = submitit.AutoExecutor(self.folder, cluster=self.kind, **timeouts)
+            made.update_parameters(**given)
+        except (AssertionError, NameError, RuntimeError, ValueError) as error:
+            raise UserError(f"--cluster: {first_line(error)}") from error
+        return made
