@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 BIN := .venv/bin
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet
 
-.PHONY: sweep test lint types smoke docs clean
+.PHONY: sweep test lint types smoke fuzz docs clean
 .DEFAULT_GOAL := sweep
 
 sweep: .venv/base  ## the embedded study end to end, and its table
@@ -23,6 +23,10 @@ types: .venv/dev
 smoke: .venv/base  ## four short runs of the embedded study
 	$(BIN)/hbr sweep experiments/embedded.yaml --jobs $(JOBS) --output-dir build/smoke --force \
 	    --set encoder=xlm-r-tiny --set seed=0 --set max_steps=20
+
+fuzz: .venv/dev  ## atheris over every reader of files, for an hour or SECONDS
+	$(INSTALL) --editable '.[fuzz]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz $(or $(SECONDS),3600)
 
 docs: .venv/docs  ## the site, in build/site
 	$(BIN)/hbr settings --markdown > docs/settings.md

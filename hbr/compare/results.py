@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import BaseModel
 
 from hbr.core.errors import UserError
 from hbr.core.settings import Config
@@ -21,6 +22,20 @@ CENTER = "evaluate.center_languages"
 CHAIN = ("train", "encode", "evaluate")
 Keep = Callable[[str, str | None], bool]  # whether a pair of languages is of a group
 T = TypeVar("T")
+Values = dict[str, float | None]  # by metric
+
+
+class _Metrics(BaseModel):
+    """What `metrics.json` holds at least; see docs/run-directory.md."""
+
+    dataset: str
+    protocol: str
+    settings: dict[str, Values]
+    by_query_language: dict[str, dict[str, Values]]
+    by_pair: dict[str, Values] = {}
+    bias: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+    languages: list[str] = []
 
 
 class Result(NamedTuple):
@@ -142,8 +157,9 @@ def _command(target: EvaluationTarget, run: Store) -> str:
 
 def _read_metrics(path: Path, renew: str) -> Mapping[str, Any]:
     try:
-        metrics = dict(json.loads(path.read_text("utf-8")))
-    except (OSError, TypeError, ValueError) as error:
+        metrics = json.loads(path.read_text("utf-8"))
+        _Metrics.model_validate(metrics)
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} is missing or damaged; renew it: {renew}") from error
     if "training" not in metrics:
         raise UserError(f"{path} is from an older hbr's evaluation; renew it: {renew}")

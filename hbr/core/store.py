@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
 from hbr.core.digests import altered, file_digests, fingerprint, remember
 from hbr.core.errors import UserError
 from hbr.core.lease import check_held, lease
@@ -22,6 +24,24 @@ logger = logging.getLogger(__name__)
 Entries = dict[str, dict[str, Any]]  # of stages, by name
 Make = Callable[[Path], Mapping[str, Any] | None]  # fills a folder; returns facts about it
 T = TypeVar("T")
+
+
+class _Entry(BaseModel):
+    """What a manifest says of a stage; other keys are the stage's own."""
+
+    model_config = ConfigDict(strict=True)
+    id: str
+    key: str = ""
+    settings: dict[str, Any] = {}
+    inputs: dict[str, str] = {}
+    files: dict[str, str] = {}
+    versions: dict[str, str] = {}
+    commit: str | None = None
+    finished: str = ""
+    seconds: float = 0
+
+
+MANIFEST = TypeAdapter(dict[str, _Entry])
 
 KEY, ENTRY, KNOWN = ".key.json", ".stage.json", ".digests.json"
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
@@ -78,7 +98,9 @@ class Store:
     def entries(self) -> Entries:
         """Return what the manifest says of each finished stage."""
         try:
-            return json.loads((self.path / "manifest.json").read_bytes())["stages"]
+            stages = json.loads((self.path / "manifest.json").read_bytes())["stages"]
+            MANIFEST.validate_python(stages)
+            return stages
         except FileNotFoundError:
             return {}
         except (ValueError, KeyError, TypeError) as error:
@@ -148,7 +170,9 @@ class Store:
         """
         remedy = remedy or f"restore it, or delete {self.path / stage} and run the command again"
         there = entry_of(self.path / stage) or entry
-        if there.get("publication") == entry.get("publication") and there != entry:
+        made_of = fingerprint([entry.get("settings", {}), entry.get("inputs", {})])
+        is_same = there.get("publication") != entry.get("publication") or there == entry
+        if not is_same or entry.get("key", made_of) != made_of:
             raise UserError(f"{self.path / 'manifest.json'} is altered at {stage}; {remedy}")
         wrong = altered(self.path / KNOWN, self.path, entry.get("files", {}), missing)
         if wrong:

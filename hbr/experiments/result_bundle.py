@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import TypeAdapter
 
 from hbr import __version__
 from hbr.compare.claims import Claim
@@ -19,7 +21,7 @@ from hbr.compare.reports import Options, StudyResults, assemble
 from hbr.compare.results import Result, read_result
 from hbr.core import registry
 from hbr.core.config import resolve_config
-from hbr.core.errors import UserError
+from hbr.core.errors import UserError, first_line
 from hbr.core.target import EvaluationTarget
 from hbr.evaluation.bias import spread
 from hbr.experiments.bundles import open_bundle, write_bundle
@@ -27,6 +29,10 @@ from hbr.experiments.run_spec import open_run
 from hbr.report.formats.values import to_json
 
 TOLERANCE = 1e-9  # relative: what another processor may round otherwise
+UNREADABLE = (  # what a bundle can be that somebody else has written
+    *(OSError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError),
+    *(RecursionError, tarfile.TarError, pa.ArrowException),
+)
 REQUEST, REPORT, STUDY = "request.json", "report.json", "study.yaml"
 NAMES = re.compile(rf"{REQUEST}|{REPORT}|{STUDY}|runs/.+")
 RUN_FILES = ("config.yaml", "manifest.json")
@@ -86,8 +92,10 @@ def check(path: Path) -> Check:
                 for name in bundle.members:
                     bundle.extract(name, root, name)
             return Check(files, *_check_numbers(root, request, report))
-        except (OSError, LookupError, TypeError, ValueError, tarfile.TarError) as error:
-            raise UserError(f"{path} is no bundle of `hbr compare --bundle`: {error}") from error
+        except UNREADABLE as error:
+            raise UserError(
+                f"{path} is no bundle of `hbr compare --bundle`: {first_line(error)}"
+            ) from error
         except UserError as error:
             return Check(files, 0, [str(error).replace(f"{root}/", "")])
 
@@ -146,7 +154,7 @@ def _values(values: Any) -> dict[str, float | None]:
 
 
 def _report_again(root: Path, request: Mapping[str, Any]) -> Report:
-    options = Options(**request["options"])
+    options = TypeAdapter(Options).validate_python(request["options"])
     results = StudyResults(
         request["title"],
         [_read(root, run, target) for run, target in request["results"]],

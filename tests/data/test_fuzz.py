@@ -262,6 +262,20 @@ def mutated(draw: Callable[..., Any], files: Files) -> dict[str, bytes]:
     return result
 
 
+def read_or_refuse(use: str, name: str, files: dict[str, bytes]) -> None:
+    """Read files; what is no result must be one line that says why, exit code 2."""
+    refusal: UserError | None = None
+    with tempfile.TemporaryDirectory() as place:
+        for file, content in files.items():
+            (Path(place) / file).parent.mkdir(parents=True, exist_ok=True)
+            (Path(place) / file).write_bytes(content)
+        try:
+            read(use, name, Path(place))
+        except UserError as error:
+            refusal = error
+        assert refusal is None or (refusal.exit_code == 2 and "\n" not in str(refusal))
+
+
 @pytest.mark.parametrize(("use", "name"), KINDS)
 def test_a_reader_gives_a_result_or_a_message(use, name):
     @settings(
@@ -269,15 +283,6 @@ def test_a_reader_gives_a_result_or_a_message(use, name):
     )
     @given(files=mutated((TRAIN if use == "train" else EVALUATE)[name]))
     def check(files: dict[str, bytes]) -> None:
-        refusal: UserError | None = None
-        with tempfile.TemporaryDirectory() as place:
-            for file, content in files.items():
-                (Path(place) / file).parent.mkdir(parents=True, exist_ok=True)
-                (Path(place) / file).write_bytes(content)
-            try:
-                read(use, name, Path(place))
-            except UserError as error:
-                refusal = error
-            assert refusal is None or (refusal.exit_code == 2 and "\n" not in str(refusal))
+        read_or_refuse(use, name, files)
 
     check()

@@ -412,3 +412,60 @@ def test_a_bundle_is_written_whole_or_not_at_all(
     said = pack(tmp_path / "a.tar", next(runs.iterdir()))
     assert (said.code, "no space left" in said.err) == (1, True)
     assert list(tmp_path.iterdir()) == []
+
+
+def number_for_a_pair(held: Content) -> None:
+    changed_json(held, "metrics.json", lambda tree: tree["by_pair"].update({"th->de": 5}))
+
+
+def text_for_inputs(held: Content) -> None:
+    changed_json(held, "manifest.json", lambda tree: tree["stages"]["train"].update(inputs="x"))
+
+
+def list_for_versions(held: Content) -> None:
+    def change(tree: Any) -> None:
+        tree["stages"]["encode/embedded"]["versions"] = []
+
+    changed_json(held, "manifest.json", change)
+
+
+def object_for_a_baseline(held: Content) -> None:
+    changed_json(held, "request.json", lambda tree: tree["options"].update(baseline={}))
+
+
+def text_for_strict(held: Content) -> None:
+    changed_json(held, "request.json", lambda tree: tree["options"].update(strict="../x"))
+
+
+def digest_of_another_file(held: Content) -> None:
+    def change(tree: Any) -> None:
+        entry = tree["stages"]["evaluate/embedded"]
+        entry["files"] = {"evaluate/embedded/metrics.json": "0" * 64}
+
+    changed_json(held, "manifest.json", change)
+
+
+def settings_that_were_not_trained(held: Content) -> None:
+    changed_json(held, "manifest.json", lambda t: t["stages"]["train"].update(settings={"seed": 9}))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (number_for_a_pair, "metrics.json is missing or damaged"),
+        (text_for_inputs, "manifest.json is damaged"),
+        (list_for_versions, "manifest.json is damaged"),
+        (object_for_a_baseline, "is no bundle of"),
+        (text_for_strict, "is no bundle of"),
+        (digest_of_another_file, "metrics.json is not what was written there"),
+        (settings_that_were_not_trained, "config.yaml says seed = "),
+    ],
+)
+def test_what_contradicts_itself_or_is_of_another_type_is_named(
+    bundle: Path, tmp_path: Path, change: Callable[[Content], None], told: str
+) -> None:
+    held = content(bundle)
+    change(held)
+    said = check(write(tmp_path / "b.tar", held, sums=True))
+    assert said.code in (1, 2)
+    assert told in said.err + said.out
