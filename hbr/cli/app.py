@@ -16,7 +16,7 @@ from hbr.core import distributed, registry
 from hbr.core.errors import UserError, printable
 
 COMMANDS = (
-    *("prepare", "train", "encode", "index", "evaluate"),
+    *("prepare", "mine", "train", "encode", "index", "evaluate"),
     *("compare", "sweep", "search", "runs", "show", "plan", "push", "settings"),
 )
 

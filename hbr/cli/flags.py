@@ -33,6 +33,14 @@ COMMON: dict[str, Panels] = {  # the settings that a command's `--help` lists
         "Experiment": (*_EXPERIMENT, "seed"),
         "Optimization": ("train.max_steps", "train.batch_size"),
     },
+    "mine": {
+        "Mining": (
+            *("mine.miner", "mine.pool", "mine.num_negatives", "mine.range_min", "mine.range_max"),
+            *("mine.max_score", "mine.min_score", "mine.absolute_margin", "mine.relative_margin"),
+            *("mine.sampling_strategy", "mine.index"),
+        ),
+        "Data": ("data.train", "data.languages", "encoder.name"),
+    },
     "encode": {"Encoding": ("encode.precision", "encode.dtype", "encode.token_budget")},
     "index": {
         "Index": ("index.kind", "index.nlist", "index.nprobe", "index.m", "index.ef_search"),

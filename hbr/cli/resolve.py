@@ -11,6 +11,8 @@ from hbr.core.errors import UserError
 
 logger = logging.getLogger(__name__)
 
+FIXED = {"seed", "sampler", "encoder", "data", "objective", "train", "mine", "teacher"}
+
 
 def config_of(
     files: list[Path] | None, assignments: list[str] | None, above: Mapping[str, Any] | None = None
@@ -73,7 +75,7 @@ def open_run_spec(
     above: dict[str, Any] = {}
     for layer in [*(read_yaml(file) for file in files or []), parse_set(assignments or [])]:
         above = merge(above, nested(layer))
-    if fixed := sorted(set(above) & {"seed", "sampler", "encoder", "data", "objective", "train"}):
+    if fixed := sorted(set(above) & FIXED):
         raise UserError(
             f"{', '.join(fixed)}: a trained run keeps these settings; change them with `hbr train`"
         )

@@ -19,7 +19,7 @@ from hbr.core.values import leaves
 from hbr.core.yaml_files import load
 
 SHORT = {  # sections that may be given one value
-    **{name: f"{name}.name" for name in ("sampler", "encoder", "objective", "adapter")},
+    **{name: f"{name}.name" for name in ("sampler", "encoder", "objective", "adapter", "teacher")},
     **{"data": "data.train", "index": "index.kind"},
 }
 OTHER_NAMES = {  # what others call them: Hugging Face, sentence-transformers, faiss, older hbr
@@ -36,7 +36,8 @@ OTHER_NAMES = {  # what others call them: Hugging Face, sentence-transformers, f
     "adapter.target_modules": "lora_target_modules",
     "objective.name": "loss",
     "objective.temperature": "tau scale",
-    "objective.num_negatives": "negatives hard_negatives",
+    "objective.num_negatives": "negatives",
+    "teacher.name": "teacher_model cross_encoder",
     "train.max_steps": "steps epochs num_epochs num_train_epochs",
     "train.batch_size": "per_device_train_batch_size train_batch_size global_batch_size",
     "train.learning_rate": "lr peak_lr",

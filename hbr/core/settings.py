@@ -25,7 +25,9 @@ from hbr.core.fields import (
     Steps,
     Tokens,
 )
+from hbr.core.negatives import Mine, Teacher
 from hbr.core.target import EvaluationTarget, Measure
+from hbr.core.vectors import Encode, Index
 from hbr.core.yaml_files import dump
 
 
@@ -221,6 +223,13 @@ class Adapter(Section):
 class Train(Section):
     """Optimisation."""
 
+    start_from: str | None = Field(
+        None, description="Run whose trained encoder training starts from; null: the encoder."
+    )
+    round: Positive = Field(1, description="Which of a study's `rounds` this is.")
+    hard_negatives: Literal["given", "mined"] = Field(
+        "given", description="Negatives of the rows: those that the data give, or mined ones."
+    )
     max_steps: Annotated[NonNegative, Field(le=10**7), "steps"] = Field(
         300, description="Optimizer steps; 0 takes the encoder as it is, untrained."
     )
@@ -266,37 +275,6 @@ class Train(Section):
         None, description="Validations without improvement before training stops; null: never."
     )
     tensorboard: bool = Field(True, description="Write TensorBoard events.")
-
-
-class Encode(Section):
-    """Encoding an evaluation set."""
-
-    precision: Precision = Field("fp32", description="Precision of the forward pass.")
-    dtype: Literal["float32", "float16"] = Field("float32", description="Type of stored vectors.")
-    unpadded: bool = Field(
-        True, description="Encode texts without padding where the encoder can; same result."
-    )
-    token_budget: Tokens = Field(4096, description="Tokens in one forward pass, padding included.")
-    shard_size: Annotated[Positive, "vectors"] = Field(16384, description="Vectors in one file.")
-
-
-class Index(Section):
-    """A faiss index."""
-
-    kind: Literal["flat", "ivf", "hnsw", "pq"] = Field("flat", description="Type of the index.")
-    nlist: Annotated[Positive, "cells"] | None = Field(
-        None, description="IVF: number of cells; null: the square root of the corpus size."
-    )
-    nprobe: Annotated[Positive, "cells"] = Field(8, description="IVF: cells searched.")
-    m: Positive = Field(
-        32, description="HNSW: links of a vertex; PQ: sub-quantizers, that is bytes a vector."
-    )
-    ef_search: Annotated[Positive, "passages"] = Field(
-        64, description="HNSW: candidates kept while searching."
-    )
-    top_k: Annotated[Positive, "passages"] = Field(
-        1000, description="Passages retrieved for a query."
-    )
 
 
 RANKING, MINING = {"metrics", "passage"}, {"margin", "n_neighbors"}  # what results depend on
@@ -359,6 +337,8 @@ class Config(Section):
     objective: SerializeAsAny[Objective] = Objective()
     adapter: Adapter = Adapter()
     train: Train = Train()
+    mine: Mine = Mine()
+    teacher: Teacher = Teacher()
     encode: Encode = Encode()
     index: Index = Index()
     evaluate: Evaluate = Evaluate()
@@ -386,6 +366,8 @@ class Config(Section):
         of dropout do, as they do between one rank and two.
         """
         parts = {"seed", "sampler", "encoder", "data", "objective"}
+        parts |= {"mine"} if self.train.hard_negatives == "mined" else set()
+        parts |= {"teacher"} if self.teacher.name else set()
         chosen = self.model_dump(mode="json", include=parts)
         if not self.is_trained:
             return {"encoder": chosen["encoder"], "trained": False}

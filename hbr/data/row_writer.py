@@ -2,10 +2,10 @@
 
 import hashlib
 import json
+import math
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -137,9 +137,9 @@ def _negatives(
 
     One that says in some language what the row's passage says is dropped, in all, and counted.
     """
-    passage = _normalised(row["passage"])
-    scores = (row.get("scores") or [])[1:]
-    for texts, score in zip_longest(negative_items(row.get("negatives")), scores, fillvalue=np.nan):
+    passage, given = _normalised(row["passage"]), negative_items(row.get("negatives"))
+    scores = (row.get("scores") or [])[1:] or [math.nan] * len(given)
+    for texts, score in zip(given, scores, strict=True):
         if any(passage.get(language) == text for language, text in _normalised(texts).items()):
             notes[NO_NEGATIVE] += 1
         else:

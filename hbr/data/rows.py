@@ -208,7 +208,7 @@ def first_rows(rows: Iterable[dict[str, Any]], count: int) -> Iterator[dict[str,
 
 
 def negative_items(
-    negatives: Mapping[str, Sequence[str] | None] | Sequence[Mapping[str, str]] | None,
+    negatives: Mapping[str, Sequence[str] | None] | Sequence[Mapping[str, Any]] | None,
 ) -> Sequence[Mapping[str, str]]:
     """Return a row's negatives one by one, from a list of them or from lists by language.
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ from hbr.core.progress import Progress
 from hbr.core.settings import Config
 from hbr.core.store import write_atomic
 from hbr.data.arrays import load_array
-from hbr.data.tasks import CHUNK, Task
+from hbr.data.tasks import CHUNK
 from hbr.evaluation.retriever import EmptyText, Retriever
 from hbr.retrieval.vectors import ShardedVectors
 
@@ -34,27 +34,59 @@ class Shard(NamedTuple):
     name: str
 
 
+class Texts(Protocol):
+    """Queries and passages with their ids and languages, as a `Task` has them."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def languages(self) -> Sequence[str]: ...
+    @property
+    def query_language(self) -> np.ndarray: ...
+    @property
+    def passage_language(self) -> np.ndarray: ...
+    @property
+    def queries(self) -> Any: ...
+    @property
+    def passages(self) -> Any: ...
+
+
 def encode(
     folder: Path,
     model: Path,
     config: Config,
-    task: Task,
+    task: Texts,
     device: torch.device,
     queries: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Fill a folder with the vectors of a task, going on where a killed attempt stopped.
+    """Fill a folder with the vectors of a task by the encoder in `model`.
 
     With `queries`, texts in place of those of the task, only these are encoded. With several
-    ranks all of them call this on one folder, and the shards are dealt out among them. Raises
-    UserError (exit code 1) where the encoder gives a vector that is not finite.
+    ranks all of them call this on one folder, and the shards are dealt out among them.
     """
-    retriever = Retriever.open(model, config, device)
+    ranks = distributed.rank(), distributed.world_size()
+    return write_vectors(folder, Retriever.open(model, config, device), task, queries, ranks)
+
+
+def write_vectors(
+    folder: Path,
+    retriever: Retriever,
+    task: Texts,
+    queries: Sequence[str] | None = None,
+    ranks: tuple[int, int] = (0, 1),
+) -> dict[str, Any]:
+    """Fill a folder with vectors, going on where a killed attempt stopped.
+
+    `ranks` are the number of this process and of all that fill the folder. Raises UserError (exit
+    code 1) where the encoder gives a vector that is not finite.
+    """
+    config = retriever.config
     texts = {"queries": task.queries["text"], "passages": task.passages["text"]}
     if queries:
         texts = {"queries": pa.array(queries)}
     size = config.encode.shard_size
     shards = [s for side, column in texts.items() for s in _shards(side, len(column), size)]
-    mine = shards[distributed.rank() :: distributed.world_size()]
+    mine = shards[ranks[0] :: ranks[1]]
     todo = [shard for shard in mine if not _is_whole(folder, shard.name)]
     total, left = (sum(stop - start for _, start, stop, _ in some) for some in (mine, todo))
     with Progress(f"encoding {task.name}", total, "texts", total - left) as progress:
@@ -69,14 +101,15 @@ def encode(
                 ) from error
             _write_shard(folder, task, shard, vectors, config.encode.dtype)
     retriever.encoder.log_clipped(task.name)
-    distributed.barrier()
-    if distributed.rank() == 0:
+    if ranks[1] > 1:
+        distributed.barrier()
+    if ranks[0] == 0:
         _finish(folder, task, shards)
     total, width = sum(map(len, texts.values())), retriever.encoder.embedding_dimension
-    return {"texts": total, "width": width, "device": str(device)}
+    return {"texts": total, "width": width, "device": str(retriever.device)}
 
 
-def write_queries(folder: Path, config: Config, task: Task, vectors: np.ndarray) -> None:
+def write_queries(folder: Path, config: Config, task: Texts, vectors: np.ndarray) -> None:
     """Write vectors of all queries that were made elsewhere, as `encode` would."""
     shards = _shards("queries", len(vectors), config.encode.shard_size)
     for shard in shards:
@@ -100,7 +133,7 @@ def _shards(side: str, texts: int, size: int) -> list[Shard]:
     return [Shard(side, at, min(at + size, texts), f"{side}-{at // size:05d}.npy") for at in starts]
 
 
-def _write_shard(folder: Path, task: Task, shard: Shard, vectors: np.ndarray, dtype: str) -> None:
+def _write_shard(folder: Path, task: Texts, shard: Shard, vectors: np.ndarray, dtype: str) -> None:
     """Write a shard and its mark. Raises UserError for a vector that is not finite."""
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):
@@ -131,7 +164,7 @@ def _digests(folder: Path) -> dict[str, str]:
     return digests
 
 
-def _finish(folder: Path, task: Task, shards: Sequence[Shard]) -> None:
+def _finish(folder: Path, task: Texts, shards: Sequence[Shard]) -> None:
     """Write the ids of the texts, and the list of the shards in place of their marks."""
     digests, names = _digests(folder), sorted(shard.name for shard in shards)
     if missing := [name for name in names if name not in digests]:
@@ -148,7 +181,7 @@ def _finish(folder: Path, task: Task, shards: Sequence[Shard]) -> None:
         mark.unlink()
 
 
-def _texts(task: Task, side: str) -> tuple[np.ndarray, pa.Table]:
+def _texts(task: Texts, side: str) -> tuple[np.ndarray, pa.Table]:
     """Return the languages, and the ids and texts, of the queries or passages."""
     if side == "queries":
         return task.query_language, task.queries

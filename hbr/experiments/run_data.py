@@ -16,19 +16,20 @@ from hbr.data.perturb import Dictionary
 from hbr.data.perturb.dictionary import row_dictionary
 from hbr.data.rows import Rows
 from hbr.data.tasks import Task
+from hbr.experiments.encoders import Found, initial_encoder
+from hbr.experiments.negatives import mined_rows
 from hbr.experiments.run_spec import RunSpec
-from hbr.models.sources import encoder_folder
 from hbr.training.schedule import BatchSchedule
 
 T = TypeVar("T")
 
 
 class TrainingData(NamedTuple):
-    """Prepared training rows by data set, validation rows, and the folder of the encoder."""
+    """Prepared training rows by data set, validation rows, and the encoder to start from."""
 
     rows: list[tuple[Store, Rows]]  # none where the run is not trained
     validation: tuple[Store, Rows] | None
-    encoder: Path
+    encoder: Found
 
 
 class RunData:
@@ -51,13 +52,17 @@ class RunData:
     @cached_property
     def training(self) -> TrainingData:
         """What the training reads."""
-        encoder = self.run.config.encoder
         return self._main_first(
-            lambda: TrainingData(
-                self._rows,
-                self._validation,
-                encoder_folder(self.run.runs, encoder.name, encoder.revision),
-            )
+            lambda: TrainingData(self._rows, self._validation, initial_encoder(self.run))
+        )
+
+    @cached_property
+    def rows_with_negatives(self) -> list[tuple[Store, Rows]]:
+        """The training rows with the negatives that the run trains with, mined if need be."""
+        if self.run.config.train.hard_negatives == "given":
+            return self._rows
+        return self._main_first(
+            lambda: [(store, mined_rows(self.run, store, rows)) for store, rows in self._rows]
         )
 
     def task(self, dataset: str) -> Task:
@@ -79,7 +84,7 @@ class RunData:
         languages = config.data.languages
         seen = [
             (store, rows.only([rows.pivot or ""] if english else languages or rows.languages))
-            for store, rows in self._rows
+            for store, rows in self.rows_with_negatives
         ]
         chosen_on = [
             (store, rows.only(validation_languages(config, rows)))

@@ -19,10 +19,9 @@ from hbr.core.target import EvaluationTarget, Measure
 from hbr.data.perturb import PerturbationSpec
 from hbr.evaluation.perturbed_queries import perturb_queries, write_perturbed_queries
 from hbr.experiments.model_card import renew_card
+from hbr.experiments.negatives import Miner
 from hbr.experiments.run_data import RunData, batch_schedule, validation_languages
 from hbr.experiments.run_spec import RunSpec
-from hbr.models.presets import preset
-from hbr.models.sources import encoder_id
 from hbr.training.log import CHECKPOINT
 
 logger = logging.getLogger(__name__)
@@ -109,7 +108,9 @@ def train(data: RunData) -> Stage:
         inputs = {f"rows {name}": store.completion("rows") for name, (store, _) in named}
         if validation:
             inputs["validation"] = validation[0].completion("rows")
-        return inputs | {"encoder": encoder_id(encoder)}
+        if run.config.train.hard_negatives == "mined" and rows:
+            inputs["miner"] = Miner(run).id
+        return inputs | {"encoder": encoder.id}
 
     def finish() -> None:
         (run.path / "train" / "best.safetensors").unlink(missing_ok=True)  # they stand in model/
@@ -131,25 +132,13 @@ def train(data: RunData) -> Stage:
     )
 
 
-def load_encoder(data: RunData) -> Any:
-    """Return the encoder that training starts from."""
-    from hbr.models.loading import load
-
-    chosen = data.run.config.encoder
-    return load(
-        data.training.encoder,
-        pooling=chosen.pooling,
-        fallback=preset(chosen.name).pooling,
-        normalize=chosen.normalize,
-    )
-
-
 def tokenized(data: RunData, encoder: Any) -> tuple[list[Any], Any]:
     """Return the training rows and the validation rows with their tokens for an encoder."""
     from hbr.models.tokenization import tokenize_rows
     from hbr.training.trainer import Source, Validation
 
-    config, (sources, validation, _) = data.run.config, data.training
+    config, sources = data.run.config, data.rows_with_negatives
+    validation = data.training.validation
     train = [
         Source(rows, tokenize_rows(store, rows, encoder, config.encoder)) for store, rows in sources
     ]
@@ -163,10 +152,11 @@ def tokenized(data: RunData, encoder: Any) -> tuple[list[Any], Any]:
 def _fill_training(data: RunData, folder: Path) -> dict[str, Any]:
     from hbr.training import trainer
 
-    run, config, (sources, _, files) = data.run, data.run.config, data.training
+    run, config, initial = data.run, data.run.config, data.training.encoder
+    sources = data.rows_with_negatives
     if distributed.rank() == 0:
         run.write_config()  # first, so that a killed run can be continued from it
-    encoder = load_encoder(data)
+    encoder = initial.load()
     schedule = batch_schedule(config, [rows for _, rows in sources]) if sources else None
     rows, validation = tokenized(data, encoder)
     device = run.torch_device()
@@ -176,7 +166,8 @@ def _fill_training(data: RunData, folder: Path) -> dict[str, Any]:
     else:
         parts = (folder, config, encoder, schedule, rows, validation, device)
         facts = trainer.Trainer(*parts).run()
-    return {**facts, "started_from": str(files)}  # a hub snapshot's folder names its commit
+    # a hub snapshot's folder names its commit
+    return {**facts, "started_from": str(initial.folder)}
 
 
 # Vectors

@@ -91,7 +91,7 @@ def _read_by(cell: Cell) -> Iterator[StoredStage]:
         yield _prepared(store, "rows", cell.run.runs)
     for dataset in cell.sources:
         yield _prepared(data.task_store(dataset), "task", cell.run.runs)
-    yield _encoder(cell.run, encoder)
+    yield _encoder(cell.run, encoder.folder)
 
 
 def _prepared(store: Store, stage: str, runs: Path) -> StoredStage:

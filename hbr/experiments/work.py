@@ -18,7 +18,7 @@ from hbr.data.perturb import PerturbationSpec
 from hbr.experiments.building import update
 from hbr.experiments.cells import Cell
 from hbr.experiments.run_data import RunData
-from hbr.experiments.stages import load_encoder, tokenized
+from hbr.experiments.stages import tokenized
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ def prepare(cells: Iterable[Cell]) -> None:
         config = cell.config
         decisive = (config.encoder.model_dump_json(), config.data.model_dump_json())
         if config.is_trained and decisive not in tokens:
-            tokenized(data, load_encoder(data))
+            tokenized(data, data.training.encoder.load())
         tokens.add(decisive)
         for target in cell.targets:
             data.task_id(target.dataset)

@@ -102,6 +102,11 @@ def _load_backbone(path: Path) -> Any:
     return backbone
 
 
+def load_tokenizer(folder: Path) -> Any:
+    """Load the tokenizer of an encoder's folder alone."""
+    return _load_tokenizer(read_folder(folder))
+
+
 def _load_tokenizer(files: EncoderFolder) -> Any:
     from transformers import AutoTokenizer
 

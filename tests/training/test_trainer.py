@@ -247,7 +247,7 @@ def test_given_negatives_are_used_and_make_the_task_harder(world: Path, tmp_path
             lines.write(json.dumps({**row, "negatives": negatives}, ensure_ascii=False) + "\n")
     first = {}
     for used in (0, 1):
-        words = ["--data", file, "--steps", "1", "--set", f"num_negatives={used}"]
+        words = ["--data", file, "--steps", "1", "--set", f"objective.num_negatives={used}"]
         assert train(world, tmp_path / str(used), *words).code == 0
         first[used] = log_of(only_run(tmp_path / str(used)))[0]["loss"]
     assert first[1] > first[0]

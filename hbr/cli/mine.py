@@ -1,0 +1,60 @@
+"""`hbr mine`."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hbr.cli import options
+from hbr.cli.resolve import training_config
+from hbr.cli.screen import console, show_written
+
+logger = logging.getLogger(__name__)
+
+EXAMPLES = (
+    "hbr mine --data pairs.jsonl --miner bm25",
+    "hbr mine --miner runs/hybrid-xlm-r-s0-1a2b3c --relative-margin 0.05",
+    "hbr train --set train.hard_negatives=mined --set objective.num_negatives=3",
+)
+
+
+def mine(
+    config: options.Files = None,
+    settings: options.Sets = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write them as JSON lines, by the ids of rows."),
+    ] = None,
+    output_dir: options.Runs = options.DEFAULT_RUNS,
+    device: options.Device = "auto",
+    force: options.Force = False,
+    as_json: options.Json = False,
+) -> None:
+    """Mine hard negatives of training rows, for all their languages at once."""
+    from hbr.data import prepare
+    from hbr.experiments.negatives import Miner, write_negatives
+    from hbr.experiments.run_spec import RunSpec
+    from hbr.report.terminal.negatives import mined_table
+
+    resolved = training_config(config, settings, output_dir)
+    run = RunSpec(resolved, output_dir, device)
+    prepared = prepare.training_rows(resolved.data, output_dir)
+    if output and len(prepared) > 1:
+        raise options.UserError("--output takes the rows of one data set: name one with --data")
+    miner, entries = Miner(run), {}
+    for store, rows in prepared:
+        _, stage, built = miner.build(store, rows, force=force)
+        if not built:
+            logger.info(f"{rows.name}: up to date; --force repeats it")
+        entries[rows.name] = store.entries()[stage] | {"folder": str(store.path / stage)}
+        if output:
+            write_negatives(output, run, store, rows)
+            show_written([output])
+    if as_json:
+        print(json.dumps(entries))
+        return
+    for name, entry in entries.items():
+        console().print(mined_table(name, entry))
+        print(entry["folder"])

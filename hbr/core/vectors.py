@@ -1,0 +1,38 @@
+"""Settings of vectors: how texts are encoded, and the faiss index over them."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hbr.core.fields import Positive, Precision, Section, Tokens
+
+
+class Encode(Section):
+    """Encoding an evaluation set."""
+
+    precision: Precision = Field("fp32", description="Precision of the forward pass.")
+    dtype: Literal["float32", "float16"] = Field("float32", description="Type of stored vectors.")
+    unpadded: bool = Field(
+        True, description="Encode texts without padding where the encoder can; same result."
+    )
+    token_budget: Tokens = Field(4096, description="Tokens in one forward pass, padding included.")
+    shard_size: Annotated[Positive, "vectors"] = Field(16384, description="Vectors in one file.")
+
+
+class Index(Section):
+    """A faiss index."""
+
+    kind: Literal["flat", "ivf", "hnsw", "pq"] = Field("flat", description="Type of the index.")
+    nlist: Annotated[Positive, "cells"] | None = Field(
+        None, description="IVF: number of cells; null: the square root of the corpus size."
+    )
+    nprobe: Annotated[Positive, "cells"] = Field(8, description="IVF: cells searched.")
+    m: Positive = Field(
+        32, description="HNSW: links of a vertex; PQ: sub-quantizers, that is bytes a vector."
+    )
+    ef_search: Annotated[Positive, "passages"] = Field(
+        64, description="HNSW: candidates kept while searching."
+    )
+    top_k: Annotated[Positive, "passages"] = Field(
+        1000, description="Passages retrieved for a query."
+    )

@@ -1,0 +1,68 @@
+"""Encoders that a run uses besides the one it trains: miners, teachers, where it starts from."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hbr.core.errors import UserError
+from hbr.core.settings import Encoder as EncoderSettings
+from hbr.experiments.run_spec import RunSpec, open_run
+from hbr.models.presets import preset
+from hbr.models.sources import encoder_defaults, encoder_folder, encoder_id
+
+
+class Found(NamedTuple):
+    """The folder of an encoder, with its complete settings."""
+
+    folder: Path
+    settings: EncoderSettings
+
+    @property
+    def id(self) -> str:
+        """A digest of its files."""
+        return encoder_id(self.folder)
+
+    def load(self) -> Any:
+        """Load it."""
+        from hbr.models.loading import load
+
+        settings = self.settings
+        fallback = preset(settings.name).pooling
+        return load(
+            self.folder,
+            pooling=settings.pooling,
+            fallback=fallback,
+            normalize=settings.normalize,
+        )
+
+
+def initial_encoder(run: RunSpec) -> Found:
+    """Return the encoder that the training of a run starts from."""
+    config = run.config
+    if config.train.start_from:
+        earlier = _run(run.runs, config.train.start_from)
+        if earlier is None:
+            raise UserError(
+                f"train.start_from: {config.train.start_from} is no run in {run.runs} whose "
+                "training has ended; `hbr train` makes one"
+            )
+        return Found(earlier.folder, config.encoder)
+    encoder = config.encoder
+    return Found(encoder_folder(run.runs, encoder.name, encoder.revision), encoder)
+
+
+def other_encoder(run: RunSpec, name: str, revision: str | None = None) -> Found:
+    """Return the encoder of a run, of a preset, on the hub or in a folder, by its name."""
+    if found := _run(run.runs, name):
+        return found
+    given = {"name": name, "revision": revision}
+    folder = encoder_folder(run.runs, name, revision)
+    defaults = encoder_defaults(run.runs, name, revision)
+    return Found(folder, EncoderSettings.model_validate(given | defaults))
+
+
+def _run(runs: Path, name: str) -> Found | None:
+    """Return the trained encoder of a run, by its name or folder, if there is one."""
+    for path in (runs / name, Path(name)):
+        if (path / "config.yaml").exists() and (path / "model").is_dir():
+            return Found(path / "model", open_run(path)[1].encoder)
+    return None

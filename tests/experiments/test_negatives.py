@@ -1,0 +1,199 @@
+"""`hbr mine`, and training with what it found."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hbr.core.config import resolve_config
+from hbr.data import prepare
+from hbr.data.contamination import open_hashes, row_hashes
+from hbr.data.rows import ROLES
+from hbr.data.sameness import same_labels
+from hbr.evaluation import mining
+from hbr.evaluation.mining import open_mined
+from hbr.experiments.negatives import Miner
+from hbr.experiments.run_spec import RunSpec, complete
+from tests.support import beside, hbr, log_of
+
+LANGUAGES = ("de", "en", "th")
+
+
+def row(number: int, **changed: object) -> dict:
+    topic = ["moon", "river", "bread", "iron"][number % 4]
+    said = {
+        "id": f"r{number}",
+        "query": {lang: f"{lang} which {topic} has number {number}?" for lang in LANGUAGES},
+        "passage": {lang: f"{lang} the {topic} of number {number}." for lang in LANGUAGES},
+    }
+    return said | changed
+
+
+MADE = [row(number) for number in range(20)]
+MADE[4] |= {"group": "g"}
+MADE[8] |= {"group": "g"}  # a moon, too
+MADE[5] |= {"passage": dict.fromkeys(LANGUAGES, "EN the river of number 9 .")}
+MADE[9] |= {"passage": dict.fromkeys(LANGUAGES, "en the river of number 9 .")}
+MADE[7] |= {"query": MADE[3]["query"]}  # two irons answer one question
+SMALL = ["--batch-size", "8", "--steps", "6", "--set", "validation=null", "--device", "cpu"]
+
+
+def mined_by(file: Path, runs: Path, **settings: object):
+    """Mine the rows of a file; return them, with what was found."""
+    given = {"data": {"train": [str(file)], "validation": None}, "mine": settings}
+    run = RunSpec(complete(resolve_config(given), runs), runs, "cpu")
+    ((store, rows),) = prepare.training_rows(run.config.data, runs)
+    _, stage, _ = Miner(run).build(store, rows)
+    return rows, open_mined(store.path / stage), store.entries()[stage]
+
+
+@pytest.mark.parametrize("pool", ["own", "pivot", "all"])
+@pytest.mark.parametrize("miner", ["bm25", None])
+def test_what_says_the_same_is_never_mined(world, tmp_path, rows_file, pool, miner):
+    runs = beside(world, tmp_path / "runs")
+    rows, mined, entry = mined_by(
+        rows_file(MADE), runs, pool=pool, miner=miner, num_negatives=12, range_max=12
+    )
+    found = {
+        r: [int(i) for i in mined.negative[mined.negatives_of[r] : mined.negatives_of[r + 1]]]
+        for r in range(20)
+    }
+    assert all(len(set(items)) == len(items) == 12 for items in found.values())
+    assert entry["rows_by_number"] == {"12": 20}
+    for one, other in [(4, 8), (5, 9), (3, 7), *((r, r) for r in range(20))]:
+        assert rows.passage_of[other] not in found[one]
+        assert rows.passage_of[one] not in found[other]
+    pairs = {pair.split("->")[0] == pair.split("->")[1] for pair in entry["languages"]}
+    assert pairs == {"own": {True}, "pivot": {True}}.get(pool, pairs)
+    if pool == "pivot":
+        assert entry["languages"].keys() == {"en->en"}
+    assert sum(entry["languages"].values()) == entry["negatives"] == 240
+
+
+def test_labels_join_what_says_the_same_by_any_way(world, tmp_path, rows_file):
+    runs = beside(world, tmp_path / "runs")
+    config = resolve_config({"data": {"train": [str(rows_file(MADE))]}})
+    ((store, rows),) = prepare.training_rows(config.data, runs)
+    folder = row_hashes(store, rows)
+    labels, items = same_labels(rows, {role: open_hashes(folder, role) for role in ROLES})
+    assert (labels == items[rows.passage_of]).all()
+    assert labels[4] == labels[8]
+    assert labels[5] == labels[9]
+    assert labels[3] == labels[7]
+    assert len(set(labels.tolist())) == 17
+
+
+def test_a_killed_mining_goes_on_and_ends_in_the_same_bytes(
+    world, tmp_path, rows_file, monkeypatch
+):
+    monkeypatch.setattr(mining, "ROWS", 6)
+    file, write = rows_file(MADE), mining._write_part
+    _, whole, _ = mined_by(file, beside(world, tmp_path / "whole"), miner="bm25")
+    parts = []
+
+    def killed(path: Path, *rest: object) -> None:
+        parts.append(path.name)
+        if len(parts) == 3:
+            raise KeyboardInterrupt
+        write(path, *rest)
+
+    other = rows_file([*MADE[:-1], row(19, group="other")], name="other.jsonl")
+    monkeypatch.setattr(mining, "_write_part", killed)
+    runs = beside(world, tmp_path / "broken")
+    with pytest.raises(KeyboardInterrupt):
+        mined_by(other, runs, miner="bm25")
+    _, broken, _ = mined_by(other, runs, miner="bm25")
+    assert parts == [f"part-{n:06d}.npz" for n in (0, 1, 2, 2, 3)]
+    for one, again in zip(whole, broken, strict=True):
+        assert np.array_equal(one, again, equal_nan=True)
+
+
+def test_mined_negatives_train_and_their_number_and_language_are_settings(
+    world, tmp_path, rows_file
+):
+    runs, file = beside(world, tmp_path / "runs"), rows_file(MADE)
+    data = ["--data", file, "--output-dir", runs]
+    said = hbr("mine", *data, "--miner", "bm25", "--json")
+    assert said.code == 0, said.err
+    (entry,) = json.loads(said.out).values()
+    assert entry["rows_by_number"] == {"3": 20}
+    names = []
+    for number, language in ((1, "passage"), (3, "passage"), (3, "any")):
+        words = [f"objective.num_negatives={number}", f"negative_language={language}"]
+        sets = [w for word in ("hard_negatives=mined", *words) for w in ("--set", word)]
+        done = hbr("train", *SMALL, *data, "--set", "mine.miner=bm25", *sets)
+        assert done.code == 0, done.err
+        assert "mining" not in done.err  # it was done
+        names.append(done.out.strip())
+    losses = [log_of(Path(name))[0]["loss"] for name in names]
+    assert len(set(names)) == len(set(losses)) == 3
+    assert losses[0] < losses[1]  # more negatives, a harder task
+
+
+def test_negatives_are_written_and_read_again_by_the_ids_of_rows(world, tmp_path, rows_file):
+    runs, file, out = beside(world, tmp_path / "runs"), rows_file(MADE), tmp_path / "out.jsonl"
+    said = hbr("mine", "--data", file, "--output-dir", runs, "--miner", "bm25", "--output", out)
+    assert said.code == 0, said.err
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [line["id"] for line in lines] == [f"r{n}" for n in range(20)]
+    _, first, _ = mined_by(file, runs, miner="bm25")
+    _, again, _ = mined_by(file, runs, miner=str(out))
+    assert first.negative.tolist() == again.negative.tolist()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ({"id": "r1", "negatives": ["r2", "nobody", "r3"]}, "has no row 'nobody'"),
+        ({"id": "r0", "negatives": ["r2", "r4", "r3"]}, "row 'r0' stands there twice"),
+        ({"id": "r1", "negatives": ["r2"]}, "has 1 negatives, fewer than mine.num_negatives, 3"),
+        ({"id": "r1", "negatives": "r2"}, '"negatives" '),
+    ],
+)
+def test_a_bad_line_of_negatives_is_named(world, tmp_path, rows_file, line, message):
+    runs, file = beside(world, tmp_path / "runs"), rows_file(MADE)
+    bad = rows_file([{"id": "r0", "negatives": ["r2", "r3", "r6"]}, line], name="bad.jsonl")
+    said = hbr("mine", "--data", file, "--output-dir", runs, "--miner", bad)
+    assert said.code == 2
+    assert f"{bad}:2: " in said.err
+    assert message in said.err
+    assert sum(line.startswith("hbr: ") for line in said.err.splitlines()) == 1
+    ((store, _),) = prepare.training_rows(
+        resolve_config({"data": {"train": [str(file)]}}).data, runs
+    )
+    assert set(store.entries()) == {"rows"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["objective.num_negatives=5"], "more than are mined: --set mine.num_negatives=5, now 3"),
+        (["mine.max_score=-9"], "nothing was mined; `hbr mine` shows what was passed over"),
+        (["mine.miner=nowhere.jsonl"], "nowhere.jsonl: there is no such file"),
+        (["mine.miner=nothing"], "there is no encoder 'nothing'"),
+        (["train.start_from=nothing"], "nothing is no run in"),
+        (["mine.range_min=3", "mine.range_max=4"], "num_negatives 3 do not fit between"),
+    ],
+)
+def test_what_cannot_be_mined_is_said_in_one_line(world, tmp_path, rows_file, words, message):
+    runs, file = beside(world, tmp_path / "runs"), rows_file(MADE)
+    sets = [w for word in ("hard_negatives=mined", *words) for w in ("--set", word)]
+    said = hbr("-q", "train", *SMALL, "--data", file, "--output-dir", runs, *sets)
+    assert said.code == 2
+    assert message in said.err
+    assert said.err.splitlines()[-1].startswith("hbr: ")
+    assert said.err.count("hbr: ") == 1
+    assert not list(runs.glob("*/model"))
+
+
+def test_a_run_mines_and_another_starts_from_it(world, tmp_path, rows_file):
+    runs, data = beside(world, tmp_path / "runs"), ["--data", rows_file(MADE)]
+    first = hbr("train", *SMALL, *data, "--output-dir", runs).out.strip()
+    again = ["--set", f"start_from={Path(first).name}", "--set", "hard_negatives=mined"]
+    second = hbr("train", *SMALL, *data, "--output-dir", runs, *again)
+    assert second.code == 0, second.err
+    entry = json.loads((Path(second.out.strip()) / "manifest.json").read_text())["stages"]["train"]
+    done = json.loads((Path(first) / "manifest.json").read_text())["stages"]["train"]
+    assert entry["started_from"] == str(Path(first) / "model")
+    assert entry["inputs"]["encoder"] == entry["inputs"]["miner"] != done["inputs"]["encoder"]
