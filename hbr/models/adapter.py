@@ -25,11 +25,12 @@ class LowRankAdapter:
         import peft
 
         targets: Any = settings.target_modules
+        alpha: Any = settings.lora_alpha  # peft declares an integer and takes any number
         if targets is not None:
             targets = targets[0] if targets == ("all-linear",) else list(targets)
         config = peft.LoraConfig(
             r=settings.rank,
-            lora_alpha=settings.lora_alpha,
+            lora_alpha=alpha,
             lora_dropout=settings.lora_dropout,
             target_modules=targets,
         )

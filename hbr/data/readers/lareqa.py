@@ -82,8 +82,8 @@ def read_train(source: Path | None) -> Iterator[dict[str, Any]]:
     data = parse(_part(articles, lambda number, out: number not in out), "sentence")
     texts = {(passage.language, passage.id): passage.text for passage in data.passages}
     questions: dict[str, dict[str, str]] = {}
-    for query in data.queries:
-        questions.setdefault(query.concept, {})[query.language] = query.text
+    for asked in data.queries:
+        questions.setdefault(asked.concept, {})[asked.language] = asked.text
     for concept, query in questions.items():
         passage = {language: texts[language, id] for language, id, *_ in data.relevant[concept]}
         yield {"id": concept, "group": None, "query": query, "passage": passage}
