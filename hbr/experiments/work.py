@@ -95,6 +95,8 @@ def prepare(cells: Iterable[Cell]) -> None:
         data = RunData(cell.run, cell.sources)
         config = cell.config
         decisive = (config.encoder.model_dump_json(), config.data.model_dump_json())
+        if config.train.start_from:
+            continue  # what it starts from may be made by another of the cells
         if config.is_trained and decisive not in tokens:
             tokenized(data, data.training.encoder.load())
         tokens.add(decisive)
