@@ -28,9 +28,11 @@ fuzz: .venv/dev  ## atheris over every reader of files, for an hour or SECONDS
 	$(INSTALL) --editable '.[fuzz]'
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz $(or $(SECONDS),3600)
 
-docs: .venv/docs  ## the site, in build/site
+docs: .venv/docs  ## the site, in build/site; its notebooks are run
 	$(BIN)/hbr settings --markdown > docs/settings.md
 	$(BIN)/mkdocs build --quiet
+	HBR_RUNS=$(CURDIR)/build/notebooks $(BIN)/python -m nbconvert --execute --to html --log-level WARN \
+	    --output-dir build/site/notebooks docs/notebooks/*.ipynb
 
 clean:
 	rm -rf build runs .venv

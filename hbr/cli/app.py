@@ -59,7 +59,7 @@ def _common(
 
     other_rank = os.environ.get("RANK", "0") != "0"
     log.configure(quiet=quiet or other_rank, verbose=verbose)
-    _calm_libraries()
+    log.calm_libraries()
 
 
 def _examples(lines: tuple[str, ...]) -> str:
@@ -125,11 +125,3 @@ def _reason(error: Exception) -> str:
         return f"{error.strerror.lower()}{place}; nothing that was finished is lost"
     command = shlex.join(["hbr", *sys.argv[1:]])
     return f"{type(error).__name__}: {error} (a bug? `{command} --debug` shows where)"
-
-
-def _calm_libraries() -> None:
-    """Keep libraries' own bars and warnings off the screen, unless their variables are set."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

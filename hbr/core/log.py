@@ -1,6 +1,7 @@
 """The command line's logging: short lines on stderr. Results go to stdout."""
 
 import logging
+import os
 import sys
 
 from hbr.core.errors import printable
@@ -25,3 +26,11 @@ def configure(*, quiet: bool = False, verbose: bool = False) -> None:
     logger.handlers = [_StderrHandler()]
     logger.propagate = False
     logger.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
+
+
+def calm_libraries() -> None:
+    """Keep libraries' own bars and warnings off the screen, unless their variables are set."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

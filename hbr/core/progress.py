@@ -1,15 +1,17 @@
-"""Progress of long work: a bar on a terminal, a line in the log now and then elsewhere."""
+"""Progress of long work: a bar on a terminal or in a notebook, else a line in the log at times."""
 
 import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from html import escape
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 LOG_INTERVAL = 10.0  # seconds between lines where there is no terminal
+NOTEBOOK_INTERVAL = 0.5  # seconds between updates of a notebook's bar
 
 
 class Progress:
@@ -24,6 +26,7 @@ class Progress:
         self.started = self.reported = time.monotonic()
         quiet = not logger.isEnabledFor(logging.WARNING)
         self.bar = _bar(title, total, unit, done) if sys.stderr.isatty() and not quiet else None
+        self.cell = None if self.bar or quiet else _notebook_cell()
 
     def __enter__(self) -> "Progress":
         if self.bar:
@@ -33,6 +36,8 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         if self.bar:
             self.bar.stop()
+        elif self.cell:
+            self.cell.update(self._html(""))
 
     def advance(self, n: int = 1, note: str = "") -> None:
         """Count `n` more units as done; `note` stands behind the rate."""
@@ -42,13 +47,24 @@ class Progress:
         if self.bar:
             task = self.bar.task_ids[0]
             self.bar.update(task, completed=self.done, rate=f"{rate:,.0f} {self.unit}/s", note=note)
-        elif now - self.reported >= LOG_INTERVAL:
+        elif now - self.reported >= (NOTEBOOK_INTERVAL if self.cell else LOG_INTERVAL):
             self.reported = now
             left = (self.total - self.done) / max(rate, 1e-9)
-            logger.info(
-                f"{self.title}: {self.done:,} of {self.total:,} {self.unit}, "
-                f"{rate:,.0f}/s, {left:,.0f} s left {note}".rstrip()
-            )
+            text = f"{rate:,.0f}/s, {left:,.0f} s left {note}".rstrip()
+            if self.cell:
+                self.cell.update(self._html(text))
+            else:
+                logger.info(f"{self._so_far}, {text}")
+
+    @property
+    def _so_far(self) -> str:
+        return f"{self.title}: {self.done:,} of {self.total:,} {self.unit}"
+
+    def _html(self, text: str) -> Any:
+        from IPython.display import HTML
+
+        bar = f'<progress value="{self.done}" max="{self.total}"></progress>'
+        return HTML(f"{bar} {escape(f'{self._so_far} {text}')}")
 
 
 def track(items: Iterable[T], title: str, total: int, unit: str) -> Iterator[T]:
@@ -76,3 +92,12 @@ def _bar(title: str, total: int, unit: str, done: int):  # type: ignore[no-untyp
     )
     bar.add_task(title, total=total, completed=done, rate=unit, note="")
     return bar
+
+
+def _notebook_cell() -> Any:
+    """Return the handle of a line in a notebook's output that can be updated, None elsewhere."""
+    if "ipykernel" not in sys.modules:
+        return None
+    from IPython.display import HTML, display
+
+    return display(HTML(""), display_id=True)

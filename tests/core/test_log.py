@@ -1,6 +1,8 @@
 """The log on stderr: plain lines, as loud as the command was asked to be, and nobody else's."""
 
 import logging
+import sys
+from types import ModuleType
 
 import pytest
 
@@ -43,3 +45,22 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(monkeypatch, caplog)
         "letters: 2 of 3 letters",
         "letters: 3 of 3 letters",
     ]
+
+
+def test_in_a_notebook_progress_is_a_line_that_changes(monkeypatch):
+    shown = []
+
+    class Handle:
+        def update(self, html):
+            shown.append(html)
+
+    display = ModuleType("IPython.display")
+    display.HTML, display.display = str, lambda *_, **__: Handle()
+    for name in ("ipykernel", "IPython"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    monkeypatch.setattr("hbr.core.progress.NOTEBOOK_INTERVAL", 0.0)
+    assert list(track("ab", "<letters>", 2, "letters")) == ["a", "b"]
+    assert "1 of 2 letters" in shown[0]
+    assert "&lt;letters&gt;" in shown[0]
+    assert shown[-1].startswith('<progress value="2" max="2">')

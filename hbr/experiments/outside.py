@@ -1,0 +1,168 @@
+"""Encoders that are no runs: callables and objects of others, evaluated in a folder that passes."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
+
+import numpy as np
+
+from hbr.compare.results import Result
+from hbr.core.config import resolve_config
+from hbr.core.errors import UserError
+from hbr.core.progress import Progress
+from hbr.core.target import EvaluationTarget
+from hbr.data import prepare
+from hbr.data.tasks import EvaluationData, Task, open_task, write_task
+from hbr.experiments.run_spec import RunSpec
+
+CHUNK = 1_024  # texts given to an encoder at a time
+
+
+class TextEncoder(Protocol):
+    """What is evaluated: texts in, vectors (texts, width) out."""
+
+    def encode_queries(self, texts: Sequence[str], language: str | None = None) -> Any:
+        """Return the vectors of queries in one language."""
+        ...
+
+    def encode_passages(self, texts: Sequence[str], language: str | None = None) -> Any:
+        """Return the vectors of passages in one language."""
+        ...
+
+
+class _OfFunctions:
+    """An encoder made of a function for queries and one for passages."""
+
+    def __init__(self, queries: Callable[..., Any], passages: Callable[..., Any]) -> None:
+        self.queries, self.passages = queries, passages
+
+    def encode_queries(self, texts: Sequence[str], language: str | None = None) -> Any:  # noqa: ARG002
+        return self.queries(list(texts))
+
+    def encode_passages(self, texts: Sequence[str], language: str | None = None) -> Any:  # noqa: ARG002
+        return self.passages(list(texts))
+
+
+def as_encoder(encoder: Any) -> tuple[TextEncoder, bool]:
+    """Return an encoder of texts, and whether its vectors are as they are to be.
+
+    A SentenceTransformer encodes with its prompts, and scales as its similarity asks. Raises
+    UserError for what is none of the kinds.
+    """
+    if hasattr(encoder, "encode_queries") and hasattr(encoder, "encode_passages"):
+        return encoder, True
+    if hasattr(encoder, "encode_query") and hasattr(encoder, "encode_document"):
+        cosine = getattr(encoder, "similarity_fn_name", "cosine") == "cosine"
+        how = {"normalize_embeddings": cosine, "show_progress_bar": False}
+        functions = (encoder.encode_query, encoder.encode_document)
+        queries, passages = (_with(function, how) for function in functions)
+        return _OfFunctions(queries, passages), True
+    if callable(encoder):
+        return _OfFunctions(encoder, encoder), False
+    raise UserError(
+        f"a {type(encoder).__name__} is no encoder: give a run, a SentenceTransformer, an object "
+        "with encode_queries and encode_passages, or a callable from texts to vectors"
+    )
+
+
+def _with(function: Callable[..., Any], how: Mapping[str, Any]) -> Callable[..., Any]:
+    return lambda texts: function(texts, **how)
+
+
+def evaluate_encoder(
+    encoder: Any,
+    task: str | EvaluationData,
+    *,
+    source: Path | None,
+    runs: Path,
+    device: str,
+    name: str | None,
+    normalize: bool,
+    settings: Mapping[str, Any],
+) -> tuple[Result, TemporaryDirectory[str]]:
+    """Evaluate an encoder that is no run; the folder of the result goes with the second value."""
+    from hbr.evaluation.evaluate import evaluate
+
+    texts, as_is = as_encoder(encoder)
+    kept = TemporaryDirectory(prefix="hbr-")
+    label = _label(name or _name_of(encoder))
+    base = {"encoder": label, "max_steps": 0}
+    config = resolve_config(base, settings)
+    opened = _task(task, source, runs, config.evaluate.passage, Path(kept.name))
+    if opened.mining:
+        kept.cleanup()
+        raise UserError(f"{opened.name} is mined, not ranked: evaluate a run on it")
+    folder = Path(kept.name) / label / "evaluate" / EvaluationTarget(opened.name).folder
+    folder.mkdir(parents=True)
+    vectors = encode_task(texts, opened, scaled=normalize and not as_is)
+    training: dict[str, Any] = {"languages": {}}  # nobody knows
+    where = RunSpec(config, runs, device).torch_device()
+    evaluate(folder, config, opened, vectors, training, device=where)
+    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+    return Result(config, metrics, folder), kept
+
+
+def encode_task(encoder: TextEncoder, task: Task, *, scaled: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the vectors of a task's queries and passages, float32, encoded language by language.
+
+    With `scaled` they are brought to unit length. Raises UserError for what are no vectors.
+    """
+    sides = (
+        (encoder.encode_queries, task.queries["text"], task.query_blocks),
+        (encoder.encode_passages, task.passages["text"], task.blocks),
+    )
+    total = sum(len(texts) for _, texts, _ in sides)
+    both = []
+    with Progress(f"encoding {task.name}", total, "texts") as progress:
+        for encode, texts, blocks in sides:
+            parts: list[np.ndarray] = []
+            for language, block in zip(task.languages, blocks, strict=True):
+                for at in range(block.start, block.stop, CHUNK):
+                    some = texts[at : min(at + CHUNK, block.stop)].to_pylist()
+                    parts.append(_checked(encode(some, language), len(some)))
+                    progress.advance(len(some))
+            both.append(np.concatenate(parts))
+    if scaled:
+        both = [_unit(vectors) for vectors in both]
+    return both[0], both[1]
+
+
+def _checked(vectors: Any, count: int) -> np.ndarray:
+    array = np.asarray(vectors.cpu() if hasattr(vectors, "cpu") else vectors, dtype=np.float32)
+    if array.ndim != 2 or len(array) != count:
+        raise UserError(
+            f"the encoder gave {array.shape} for {count} texts; it must be (texts, width)"
+        )
+    if not np.isfinite(array).all():
+        raise UserError("the encoder gave numbers that are not finite")
+    return array
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if (lengths == 0).any():
+        raise UserError("the encoder gave a vector of length 0, which has no direction")
+    return vectors / lengths
+
+
+def _task(
+    task: str | EvaluationData, source: Path | None, runs: Path, passage: str, folder: Path
+) -> Task:
+    if isinstance(task, str):
+        return prepare.task(runs, EvaluationTarget.parse(task).dataset, source, passage)[1]
+    place = folder / "task"
+    place.mkdir()
+    write_task(place, "in memory", task)
+    return open_task(place, "in memory")
+
+
+def _name_of(encoder: Any) -> str:
+    card = getattr(getattr(encoder, "model_card_data", None), "base_model", None)
+    return card or getattr(encoder, "__name__", None) or type(encoder).__name__
+
+
+def _label(name: str) -> str:
+    return re.sub(r"[^\w.+-]", "-", name)
