@@ -12,7 +12,7 @@ from hbr.cli.resolve import open_run_spec
 from hbr.cli.screen import console
 from hbr.core import distributed
 from hbr.core.errors import UserError
-from hbr.core.target import EvaluationTarget
+from hbr.core.target import Compression, EvaluationTarget
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ EXAMPLES = (
     "hbr evaluate --dataset xquad-r --run runs/RUN --trec --by-language",
     "hbr evaluate --perturb typo:0.05,0.1,0.2 --perturb diacritics",
     "hbr evaluate --center-languages",
+    "hbr evaluate --dimensions 16,32 --quantize int8,binary",
     "hbr evaluate --diagnose",
 )
 IndexKind = Annotated[
@@ -42,6 +43,16 @@ Center = Annotated[
     bool,
     Option("--center-languages", help="Take each language's mean vector off first; a baseline."),
 ]
+Dimensions = Annotated[
+    str | None,
+    Option(metavar="N,…", help="Also with vectors cut to their first N numbers."),
+]
+Quantize = Annotated[
+    str | None,
+    Option(
+        metavar="KIND,…", help="Also with passages in int8 or binary, of whole and cut vectors."
+    ),
+]
 Diagnose = Annotated[bool, Option("--diagnose", help="Also measure language bias of the vectors.")]
 
 
@@ -54,6 +65,8 @@ def evaluate(
     by_language: ByLanguage = False,
     perturb: Perturb = None,
     center_languages: Center = False,
+    dimensions: Dimensions = None,
+    quantize: Quantize = None,
     diagnose: Diagnose = False,
     config: options.Files = None,
     settings: options.Sets = None,
@@ -64,10 +77,12 @@ def evaluate(
 ) -> None:
     """Evaluate a run in the mono, cross and multi settings, from exact ranks."""
     from hbr.core.config import nested, parse_set
+    from hbr.evaluation.compression import bytes_per_vector
     from hbr.evaluation.diagnostics import FILE
     from hbr.experiments import stages
     from hbr.experiments.building import update
     from hbr.experiments.run_data import RunData
+    from hbr.report.terminal import evaluation
 
     _check(specs := options.perturbations(perturb or []), trec or bool(index_kind))
     sets = [*(settings or []), *([f"index.kind={index_kind}"] if index_kind else [])]
@@ -82,17 +97,26 @@ def evaluate(
     logger.info(str(run_spec.config.encoder))
     data = RunData(run_spec, {target.dataset: source})
     main = stages.evaluate(data, target, trec=trec)
-    others = [stages.evaluate(data, target.perturbed(spec)) for spec in specs]
+    variants = [target.perturbed(spec) for spec in specs]
+    variants += map(target.compressed, options.compressions(dimensions, quantize))
+    others = [stages.evaluate(data, variant) for variant in variants]
     diagnostics = [stages.diagnose(data, target.exact)] if diagnose else []
     update([main, *others, *diagnostics], {"evaluate"} if force else ())
     if distributed.rank():
         return
-    metrics, *perturbed = (_read(stage.folder / "metrics.json") for stage in (main, *others))
+    metrics, *more = (_read(stage.folder / "metrics.json") for stage in (main, *others))
+    perturbed, compressed = more[: len(specs)], more[len(specs) :]
     diagnosed = _read(diagnostics[0].folder / FILE) if diagnostics else None
     if as_json:
-        _print_json(metrics, perturbed, diagnosed)
+        more = {"perturbed": perturbed, "compressed": compressed, "diagnostics": diagnosed}
+        print(json.dumps(metrics | {name: value for name, value in more.items() if value}))
         return
     _show(dataset, metrics, by_language, perturbed, diagnosed)
+    if compressed:
+        width = run_spec.store.entries()[stages.encode(data, target).name]["width"]
+        size = bytes_per_vector(Compression(), width, run_spec.config.encode.dtype)
+        whole = metrics | {"bytes_per_vector": size}
+        console().print(evaluation.compression_table(whole, compressed))
     logger.info(f"results: {main.folder}")
     logger.info(f"next:    hbr compare {run_spec.path} OTHER_RUN --dataset {target.exact}")
 
@@ -100,11 +124,6 @@ def evaluate(
 def _check(perturbations: list[Any], inexact: bool) -> None:
     if perturbations and inexact:
         raise UserError("--perturb measures by exact search; leave out --trec and --index")
-
-
-def _print_json(metrics: Any, perturbed: list[Any], diagnosed: Any) -> None:
-    more = {"perturbed": perturbed, "diagnostics": diagnosed}
-    print(json.dumps(metrics | {name: value for name, value in more.items() if value}))
 
 
 def _read(path: Path) -> Any:

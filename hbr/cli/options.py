@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from hbr.core import registry
 from hbr.core.errors import UserError
+from hbr.core.target import Compression
 
 
 def _dataset(name: str | None) -> str | None:
@@ -98,3 +100,19 @@ def perturbations(specs: list[str]) -> list[str]:
         return [str(spec) for spec in expand(specs) if spec.entry]  # raises where there is none
     except ValueError as error:
         raise UserError(f"--perturb: {error}") from error
+
+
+def compressions(dimensions: str | None, quantize: str | None) -> list[Compression]:
+    """Return what `--dimensions` and `--quantize` name, in all combinations but whole vectors."""
+    kinds = [None, *(quantize.split(",") if quantize else ())]
+    lengths = [f"{n}d" for n in dimensions.split(",")] if dimensions else []
+    found = []
+    for name in ("+".join(filter(None, pair)) for pair in product([None, *lengths], kinds)):
+        if name:
+            compression = Compression.parse(name.replace(" ", ""))
+            if compression is None:
+                raise UserError(
+                    f"{name!r}: --dimensions 64,128 and --quantize int8,binary are known"
+                )
+            found.append(compression)
+    return found

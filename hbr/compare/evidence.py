@@ -241,7 +241,7 @@ def gather(
     """
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in sorted(_without_twins(results), key=lambda result: _order(result.config)):
-        groups.setdefault((str(result.target.encoded), result.protocol), []).append(result)
+        groups.setdefault((str(result.target.tabled), result.protocol), []).append(result)
     for (dataset, _), group in groups.items():
         if len({result.metrics.get("task") for result in group}) > 1:
             raise UserError(

@@ -86,6 +86,8 @@ class Series:
     settings: Mapping[str, Mapping[str, float]]  # setting -> metric -> value
     by_language: Mapping[str, Mapping[str, float]]  # setting -> query language -> mAP
     mean_rank: Mapping[str, Mapping[str, float]]  # query language -> passage language -> rank
+    compression: str = ""  # of its vectors
+    bytes_per_vector: int = 0
     losses: Sequence[Sequence[tuple[int, float]]] = ()  # a line a seed: (step, training loss)
     validation: Sequence[Sequence[tuple[int, float]]] = ()
 
@@ -102,3 +104,4 @@ class Report:
     provenance: Sequence[Mapping[str, str]] = ()  # a line a run
     statistics: str = ""  # how p and intervals were got, in a sentence or two
     perturbed: Sequence[Series] = ()  # as `series`, of perturbed queries
+    compressed: Sequence[Series] = ()  # of compressed vectors, and of the whole ones beside them

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from hbr.compare.claims import Claim
+from hbr.compare.compression import beside_whole, compression
 from hbr.compare.evidence import Evidence, gather
 from hbr.compare.fairness import unfair
 from hbr.compare.model import Report
@@ -72,7 +73,11 @@ def assemble(study: StudyResults, options: Options) -> Report:
             lines = ["--strict: the comparison is not fair", *dict.fromkeys(unequal)]
             raise UserError("\n".join(lines))
     alone, perturbed = beside_clean(evidence)
+    alone, compressed = beside_whole(alone)
     tables = _tables(study, options, [*alone, *shared], perturbed)
+    for whole, several in compressed:
+        how: dict[str, Any] = {"by": options.by, "varied": study.varied}
+        tables += compression(whole, several, options.metrics, **how)
     judged = verdicts(study.claims, evidence, study.datasets) if evidence else []
     if paper:
         tables = [_with_notes(table, paper) for table in tables]
@@ -92,6 +97,7 @@ def assemble(study: StudyResults, options: Options) -> Report:
         provenance(result for one in evidence for result in one.results),
         STATISTICS if evidence else "",
         [line for _, several in perturbed for one in several for line in series(one)],
+        [line for whole, some in compressed for one in (whole, *some) for line in series(one)],
     )
 
 

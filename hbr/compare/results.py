@@ -152,6 +152,12 @@ def _read_result(
 def _command(target: EvaluationTarget, run: Store) -> str:
     perturb = f" --perturb {target.perturbation}" if target.perturbation else ""
     perturb += " --center-languages" * target.center_languages
+    if target.compression:
+        named = {
+            "dimensions": target.compression.dimensions,
+            "quantize": target.compression.quantize,
+        }
+        perturb += "".join(f" --{name} {value}" for name, value in named.items() if value)
     return f"hbr evaluate --dataset {target.dataset}{perturb} --run {run.path}"
 
 

@@ -59,7 +59,7 @@ def robustness(
         )
         heads = [(c.evidence.target.perturbation or "clean", c.metric) for c in columns]
         table = replace(
-            _with_shares(tabulate(columns, title, by)),
+            with_shares(tabulate(columns, title, by)),
             columns=tuple(heads),
             notes=tuple(dict.fromkeys(notes)),
             of=tuple((c.evidence.dataset, setting, c.metric) for c in columns),
@@ -68,8 +68,8 @@ def robustness(
     return tables
 
 
-def _with_shares(table: Table) -> Table:
-    """Return the table with each drop's share of the clean value, which is the first column."""
+def with_shares(table: Table) -> Table:
+    """Return the table with each value's share of that in the first column."""
 
     def share(row: int, column: int, cell: Cell) -> Cell:
         clean = table.rows[row].cells[0].mean

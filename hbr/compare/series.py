@@ -11,6 +11,7 @@ from hbr.compare.evidence import Evidence, StudyCell
 from hbr.compare.model import Series
 from hbr.compare.results import Result
 
+BYTES = {"float32": 4, "float16": 2}
 Curve = list[tuple[int, float]]
 
 
@@ -41,9 +42,18 @@ def _series(evidence: Evidence, cell: StudyCell) -> Series:
             for setting, values in by_language.items()
         },
         _averaged([one.get("bias", {}).get("mean_rank", {}) for one in metrics]),
+        str(evidence.target.compression or ""),
+        _bytes(results[0]),
         [curve for curve in losses if curve],
         [curve for curve in validation if curve],
     )
+
+
+def _bytes(result: Result) -> int:
+    """Return the bytes of a vector, 0 where they are not known."""
+    encoded = result.stages.get("encode", {})
+    plain = encoded.get("width", 0) * BYTES[encoded.get("settings", {}).get("dtype", "float32")]
+    return int(result.metrics.get("bytes_per_vector", plain))
 
 
 def _averaged(trees: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

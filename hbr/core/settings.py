@@ -6,7 +6,14 @@ Each setting is declared with its type, unit, default and description; `hbr.core
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    ValidationInfo,
+    field_validator,
+)
 
 from hbr.core import registry
 from hbr.core.fields import (
@@ -262,6 +269,12 @@ class Train(Section):
     trim_vocabulary: bool = Field(
         True, description="Train only the word embeddings that occur in the data; same result."
     )
+    matryoshka_dims: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = Field(
+        None, description="Lengths of cut vectors that are trained too, the whole one among them."
+    )
+    matryoshka_weights: tuple[PositiveFloat, ...] | None = Field(
+        None, description="Weight of the loss of each length; null: 1."
+    )
     logging_steps: Steps = Field(10, description="Steps between lines of the log.")
     eval_steps: Steps = Field(100, description="Steps between validations.")
     save_steps: Steps = Field(200, description="Steps between checkpoints.")
@@ -275,6 +288,14 @@ class Train(Section):
         None, description="Validations without improvement before training stops; null: never."
     )
     tensorboard: bool = Field(True, description="Write TensorBoard events.")
+
+    @field_validator("matryoshka_weights")
+    @classmethod
+    def _one_each(cls, weights: Any, info: ValidationInfo) -> Any:
+        dims = info.data.get("matryoshka_dims") or ()
+        if weights is not None and len(weights) != len(dims):
+            raise ValueError(f"{len(dims)} matryoshka_dims need as many weights")
+        return weights
 
 
 RANKING, MINING = {"metrics", "passage"}, {"margin", "n_neighbors"}  # what results depend on
@@ -317,6 +338,9 @@ class Evaluate(Section):
 
 
 UNTRAINED = "untrained"  # what tables and claims call runs whose encoder is as it came
+LATER = {  # settings of training that came later: at their defaults no part of a run's identity
+    name: Train.model_fields[name].default for name in ("matryoshka_dims", "matryoshka_weights")
+}
 LOG_ONLY = {  # they change what is kept, not the weights
     *("logging_steps", "save_steps", "save_minutes", "keep_checkpoint", "tensorboard"),
 }
@@ -377,9 +401,9 @@ class Config(Section):
             chosen["adapter"] = self.adapter.model_dump(mode="json")
         for kind in ("sampler", "objective"):
             chosen[kind] |= registry.source(kind, chosen[kind]["name"])
-        return chosen | {
-            "train": self.train.model_dump(mode="json", exclude=LOG_ONLY | SAME_RESULT)
-        }
+        train = self.train.model_dump(mode="json", exclude=LOG_ONLY | SAME_RESULT)
+        idle = {name for name, default in LATER.items() if train[name] == default}
+        return chosen | {"train": {k: v for k, v in train.items() if k not in idle}}
 
     def at(self, target: EvaluationTarget) -> "Config":
         """Return the settings that a target is evaluated with."""

@@ -10,29 +10,64 @@ from hbr.core import registry
 
 
 @dataclass(frozen=True, order=True)
-class EvaluationTarget:
-    """A data set, perhaps with perturbed queries, an index, or vectors centred by language.
+class Compression:
+    """Vectors cut to their first numbers, passages quantized, or both: `64d`, `int8`, `64d+binary`.
 
-    Written `xquad-r`, `xquad-r~typo:0.1`, `beir/scifact@hnsw`, `xquad-r~center`; `str()` gives that
-    back.
+    `str()` gives that back.
+    """
+
+    dimensions: int | None = None
+    quantize: str | None = None  # `int8` or `binary`
+
+    @classmethod
+    def parse(cls, text: str) -> "Compression | None":
+        """Return the compression that a text names, or None where it names none."""
+        found = re.fullmatch(r"(?:([1-9]\d{0,5})d)?(?:(?:^|(?<=d)\+)(int8|binary))?", text)
+        if not text or not found:
+            return None
+        return cls(int(found[1]) if found[1] else None, found[2])
+
+    def __str__(self) -> str:
+        parts = [f"{self.dimensions}d" if self.dimensions else "", self.quantize or ""]
+        return "+".join(filter(None, parts))
+
+
+@dataclass(frozen=True)
+class EvaluationTarget:
+    """A data set, perhaps with perturbed queries, an index, or vectors centred or compressed.
+
+    Written `xquad-r`, `xquad-r~typo:0.1`, `beir/scifact@hnsw`, `xquad-r~center`, or
+    `xquad-r~64d+int8`; `str()` gives that back.
     """
 
     dataset: str  # as the table of data sets spells it: `beir/scifact`, `beir/scifact:dev`
     perturbation: str = ""  # as `hbr.data.perturb` spells it: `typo:0.1`; "" for clean queries
     index: str = ""  # kind of the index; "" for exact search
     center_languages: bool = False  # each language's mean is taken off its vectors
+    compression: Compression | None = None  # of vectors, once they are encoded
+
+    def __lt__(self, other: "EvaluationTarget") -> bool:
+        return self._order < other._order
+
+    @property
+    def _order(self) -> tuple[Any, ...]:
+        packed = self.compression or Compression()
+        plain = (self.dataset, self.perturbation, self.index, self.center_languages)
+        return *plain, packed.dimensions or 0, packed.quantize or ""
 
     @classmethod
     def parse(cls, text: str) -> "EvaluationTarget":
         """Return the target that a text names; the data set need not be known."""
         rest, _, index = text.partition("@") if "~" not in text else (text, "", "")
         dataset, _, variant = rest.partition("~")
-        center = variant == "center"
-        return cls(canonical_dataset(dataset), "" if center else variant, index, center)
+        center, compression = variant == "center", Compression.parse(variant)
+        perturbation = "" if center or compression else variant
+        return cls(canonical_dataset(dataset), perturbation, index, center, compression)
 
     def __str__(self) -> str:
         perturbation = f"~{self.perturbation}" if self.perturbation else ""
         center = "~center" if self.center_languages else ""
+        center += f"~{self.compression}" if self.compression else ""
         return self.dataset + perturbation + center + (f"@{self.index}" if self.index else "")
 
     @property
@@ -43,6 +78,11 @@ class EvaluationTarget:
     @property
     def encoded(self) -> "EvaluationTarget":
         """The same queries, as the encoder has them, searched exactly."""
+        return replace(self, index="", center_languages=False, compression=None)
+
+    @property
+    def tabled(self) -> "EvaluationTarget":
+        """The target whose results share a table with this one's."""
         return replace(self, index="", center_languages=False)
 
     @property
@@ -62,6 +102,10 @@ class EvaluationTarget:
     def indexed(self, index: str) -> "EvaluationTarget":
         """Return the same data set searched through an index."""
         return replace(self, index=index)
+
+    def compressed(self, compression: Compression) -> "EvaluationTarget":
+        """Return the same with compressed vectors."""
+        return replace(self, compression=compression)
 
     def centered(self) -> "EvaluationTarget":
         """Return the same with vectors that are centred by language."""

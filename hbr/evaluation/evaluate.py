@@ -7,9 +7,10 @@ from typing import Any
 import torch
 
 from hbr.core.settings import Config
-from hbr.core.target import EvaluationTarget, Measure
+from hbr.core.target import Compression, EvaluationTarget, Measure
 from hbr.data.tasks import Task
 from hbr.evaluation.centering import center_languages
+from hbr.evaluation.compression import bytes_per_vector, compress
 from hbr.evaluation.drops import PerturbedQueries
 from hbr.evaluation.ranking import Vectors, rank_by_index, rank_exactly
 from hbr.evaluation.results import write_results
@@ -26,6 +27,7 @@ def evaluate(
     device: torch.device,
     trec: bool = False,
     perturbed: PerturbedQueries | None = None,
+    compression: Compression | None = None,
 ) -> None:
     """Fill a folder with metrics from exact ranks, and with a TREC run and qrels on request.
 
@@ -34,10 +36,15 @@ def evaluate(
     drops against the clean ones is written too.
     """
     measures = [Measure.parse(name) for name in config.evaluate.metrics]
-    facts = {"search": "exact", "task": task.id, "training": training}
+    facts: dict[str, Any] = {"search": "exact", "task": task.id, "training": training}
     if config.evaluate.center_languages:
         vectors = center_languages(task, vectors, config)
         facts["dataset"] = str(EvaluationTarget(task.name).centered())
+    if compression:
+        facts["dataset"] = str(EvaluationTarget(task.name).compressed(compression))
+        stored = vectors[1].shape[1], config.encode.dtype
+        facts["bytes_per_vector"] = bytes_per_vector(compression, *stored)
+        vectors = compress(task, vectors, compression, config)
     ranks = rank_exactly(task, vectors, config.evaluate, device, _top(measures))
     write_results(folder, task, ranks, measures, facts, perturbed)
     if trec:

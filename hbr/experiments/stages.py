@@ -307,6 +307,8 @@ def evaluate(data: RunData, target: EvaluationTarget, *, trec: bool = False) -> 
         names = [Measure.parse(name).name for name in config.evaluate.metrics]
         sources = {name: digest for name in names if (digest := source("metric", name))}
         values |= {"sources": sources} if sources else {}
+        if target.compression:
+            values["compression"] = str(target.compression)
         return values | ({"top_k": config.index.top_k} if target.index else {})
 
     return Stage(
@@ -328,10 +330,15 @@ def _check_evaluation(data: RunData, target: EvaluationTarget, trec: bool) -> No
         raise UserError("--trec writes the exact ranking; leave out --index")
     if target.perturbation and (trec or target.index):
         raise UserError("--perturb measures by exact search; leave out --trec and --index")
-    if target.center_languages and target != target.clean.centered():
+    if target.center_languages and replace(target, compression=None) != target.clean.centered():
         raise UserError("--center-languages goes without --perturb and --index; leave them out")
+    if target.compression and target != target.clean.compressed(target.compression):
+        others = "--perturb, --index and --center-languages"
+        raise UserError(f"--dimensions and --quantize go without {others}; leave them out")
+    if target.compression and trec:
+        raise UserError("--trec writes the ranking of whole vectors; leave it out")
     if (trec or target != target.clean) and data.task(target.dataset).mining:
-        advice = "leave out --trec, --index, --perturb and --center-languages"
+        advice = "leave out --trec, --index, --perturb, --center-languages and compression"
         raise UserError(f"{target.dataset} is mined, not ranked; {advice}")
 
 
@@ -357,7 +364,8 @@ def _fill_evaluation(
         if target.perturbation:
             summary = entries[needs["encode"].name]["perturbation"]
             perturbed = PerturbedQueries(summary, needs["clean"].folder)
-        evaluation.evaluate(*context, device=run.torch_device(), trec=trec, perturbed=perturbed)
+        how = {"trec": trec, "perturbed": perturbed, "compression": target.compression}
+        evaluation.evaluate(*context, device=run.torch_device(), **how)
     return {"dataset": str(target.exact)}
 
 

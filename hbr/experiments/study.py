@@ -17,7 +17,7 @@ from hbr.core.errors import UserError
 from hbr.core.fields import Section
 from hbr.core.registry import known, near
 from hbr.core.settings import LOG_ONLY, SAME_RESULT, UNTRAINED, Config, known_measure
-from hbr.core.target import EvaluationTarget
+from hbr.core.target import Compression, EvaluationTarget
 from hbr.core.yaml_files import read_yaml
 from hbr.data.lookup import known_dataset
 from hbr.data.perturb import expand
@@ -31,21 +31,31 @@ def _perturbations(value: Any) -> tuple[str, ...]:
     return tuple(str(spec) for spec in specs if spec.entry)  # which raises where there is none
 
 
+def _compressions(value: Any) -> tuple[Compression, ...]:
+    names = [value] if isinstance(value, str) else value or ()
+    found = [Compression.parse(str(name)) for name in names]
+    if None in found:
+        raise ValueError(f"{names[found.index(None)]!r} is none: 64d, int8, binary, 64d+int8, …")
+    return tuple(filter(None, found))
+
+
 class Evaluation(Section):
-    """A data set to evaluate on, with its files, perturbations, centred vectors, diagnostics."""
+    """A data set to evaluate on: its files, perturbations, centred or compressed vectors."""
 
     dataset: Annotated[str, AfterValidator(known_dataset)]
     source: Path | None = None
     perturb: Annotated[tuple[str, ...], BeforeValidator(_perturbations)] = ()
     center_languages: bool = False
+    compress: Annotated[tuple[Compression, ...], BeforeValidator(_compressions)] = ()
     diagnose: bool = False
 
     @property
     def targets(self) -> tuple[EvaluationTarget, ...]:
-        """The data set, the same with centred vectors, and under each perturbation."""
+        """The data set, the same with centred or compressed vectors, and under perturbations."""
         clean = EvaluationTarget(self.dataset)
         centred = [clean.centered()] if self.center_languages else []
-        return clean, *centred, *map(clean.perturbed, self.perturb)
+        compressed = map(clean.compressed, self.compress)
+        return clean, *centred, *compressed, *map(clean.perturbed, self.perturb)
 
 
 class Study(Section):

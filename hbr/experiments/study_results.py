@@ -29,7 +29,7 @@ def study_results(
             except UserError as error:
                 missing.append(str(error))
     expected = [cell.config for cell in cells]
-    names = list(dict.fromkeys(str(target.encoded) for target in targets))
+    names = list(dict.fromkeys(str(target.tabled) for target in targets))
     title = study.title or study.name
     return StudyResults(title, results, expected, study.claims, study.varied, names), missing
 

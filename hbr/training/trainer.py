@@ -31,6 +31,8 @@ from hbr.training.batch import AuxiliaryHead, TextEncoder
 from hbr.training.checkpoint import Checkpoints, TrainerState
 from hbr.training.collator import Collator, Source
 from hbr.training.log import Log
+from hbr.training.losses import Loss
+from hbr.training.matryoshka import matryoshka
 from hbr.training.objectives import LossTerms, Objective, Recipe
 from hbr.training.optimizer import adamw, learning_rate, remaining_weight, set_learning_rate
 from hbr.training.schedule import Batch, BatchSchedule, schedule_hash
@@ -79,7 +81,7 @@ class Trainer:
         self.encode = self._prepare_encoder()
         objective: Objective = registry.get("objective", config.objective.name)
         self.recipe = objective.recipe(config.objective)
-        self.loss = objective.make_loss(config.objective)
+        self.loss = self._nested(objective.make_loss(config.objective))
         every = {language for data in schedule.datasets for language in data.languages}
         languages = sorted(config.data.languages or every)
         self.head = make_head(self.recipe, encoder.embedding_dimension, len(languages), config.seed)
@@ -210,6 +212,16 @@ class Trainer:
             "trained": trained,
             "words": len(self.trimmed.kept) if self.trimmed else len(self.encoder.token_embeddings),
         }
+
+    def _nested(self, loss: Loss) -> Loss:
+        """Return a loss of cut vectors too, where the settings say so."""
+        dims, width = self.settings.matryoshka_dims, self.encoder.embedding_dimension
+        if dims is None:
+            return loss
+        if max(dims) > width:
+            raise UserError(f"train.matryoshka_dims: {max(dims)} is more than the vectors' {width}")
+        weights = self.settings.matryoshka_weights or (1.0,) * len(dims)
+        return matryoshka(loss, dims, weights, self.encoder.normalize)
 
     def _trim_vocabulary(self) -> TrimmedVocabulary | None:
         """Leave out the token embeddings that occur in no data."""

@@ -5,10 +5,26 @@ from pathlib import Path
 
 from hbr.compare.model import Report
 from hbr.core.target import folder_name
-from hbr.report.figures import claims, languages, losses, mean_ranks, robustness, tradeoff
+from hbr.report.figures import (
+    claims,
+    compression,
+    languages,
+    losses,
+    mean_ranks,
+    robustness,
+    tradeoff,
+)
 from hbr.report.figures.drawing import Drawing, save
 
-KINDS = (tradeoff, languages, mean_ranks, robustness, losses, claims)  # in the order of a page
+KINDS = (
+    tradeoff,
+    languages,
+    mean_ranks,
+    compression,
+    robustness,
+    losses,
+    claims,
+)  # in the order of a page
 
 
 def draw(report: Report) -> Iterator[Drawing]:

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from hbr.compare.fairness import contamination
 from hbr.compare.table import Cell, name
+from hbr.core import languages
 from hbr.core.target import EvaluationTarget
 from hbr.evaluation.diagnostics import summary
 from hbr.report.terminal import new_table, number
@@ -89,6 +90,47 @@ def robustness_table(results: Sequence[Mapping[str, Any]], metric: str) -> Table
             table.add_row(*label, setting, perturbed, _drop(values, metric) if known else "–")
             label = ("", "")
     return table
+
+
+def compression_table(whole: Mapping[str, Any], compressed: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a table of compressions: bytes, mAP, language bias, and what is kept by resources.
+
+    All are contents of `metrics.json`, `whole` that of the vectors as they are.
+    """
+    settings = [s for s, values in whole["settings"].items() if "map" in values]
+    table = new_table(
+        f"{whole['dataset']}: vectors cut and quantized",
+        "kept: share of the whole vectors' mAP, by resources of the query's language "
+        f"({settings[-1]})"
+        if settings
+        else None,
+    )
+    table.add_column("vectors", no_wrap=True)
+    heads = ["bytes", *(f"{s} mAP" for s in settings), "distance", "low kept", "high kept"]
+    for head in heads:
+        table.add_column(head, justify="right")
+    for metrics in (whole, *compressed):
+        maps = [number(metrics["settings"][s]["map"], "map") for s in settings]
+        distance = metrics["settings"].get("multi", {}).get("rank_distance")
+        kept = [_kept(whole, metrics, settings[-1], tier) for tier in ("low", "high")]
+        table.add_row(
+            str(EvaluationTarget.parse(metrics["dataset"]).compression or "whole"),
+            f"{metrics['bytes_per_vector']:,}" if "bytes_per_vector" in metrics else "",
+            *maps,
+            number(distance, "rank_distance"),
+            *("–" if share is None else f"{share:.0%}" for share in kept),
+        )
+    return table
+
+
+def _kept(
+    whole: Mapping[str, Any], metrics: Mapping[str, Any], setting: str, tier: str
+) -> float | None:
+    """Return the share of whole vectors' mAP that queries in languages of a tier keep."""
+    before, after = (m["by_query_language"][setting] for m in (whole, metrics))
+    codes = [code for code in before if languages.group("resource", code, None) == tier]
+    total = sum(before[code]["map"] for code in codes)
+    return sum(after[code]["map"] for code in codes) / total if total else None
 
 
 def _drop(values: Mapping[str, Any], metric: str) -> str:
