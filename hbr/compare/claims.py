@@ -159,6 +159,13 @@ class Claim(BaseModel):
         return bool(self.equal) or self.trend == "flat"
 
     @property
+    def side(self) -> int:
+        """1 where a difference must lie above its bound, -1 below it, 0 between two."""
+        if self.is_equivalence:
+            return 0
+        return 1 if self.greater or self.trend == "up" else -1
+
+    @property
     def sides(self) -> tuple[dict[str, Any], ...]:
         """What names the cells that are compared, the claim's subject first."""
         subject = self.greater or self.less or self.equal

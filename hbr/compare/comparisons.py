@@ -153,7 +153,7 @@ class _Lineup:
         )
         points = [i for _, i in sorted(zip(at, members, strict=True))]
         if self.claim.trend != "flat":
-            side = 1 if self.claim.trend == "up" else -1
+            side = self.claim.side
             steps = [Condition({b: 1.0, a: -1.0}, 0.0, side) for a, b in pairwise(points)]
             return comparison._replace(vetoes=tuple(steps))
         pairs = [
@@ -191,8 +191,7 @@ def _conditions(claim: Claim, effect: Weights, base: Weights) -> tuple[Condition
     if claim.is_equivalence:
         assert claim.margin is not None
         return tuple(_condition(effect, base, claim.margin, side, -side) for side in (1, -1))
-    side = 1 if claim.greater or claim.trend == "up" else -1
-    return (_condition(effect, base, claim.by, side, side),)
+    return (_condition(effect, base, claim.by, claim.side, claim.side),)
 
 
 def _condition(effect: Weights, base: Weights, amount: Amount, side: int, sign: int) -> Condition:

@@ -59,6 +59,8 @@ class Finding:
     cells: tuple[str, ...] = ()
     note: str = ""
     missing: bool = False  # what it is about was not run
+    bounds: tuple[float, ...] = ()  # that the effect must lie beyond, or between
+    side: int = 0  # 1: above the bound, -1: below it, 0: between two
 
 
 @dataclass(frozen=True)
@@ -105,3 +107,4 @@ class Report:
     statistics: str = ""  # how p and intervals were got, in a sentence or two
     perturbed: Sequence[Series] = ()  # as `series`, of perturbed queries
     compressed: Sequence[Series] = ()  # of compressed vectors, and of the whole ones beside them
+    languages: Sequence[Mapping[str, str]] = ()  # what is known of each, a line a language

@@ -16,6 +16,7 @@ from hbr.compare.series import series
 from hbr.compare.table import Table
 from hbr.compare.tables import columns_of, compare, diagnostics
 from hbr.compare.verdicts import verdicts
+from hbr.core import languages
 from hbr.core.errors import UserError
 from hbr.core.inference import Over
 from hbr.core.languages import BY
@@ -98,7 +99,25 @@ def assemble(study: StudyResults, options: Options) -> Report:
         STATISTICS if evidence else "",
         [line for _, several in perturbed for one in several for line in series(one)],
         [line for whole, some in compressed for one in (whole, *some) for line in series(one)],
+        _languages(evidence),
     )
+
+
+def _languages(evidence: Sequence[Evidence]) -> list[dict[str, str]]:
+    """Return what is known of each language of the data sets: name, family, seen or not."""
+    codes = sorted(
+        {code for one in evidence for r in one.results for code in r.metrics["languages"]}
+    )
+    trained = [language for one in evidence for language in one.training_languages or ()]
+    return [_language(code, trained) for code in codes]
+
+
+def _language(code: str, trained: Sequence[str]) -> dict[str, str]:
+    known = languages.language(code)
+    facts = ("name", "family", "script", "resource")
+    about = {fact: str(getattr(known, fact, languages.UNKNOWN)) for fact in facts}
+    seen = (languages.group("seen", code, None, trained) or "–") if trained else "–"
+    return {"language": code, **about, "in training": seen}
 
 
 def _tables(

@@ -236,11 +236,18 @@ def cell_key(config: Config) -> str:
 
 def provenance(results: Iterable[Result]) -> list[dict[str, str]]:
     """Return where each run comes from, in one line a run."""
-    lines = {}
+    lines: dict[str, dict[str, str]] = {}
+    evaluated: dict[str, dict[str, None]] = {}  # by run, in order
     for result in results:
         if train := result.stages.get("train"):
+            metrics = result.metrics
+            data = EvaluationTarget.parse(metrics["dataset"]).dataset
+            counts = f"{data} {metrics['queries']:,} / {metrics['passages']:,}"
+            evaluated.setdefault(result.name, {})[counts] = None
             lines[result.name] = {
                 "run": result.name,
+                "queries / passages": "; ".join(evaluated[result.name]),
+                **_training_facts(result.config),
                 "steps": f"{train['steps']:,}",
                 "pairs": f"{train['pairs']:,}",
                 "batches": (train.get("plan") or {}).get("hash", "–"),
@@ -251,3 +258,14 @@ def provenance(results: Iterable[Result]) -> list[dict[str, str]]:
                 "seconds": f"{train['seconds']:,.0f}",
             }
     return list(lines.values())
+
+
+def _training_facts(config: Config) -> dict[str, str]:
+    encoder, trained = config.encoder, config.is_trained
+    rate = config.train.learning_rate
+    return {
+        "prompts": f"{encoder.query_prompt!r}, {encoder.passage_prompt!r}",
+        "batch": f"{config.train.batch_size:,}" if trained else "–",
+        "learning rate": f"{rate:g}" if trained and rate else "–",
+        "temperature": f"{config.objective.temperature:g}" if trained else "–",
+    }

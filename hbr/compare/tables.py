@@ -156,13 +156,15 @@ def diagnostics(evidence: Evidence) -> list[Table]:
     summaries = {
         i: summary(json.loads(result.diagnostics.read_text("utf-8")))
         for i, result in enumerate(evidence.results)
-        if result.diagnostics
+        if result.diagnostics and not result.config.evaluate.center_languages
     }
     if not summaries:
         return []
     columns = tuple(next(iter(summaries.values())))
     rows = []
     for cell in evidence.cells:
+        if cell.config.evaluate.center_languages:
+            continue  # what is diagnosed are the vectors as they came
         diagnosed = [summaries[i] for i in cell.members if i in summaries]
         cells = []
         for column in columns:

@@ -75,6 +75,17 @@ class Case:
         cells = self.evidence.cells
         return float(sum(w * values[list(cells[i].members)].mean() for i, w in weights.items()))
 
+    @property
+    def bounds(self) -> tuple[float, ...]:
+        """What the difference that is shown must lie beyond, or between; a share is of the base."""
+        if self.claim.is_equivalence:
+            assert self.claim.margin is not None
+            amount, signs = self.claim.margin, (-1, 1)
+        else:
+            amount, signs = self.claim.by, (self.claim.side,)
+        share = self.mean(self.comparison.base) if amount.relative else 1.0
+        return tuple(sign * amount.value * share for sign in signs)
+
     @cached_property
     def why_open(self) -> str:
         """What keeps the comparison from being judged; "" for nothing."""
@@ -255,6 +266,8 @@ def _finding(case: Case, adjusted: float) -> Finding:
     finding = replace(
         finding,
         effect=effect,
+        bounds=case.bounds,
+        side=case.claim.side,
         relative=effect / base if base else math.nan,
         p=case.p,
         adjusted=adjusted,

@@ -5,7 +5,7 @@ import math
 from hbr.compare.model import Finding, Verdict
 from hbr.compare.table import digits, plain, signed
 
-HEADS = ("claim", "verdict", "effect [95 %]", "adj. p", "d", "seeds")
+HEADS = ("claim", "verdict", "effect [95 %]", "bound", "adj. p", "d", "seeds")
 
 
 def sentence(verdict: Verdict) -> str:
@@ -25,15 +25,24 @@ def comparison(finding: Finding, verdict: Verdict) -> str:
 
 
 def numbers(finding: Finding, metric: str) -> tuple[str, ...]:
-    """Return the effect with its interval, adjusted p, Cohen's d and the number of seeds."""
+    """Return the effect with its interval, its bound, adjusted p, Cohen's d and the seeds."""
     d = "–" if math.isnan(finding.d) else signed(finding.d, 2)
     bounds = f"{effect(finding, metric)} {interval(finding, metric)}".strip()
-    return bounds, p_text(finding.adjusted), d, str(finding.seeds or "–")
+    return bounds, bound(finding, metric), p_text(finding.adjusted), d, str(finding.seeds or "–")
 
 
 def effect(finding: Finding, metric: str) -> str:
     """Return an effect, a dash where there is none."""
     return "–" if math.isnan(finding.effect) else signed(finding.effect, digits(metric))
+
+
+def bound(finding: Finding, metric: str) -> str:
+    """Return where a claim wants an effect: `> −.020`, `< 0`, `± .005`; nothing where unknown."""
+    if not finding.bounds:
+        return ""
+    value = finding.bounds[-1]
+    text = signed(value, digits(metric)) if value and finding.side else plain(value, digits(metric))
+    return f"{ {1: '>', -1: '<', 0: '±'}[finding.side] } {text if value else '0'}"
 
 
 def interval(finding: Finding, metric: str) -> str:

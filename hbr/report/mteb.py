@@ -22,7 +22,8 @@ SCRIPTS = {  # ISO 15924, as MTEB uses it
     **{"greek": "Grek", "gujarati": "Gujr", "gurmukhi": "Guru", "han": "Hans", "hangul": "Hang"},
     **{"hebrew": "Hebr", "japanese": "Jpan", "kana": "Hrkt", "kannada": "Knda", "khmer": "Khmr"},
     **{"lao": "Laoo", "latin": "Latn", "malayalam": "Mlym", "odia": "Orya", "sinhala": "Sinh"},
-    **{"tamil": "Taml", "telugu": "Telu", "thai": "Thai", "tibetan": "Tibt"},
+    **{"tamil": "Taml", "telugu": "Telu", "thaana": "Thaa", "thai": "Thai", "tibetan": "Tibt"},
+    "tifinagh": "Tfng",
 }
 UNKNOWN_FIELDS = (
     *("loader", "release_date", "n_parameters", "memory_usage_mb", "max_tokens", "embed_dim"),

@@ -79,6 +79,22 @@ def test_provenance_is_a_line_a_run_whatever_its_data_sets(runs: Path) -> None:
     assert line["finished"] == "2031-01-01 00:00"
 
 
+def test_provenance_says_on_what_and_how_a_run_was_trained_and_evaluated(runs: Path) -> None:
+    done = finished(runs, "hybrid", values())
+    (line,) = provenance([result(done)])
+    assert line["queries / passages"] == "embedded 96 / 960"
+    assert line["batch"] == "64"
+    assert line["temperature"] == "0.05"
+
+
+def test_languages_are_explained_with_what_is_known_of_them(runs: Path) -> None:
+    run = finished(runs, "hybrid", values())
+    report = assemble(StudyResults("ours", [result(run)]), Options())
+    (german,) = (one for one in report.languages if one["language"] == "de")
+    assert [one["language"] for one in report.languages] == ["de", "en", "so", "th"]
+    assert (german["name"], german["family"], german["resource"]) == ("German", "germanic", "high")
+
+
 # Printed figures
 
 

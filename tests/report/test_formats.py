@@ -79,7 +79,7 @@ def test_markdown_holds_every_table_the_claims_and_how_they_were_tested() -> Non
     assert [x for x in text.splitlines() if x.startswith("### ")] == [
         *("### study: tiny", "### study: other", "### Claims")
     ]
-    assert "| · e: a vs b | supported | +.250 [+.200, +.300] | .002 | +2.50 | 1 |" in text
+    assert "| · e: a vs b | supported | +.250 [+.200, +.300] |  | .002 | +2.50 | 1 |" in text
     assert text.rstrip().endswith(STATISTICS)
     assert text.count("Protocol: by hand") == 2
 
@@ -95,7 +95,9 @@ def test_json_holds_every_number_and_nothing_that_is_none() -> None:
     text = write(REPORT, "json")
     content = json.loads(text, parse_constant=lambda name: pytest.fail(name))
     assert content == report_values(REPORT)
-    assert content.keys() == {"title", "tables", "claims", "warnings", "statistics", "runs"}
+    assert content.keys() == {
+        *("title", "tables", "claims", "warnings", "statistics", "languages", "runs")
+    }
     assert content["tables"][0]["rows"][0]["values"]["mono/map"]["dagger"] == "†"
     assert content["claims"][0]["findings"][0]["adjusted"] == 0.002
     assert content["warnings"] == list(REPORT.warnings)
@@ -110,7 +112,7 @@ def test_json_keeps_letters_as_they_are() -> None:
 def test_latex_holds_every_table_and_compiles(tmp_path: Path) -> None:
     text = write(REPORT, "latex")
     found = tabulars(text)
-    assert [columns for columns, _ in found] == [5, 5, 6]
+    assert [columns for columns, _ in found] == [5, 5, 7]
     assert all(set(lines) == {columns} for columns, lines in found)
     pdflatex(tmp_path, text)
 

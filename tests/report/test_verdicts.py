@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from hbr.compare.model import OPEN, REFUTED, SUPPORTED, Finding, Verdict
-from hbr.report.findings import effect, interval, p_text
+from hbr.report.findings import effect, interval, numbers, p_text
 from hbr.report.formats import latex, markdown, table, values
 from tests.support import pdflatex, tabulars
 
@@ -29,6 +29,8 @@ FOUND = Finding(
     seeds=3,
     concepts=329,
     cells=("hybrid-s0", "monolingual-s0"),
+    bounds=(0.0,),
+    side=1,
 )
 AGAINST = replace(
     FOUND,
@@ -39,6 +41,7 @@ AGAINST = replace(
     high=-0.04,
     adjusted=0.0123,
     d=-0.5,
+    bounds=(-0.01,),
 )
 NOT_RUN = Finding("embedded", "mbert-tiny: hybrid vs monolingual", OPEN, note="not all were run")
 
@@ -93,14 +96,14 @@ def test_markdown_has_a_line_a_claim_and_a_line_a_comparison() -> None:
     )
     assert text == (
         "### Claims\n\n"
-        "| claim | verdict | effect [95 %] | adj. p | d | seeds |\n"
-        "| --- | --- | ---: | ---: | ---: | ---: |\n"
-        "| **Hybrid is best – not all were run** | **refuted** |  |  |  |  |\n"
-        "| · xlm-r-tiny: hybrid vs monolingual | supported | +.012 [+.008, +.016] | < .001 | +.71 "
-        "| 3 |\n"
-        "| · labse-tiny: hybrid vs monolingual | refuted | −.050 [−.061, −.040] | .012 | −.50 "
-        "| 3 |\n"
-        "| · mbert-tiny: hybrid vs monolingual (not all were run) | open | – | – | – | – |\n"
+        "| claim | verdict | effect [95 %] | bound | adj. p | d | seeds |\n"
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |\n"
+        "| **Hybrid is best – not all were run** | **refuted** |  |  |  |  |  |\n"
+        "| · xlm-r-tiny: hybrid vs monolingual | supported | +.012 [+.008, +.016] | > 0 | < .001 "
+        "| +.71 | 3 |\n"
+        "| · labse-tiny: hybrid vs monolingual | refuted | −.050 [−.061, −.040] | > −.010 | .012 "
+        "| −.50 | 3 |\n"
+        "| · mbert-tiny: hybrid vs monolingual (not all were run) | open | – |  | – | – | – |\n"
     )
 
 
@@ -125,7 +128,7 @@ def test_a_note_that_all_comparisons_share_stands_once() -> None:
 
 def test_a_bar_in_a_claim_breaks_no_line_of_markdown() -> None:
     for line in markdown.claims([verdict(FOUND, sentence="P(a|b) is high")]).splitlines()[2:]:
-        assert line.replace("\\|", "").count("|") == 7
+        assert line.replace("\\|", "").count("|") == 8
 
 
 @pytest.mark.parametrize(
@@ -171,7 +174,7 @@ def test_latex_is_balanced_and_every_line_has_the_same_columns(tmp_path: Path) -
     ]
     text = latex.claims(made)
     ((columns, lines),) = tabulars(text)
-    assert (columns, set(lines), len(lines)) == (6, {6}, 7)
+    assert (columns, set(lines), len(lines)) == (7, {7}, 7)
     assert r"$\alpha$ \& 10 \% of a\_b $\ge$ c $\to$ d" in text
     assert r"$-$.050 [$-$.061, $-$.040]" in text.replace("{[}", "[")
     assert r"$<$ .001" in text
@@ -190,3 +193,19 @@ def test_many_claims_are_not_cut_at_the_end_of_a_page(tmp_path: Path) -> None:
     text = latex.claims(made)
     assert all(set(lines) == {columns} for columns, lines in tabulars(text))
     assert "Float too large" not in pdflatex(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "side", "metric", "text"),
+    [
+        ((0.0,), 1, "map", "> 0"),
+        ((-0.02,), 1, "map", "> −.020"),
+        ((-15.1,), -1, "rank_distance", "< −15"),
+        ((-0.005, 0.005), 0, "map", "± .005"),
+        ((), 1, "map", ""),
+    ],
+)
+def test_the_bound_of_a_claim_stands_beside_its_effect(
+    bounds: tuple[float, ...], side: int, metric: str, text: str
+) -> None:
+    assert numbers(replace(FOUND, bounds=bounds, side=side), metric)[1] == text

@@ -16,8 +16,9 @@ from hbr.report.figures.drawing import Drawing
 from hbr.report.findings import effect, interval, sentence
 
 CAPTION = (
-    "What the claims rest on: each comparison's difference with its 95 % interval. A claim holds "
-    "only if all of its comparisons do."
+    "What the claims rest on: each comparison's difference with its 95 % interval, and as a short "
+    "upright line the bound that it must lie beyond, where that is not 0. A claim holds only if "
+    "all of its comparisons do."
 )
 AXIS = {  # by whether the metric is in ranks, not a fraction
     False: "difference in the metric (1 is its whole scale)",
@@ -120,5 +121,8 @@ def _draw_comparison(axes: Axes, line: Line, finding: Finding, y: float, look: s
     axes.text(style.DOUBLE - 0.08, y, text, ha="right", color=ink, **look)
     if was_run:
         colour, marker = finding.status.colour, finding.status.marker
+        if any(finding.bounds):
+            for bound in finding.bounds:
+                axes.plot([bound] * 2, [y - 0.45, y + 0.45], color="#333333", lw=0.8, zorder=3)
         axes.plot([finding.low, finding.high], [y, y], color=colour, lw=1.2, zorder=2)
         axes.plot(finding.effect, y, marker, color=colour, ms=4, mec="white", mew=0.4)

@@ -12,7 +12,7 @@ from hbr.compare.model import STATUSES, Report, Status, Verdict
 from hbr.compare.table import Cell, lower_is_better, name, signed
 from hbr.core.target import Measure
 from hbr.report.figures.drawing import Drawing, to_svg
-from hbr.report.findings import effect, interval, p_text
+from hbr.report.findings import bound, effect, interval, p_text
 from hbr.report.formats import Format
 
 
@@ -26,6 +26,7 @@ def page(report: Report, drawings: Iterable[Drawing]) -> str:
         lstrip_blocks=True,
     )
     environment.globals |= {"effect": effect, "interval": interval, "p_text": p_text}
+    environment.globals["bound"] = bound
     environment.globals |= {"tip": _tip, "kind": _kind}
     environment.filters |= {
         "signed": signed,

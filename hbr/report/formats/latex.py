@@ -72,13 +72,15 @@ def claims(verdicts: Sequence[Verdict], statistics: str = "") -> str:
     for number, page in enumerate(pages, 1):
         part = f" ({number} of {len(pages)})" if len(pages) > 1 else ""
         caption = f"Claims and verdicts{part}. {statistics}"
-        tables.append(_tabular("lrrrrl", head, page[:-1], caption))
+        tables.append(_tabular(f"l{'r' * (len(HEADS) - 2)}l", head, page[:-1], caption))
     return "\n".join(tables)
 
 
 def _claim(verdict: Verdict) -> list[str]:
     """Return the lines of a claim; the last one is the space behind it."""
-    text = rf"\multicolumn{{5}}{{p{{0.78\linewidth}}}}{{{escape(sentence(verdict))}}}"
+    text = (
+        rf"\multicolumn{{{len(HEADS) - 1}}}{{p{{0.78\linewidth}}}}{{{escape(sentence(verdict))}}}"
+    )
     lines = [_row([text, rf"\textbf{{{verdict.status}}}"])]
     for finding in verdict.findings:
         cells = [comparison(finding, verdict), *numbers(finding, verdict.metric), finding.status]

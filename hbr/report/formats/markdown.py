@@ -39,9 +39,11 @@ def claims(verdicts: Sequence[Verdict]) -> str:
     """Return a table of claims and their comparisons, and nothing where there is no claim."""
     if not verdicts:
         return ""
-    lines: list[tuple[str, ...]] = [HEADS, ("---", "---", "---:", "---:", "---:", "---:")]
+    lines: list[tuple[str, ...]] = [HEADS, ("---", "---", *["---:"] * (len(HEADS) - 2))]
     for verdict in verdicts:
-        lines.append((f"**{sentence(verdict)}**", f"**{verdict.status}**", "", "", "", ""))
+        lines.append(
+            (f"**{sentence(verdict)}**", f"**{verdict.status}**", *[""] * (len(HEADS) - 2))
+        )
         for finding in verdict.findings:
             label = f"· {comparison(finding, verdict)}"
             lines.append((label, finding.status, *numbers(finding, verdict.metric)))

@@ -43,6 +43,7 @@ def report_values(report: Report) -> dict[str, Any]:
         "claims": claim_values(report.verdicts),
         "warnings": list(report.warnings),
         "statistics": report.statistics,
+        "languages": [dict(language) for language in report.languages],
         "runs": [dict(run) for run in report.provenance],
     }
 
