@@ -46,9 +46,9 @@ def hbr(*words: object) -> Said:
 
 
 def log_of(run: Path) -> list[dict[str, Any]]:
-    """Read a training log, without the one field that is a time."""
+    """Read a training log, without the fields that are times."""
     lines = (run / "train" / "log.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(x).items() if k != "pairs_per_s"} for x in lines]
+    return [{k: v for k, v in json.loads(x).items() if k[-6:] != "_per_s"} for x in lines]
 
 
 def only_run(folder: Path) -> Path:

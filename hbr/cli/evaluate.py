@@ -12,7 +12,7 @@ from hbr.cli.resolve import open_run_spec
 from hbr.cli.screen import console
 from hbr.core import distributed
 from hbr.core.errors import UserError
-from hbr.core.target import Compression, EvaluationTarget
+from hbr.core.target import EvaluationTarget
 
 logger = logging.getLogger(__name__)
 
@@ -77,12 +77,10 @@ def evaluate(
 ) -> None:
     """Evaluate a run in the mono, cross and multi settings, from exact ranks."""
     from hbr.core.config import nested, parse_set
-    from hbr.evaluation.compression import bytes_per_vector
     from hbr.evaluation.diagnostics import FILE
     from hbr.experiments import stages
     from hbr.experiments.building import update
     from hbr.experiments.run_data import RunData
-    from hbr.report.terminal import evaluation
 
     _check(specs := options.perturbations(perturb or []), trec or bool(index_kind))
     sets = [*(settings or []), *([f"index.kind={index_kind}"] if index_kind else [])]
@@ -96,7 +94,7 @@ def evaluate(
             run_spec = stages.as_built(run_spec, target)
     logger.info(str(run_spec.config.encoder))
     data = RunData(run_spec, {target.dataset: source})
-    main = stages.evaluate(data, target, trec=trec)
+    main, main_vectors = stages.evaluate(data, target, trec=trec), stages.encode(data, target).name
     variants = [target.perturbed(spec) for spec in specs]
     variants += map(target.compressed, options.compressions(dimensions, quantize))
     others = [stages.evaluate(data, variant) for variant in variants]
@@ -108,15 +106,13 @@ def evaluate(
     perturbed, compressed = more[: len(specs)], more[len(specs) :]
     diagnosed = _read(diagnostics[0].folder / FILE) if diagnostics else None
     if as_json:
-        more = {"perturbed": perturbed, "compressed": compressed, "diagnostics": diagnosed}
-        print(json.dumps(metrics | {name: value for name, value in more.items() if value}))
+        beside = {"perturbed": perturbed, "compressed": compressed, "diagnostics": diagnosed}
+        print(json.dumps(metrics | {name: value for name, value in beside.items() if value}))
         return
     _show(dataset, metrics, by_language, perturbed, diagnosed)
     if compressed:
-        width = run_spec.store.entries()[stages.encode(data, target).name]["width"]
-        size = bytes_per_vector(Compression(), width, run_spec.config.encode.dtype)
-        whole = metrics | {"bytes_per_vector": size}
-        console().print(evaluation.compression_table(whole, compressed))
+        width = run_spec.store.entries()[main_vectors]["width"]
+        _show_compressed(metrics, compressed, width, run_spec.config.encode.dtype)
     logger.info(f"results: {main.folder}")
     logger.info(f"next:    hbr compare {run_spec.path} OTHER_RUN --dataset {target.exact}")
 
@@ -142,3 +138,12 @@ def _show(
         console().print(evaluation.robustness_table(perturbed, metric))
     if diagnosed:
         console().print(evaluation.diagnostics_table(diagnosed, dataset))
+
+
+def _show_compressed(metrics: Any, compressed: list[Any], width: int, dtype: str) -> None:
+    from hbr.core.target import Compression
+    from hbr.evaluation.compression import bytes_per_vector
+    from hbr.report.terminal import evaluation
+
+    whole = metrics | {"bytes_per_vector": bytes_per_vector(Compression(), width, dtype)}
+    console().print(evaluation.compression_table(whole, compressed))

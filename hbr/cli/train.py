@@ -71,8 +71,9 @@ def _show(run: Any, built: bool, as_json: bool) -> None:
     if not built:
         logger.info("up to date; --force trains again")
     elif entry["steps"]:
-        loss = entry["validation_loss"]
-        best = f", validation loss {loss:.4f} at step {entry['best_step']:,}" if loss else ""
+        named = ((name.replace("_", " "), value) for name, value in entry["best"].items())
+        at = f"at step {entry['best_step']:,}"
+        best = "".join(f", {name} {value:.4f} {at}" for name, value in named)
         logger.info(f"trained on {entry['pairs']:,} pairs in {entry['seconds']:.0f} s{best}")
     logger.info("next: hbr evaluate")
     print(run.path)

@@ -51,6 +51,7 @@ OTHER_NAMES = {  # what others call them: Hugging Face, sentence-transformers, f
     "train.attention_dropout": "dropout",
     "train.early_stopping_patience": "patience",
     "train.keep_checkpoint": "save_only_model save_total_limit",
+    "train.metric_for_best_model": "validate",
     "train.tensorboard": "report_to",
     "encode.token_budget": "per_device_eval_batch_size eval_batch_size",
     "index.nlist": "lists",

@@ -132,6 +132,17 @@ def all_gather(vectors: "Tensor") -> "tuple[Tensor, slice]":
     return gathered, slice(start, start + len(vectors))
 
 
+def all_gather_objects(value: Any) -> list[Any]:
+    """Return the values of all ranks, in rank order."""
+    if world_size() == 1:
+        return [value]
+    import torch.distributed as dist
+
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
 def all_reduce_gradients(parameters: "Iterable[torch.nn.Parameter]") -> None:
     """Replace each rank's gradients by their sum over the ranks."""
     if world_size() == 1:

@@ -17,25 +17,31 @@ NOTEBOOK_INTERVAL = 0.5  # seconds between updates of a notebook's bar
 class Progress:
     """Shows how far work is, at what rate, and how long it will take.
 
-    Use it as a context manager and call `advance(n, note)` as work is done.
+    Use it as a context manager and call `advance(n, note)` as work is done. Work within work has no
+    bar of its own.
     """
+
+    drawn = False  # whether there is a bar
 
     def __init__(self, title: str, total: int, unit: str, done: int = 0) -> None:
         self.title, self.total, self.unit = title, total, unit
         self.done = self.initial = done
         self.started = self.reported = time.monotonic()
         quiet = not logger.isEnabledFor(logging.WARNING)
-        self.bar = _bar(title, total, unit, done) if sys.stderr.isatty() and not quiet else None
-        self.cell = None if self.bar or quiet else _notebook_cell()
+        shown = sys.stderr.isatty() and not quiet and not Progress.drawn
+        self.bar = _bar(title, total, unit, done) if shown else None
+        self.cell = None if self.bar or quiet or Progress.drawn else _notebook_cell()
 
     def __enter__(self) -> "Progress":
         if self.bar:
+            Progress.drawn = True
             self.bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.bar:
             self.bar.stop()
+            Progress.drawn = False
         elif self.cell:
             self.cell.update(self._html(""))
 

@@ -33,7 +33,7 @@ from hbr.core.fields import (
     Tokens,
 )
 from hbr.core.negatives import Mine, Teacher
-from hbr.core.target import EvaluationTarget, Measure
+from hbr.core.target import EvaluationTarget, Measure, RetrievalGoal
 from hbr.core.vectors import Encode, Index
 from hbr.core.yaml_files import dump
 
@@ -70,6 +70,15 @@ def known_measure(name: str) -> Measure:
     if measure.drop and measure.metric.reads != "ranks":
         raise ValueError(f"{name}: what {measure.name} loses is not measured")
     return measure
+
+
+def _goal(text: str) -> str:
+    goal = RetrievalGoal.parse(text)
+    if known_measure(str(goal.measure)).drop or goal.measure.metric.reads == "derived":
+        raise ValueError(f"{goal.measure} cannot be measured in training")
+    if goal.measure.metric.reads == "pool" and goal.setting != "multi":
+        raise ValueError(f"{goal.measure} is measured in the setting multi")
+    return str(goal)
 
 
 def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -277,6 +286,14 @@ class Train(Section):
     )
     logging_steps: Steps = Field(10, description="Steps between lines of the log.")
     eval_steps: Steps = Field(100, description="Steps between validations.")
+    metric_for_best_model: Annotated[str, AfterValidator(_goal)] | None = Field(
+        None,
+        description="What validation measures: `METRIC SETTING [DATASET]`, such as `map@20 multi` "
+        "of the validation rows or `mrr mono xquad-r`; null: the contrastive loss.",
+    )
+    eval_limit: Rows | None = Field(
+        500, description="Concepts kept of each language for `metric_for_best_model`; null: all."
+    )
     save_steps: Steps = Field(200, description="Steps between checkpoints.")
     save_minutes: Annotated[PositiveFloat, "minutes"] | None = Field(
         15.0, description="Minutes after which there is a checkpoint in any case; null: never."
@@ -339,7 +356,8 @@ class Evaluate(Section):
 
 UNTRAINED = "untrained"  # what tables and claims call runs whose encoder is as it came
 LATER = {  # settings of training that came later: at their defaults no part of a run's identity
-    name: Train.model_fields[name].default for name in ("matryoshka_dims", "matryoshka_weights")
+    name: Train.model_fields[name].default
+    for name in ("matryoshka_dims", "matryoshka_weights", "metric_for_best_model", "eval_limit")
 }
 LOG_ONLY = {  # they change what is kept, not the weights
     *("logging_steps", "save_steps", "save_minutes", "keep_checkpoint", "tensorboard"),

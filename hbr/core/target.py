@@ -161,6 +161,30 @@ class Measure:
         return self.metric.decimals
 
 
+@dataclass(frozen=True)
+class RetrievalGoal:
+    """A metric in a setting, on the validation rows or on a data set, by which training validates.
+
+    Written `map@20 multi`, `mrr mono xquad-r:heldout`; `str()` gives that back.
+    """
+
+    measure: Measure
+    setting: str
+    dataset: str = ""  # "" for the validation rows
+
+    @classmethod
+    def parse(cls, text: str) -> "RetrievalGoal":
+        """Return the goal that a text names. Raises ValueError for what names none."""
+        metric, *rest = text.split() or [""]
+        if not 1 <= len(rest) <= 2 or rest[0] not in ("mono", "cross", "multi"):
+            raise ValueError("write it as METRIC SETTING [DATASET], such as map@20 multi")
+        dataset = canonical_dataset(rest[1]) if rest[1:] else ""
+        return cls(Measure.parse(metric), rest[0], dataset)
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (str(self.measure), self.setting, self.dataset)))
+
+
 def layout_of(dataset: str) -> tuple[str, str, str]:
     """Return layout, collection and split: `beir/scifact:dev` is `beir`, `scifact`, `dev`.
 

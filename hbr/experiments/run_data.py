@@ -10,6 +10,7 @@ from hbr.core.errors import UserError
 from hbr.core.registry import get, near
 from hbr.core.settings import Config
 from hbr.core.store import Store
+from hbr.core.target import RetrievalGoal
 from hbr.data import prepare
 from hbr.data.contamination import overlap
 from hbr.data.perturb import Dictionary
@@ -68,6 +69,17 @@ class RunData:
     def task(self, dataset: str) -> Task:
         """Return an evaluation set."""
         return self._task(dataset)[1]
+
+    @cached_property
+    def goal_task(self) -> Task | None:
+        """The evaluation set of `metric_for_best_model`, where it names one."""
+        train, evaluate = self.run.config.train, self.run.config.evaluate
+        goal = RetrievalGoal.parse(train.metric_for_best_model or "map multi")
+        if not self.run.config.is_trained or not goal.dataset:
+            return None
+        source = self.sources.get(goal.dataset)
+        where = (self.run.runs, goal.dataset, source, evaluate.passage)
+        return self._main_first(lambda: prepare.task(*where, limit=train.eval_limit)[1])
 
     def task_store(self, dataset: str) -> Store:
         """Return the store of an evaluation set."""

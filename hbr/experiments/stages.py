@@ -15,7 +15,7 @@ from hbr.core import distributed
 from hbr.core.errors import UserError
 from hbr.core.registry import source
 from hbr.core.settings import MINING, RANKING
-from hbr.core.target import EvaluationTarget, Measure
+from hbr.core.target import EvaluationTarget, Measure, RetrievalGoal
 from hbr.data.perturb import PerturbationSpec
 from hbr.evaluation.perturbed_queries import perturb_queries, write_perturbed_queries
 from hbr.experiments.model_card import renew_card
@@ -108,6 +108,8 @@ def train(data: RunData) -> Stage:
         inputs = {f"rows {name}": store.completion("rows") for name, (store, _) in named}
         if validation:
             inputs["validation"] = validation[0].completion("rows")
+        if goal := data.goal_task:
+            inputs["goal"] = goal.id
         if run.config.train.hard_negatives == "mined" and rows:
             inputs["miner"] = Miner(run).id
         return inputs | {"encoder": encoder.id}
@@ -165,9 +167,26 @@ def _fill_training(data: RunData, folder: Path) -> dict[str, Any]:
         facts["id"] = trainer.save_model(encoder, config, folder / "model")
     else:
         parts = (folder, config, encoder, schedule, rows, validation, device)
-        facts = trainer.Trainer(*parts).run()
+        facts = trainer.Trainer(*parts, _retrieval(data, encoder, validation)).run()
     # a hub snapshot's folder names its commit
     return {**facts, "started_from": str(initial.folder)}
+
+
+def _retrieval(data: RunData, encoder: Any, validation: Any) -> Any:
+    """Return what measures `metric_for_best_model`, where the settings name it."""
+    from hbr.evaluation import validation as by_retrieval
+
+    config = data.run.config
+    if config.train.metric_for_best_model is None:
+        return None
+    goal = RetrievalGoal.parse(config.train.metric_for_best_model)
+    if task := data.goal_task:
+        return by_retrieval.from_task(goal, task, encoder, config)
+    if validation is None:
+        raise UserError("metric_for_best_model: there are no validation rows; name a data set")
+    rows, tokens, _ = validation
+    languages = config.data.validation_languages or config.data.languages or rows.languages
+    return by_retrieval.from_rows(goal, rows, tokens, languages, config)
 
 
 # Vectors
@@ -364,7 +383,11 @@ def _fill_evaluation(
         if target.perturbation:
             summary = entries[needs["encode"].name]["perturbation"]
             perturbed = PerturbedQueries(summary, needs["clean"].folder)
-        how = {"trec": trec, "perturbed": perturbed, "compression": target.compression}
+        how: dict[str, Any] = {
+            "trec": trec,
+            "perturbed": perturbed,
+            "compression": target.compression,
+        }
         evaluation.evaluate(*context, device=run.torch_device(), **how)
     return {"dataset": str(target.exact)}
 

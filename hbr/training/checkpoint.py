@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -26,10 +26,11 @@ class TrainerState:
     """What a checkpoint remembers besides tensors."""
 
     step: int = 0
-    best: float = math.inf  # validation loss
+    best: float = math.inf  # value of validation, negative where a higher one is better
     best_step: int = 0
     since_best: int = 0  # validations
     log_bytes: int = 0
+    means: dict[str, float] = field(default_factory=dict)  # of the loss, and in each mode
 
 
 class Checkpoints:

@@ -36,10 +36,11 @@ from hbr.training.matryoshka import matryoshka
 from hbr.training.objectives import LossTerms, Objective, Recipe
 from hbr.training.optimizer import adamw, learning_rate, remaining_weight, set_learning_rate
 from hbr.training.schedule import Batch, BatchSchedule, schedule_hash
-from hbr.training.validation import Validation, validation_loss
+from hbr.training.validation import Validate, Validation, ValidationLoss
 
 logger = logging.getLogger(__name__)
 
+MEMORY = 0.95  # of the running mean of the loss, from step to step
 HASHED = 1000  # batches whose hash the manifest keeps
 
 
@@ -68,10 +69,16 @@ class Trainer:
         sources: list[Source],
         validation: Validation | None,
         device: torch.device,
+        validate: Validate | None = None,
     ) -> None:
         self.folder, self.config, self.settings = folder, config, config.train
-        self.schedule, self.sources, self.validation = schedule, sources, validation
+        self.schedule, self.sources = schedule, sources
         self.encoder, self.device = encoder, device
+        objective: Objective = registry.get("objective", config.objective.name)
+        self.loss = self._nested(objective.make_loss(config.objective))
+        if validation and not validate:
+            validate = ValidationLoss(validation, self.loss, config)
+        self.validate = validate
         self.is_main = distributed.rank() == 0
         self.state = TrainerState()
         if config.adapter.name:
@@ -79,9 +86,7 @@ class Trainer:
         embedding_norm = encoder.embedding_norm
         self.trimmed = self._trim_vocabulary()
         self.encode = self._prepare_encoder()
-        objective: Objective = registry.get("objective", config.objective.name)
         self.recipe = objective.recipe(config.objective)
-        self.loss = self._nested(objective.make_loss(config.objective))
         every = {language for data in schedule.datasets for language in data.languages}
         languages = sorted(config.data.languages or every)
         self.head = make_head(self.recipe, encoder.embedding_dimension, len(languages), config.seed)
@@ -116,9 +121,10 @@ class Trainer:
                 state.step += 1
                 if self._is_due(settings.logging_steps):
                     log.write(record)
-                progress.advance(pairs, f"loss {record['loss']:.3f}")
-                if self.validation and self._is_due(settings.eval_steps):
-                    log.write(self._validate(self.validation))
+                note = f"step {state.step:,}/{settings.max_steps:,} loss {record['loss_mean']:.3f}"
+                progress.advance(pairs, note)
+                if self.validate and self._is_due(settings.eval_steps):
+                    log.write(self._validate(self.validate))
                 going = distributed.any_rank(stopping.told())
                 if going or self._is_time_to_save():
                     state.log_bytes = log.synced_size()
@@ -134,7 +140,7 @@ class Trainer:
         batches = [self.schedule.batch(step * accumulated + i) for i in range(accumulated)]
         self.optimizer.zero_grad(set_to_none=True)
         results = [self._backward(batch) for batch in batches]
-        terms, masked = zip(*results, strict=True)
+        terms, masked, tokens = zip(*results, strict=True)
         norm = self._reduce_and_clip_gradients()
         means = {name: sum(term[name] for term in terms) / len(terms) for name in terms[0]}
         loss = means.pop("loss")
@@ -143,24 +149,35 @@ class Trainer:
         rate = learning_rate(settings, step)
         set_learning_rate(self.optimizer, rate)
         self.optimizer.step()
+        mode = "+".join(sorted({batch.mode for batch in batches}))
+        seconds = time.monotonic() - started
         return {
             "step": step + 1,
             "loss": loss,
             **means,
+            **self._running_means(loss, mode),
             "lr": rate,
             "norm": norm,
-            "mode": "+".join(sorted({batch.mode for batch in batches})),
+            "mode": mode,
             "masked": sum(masked) / len(masked),
-            "pairs_per_s": settings.batch_size * len(batches) / (time.monotonic() - started),
+            "pairs_per_s": settings.batch_size * len(batches) / seconds,
+            "tokens_per_s": distributed.world_size() * sum(tokens) / seconds,  # all ranks alike
         }
 
-    def _backward(self, scheduled: Batch) -> tuple[LossTerms, float]:
-        """Add the gradients of one global batch; return its loss terms and its masked share."""
+    def _running_means(self, loss: float, mode: str) -> dict[str, float]:
+        """Return the running mean of the loss, and that of batches in this mode."""
+        means = self.state.means
+        for name in ("loss_mean", f"loss_mean {mode}"):
+            means[name] = loss + MEMORY * (means.get(name, loss) - loss)
+        return {name: means[name] for name in ("loss_mean", f"loss_mean {mode}")}
+
+    def _backward(self, scheduled: Batch) -> tuple[LossTerms, float, int]:
+        """Add the gradients of one global batch; return loss terms, masked share, own tokens."""
         batch = self.collate(scheduled)
-        terms = self.recipe.backward(batch)
-        if batch.mask is None:
-            return terms, 0.0
-        return terms, float(batch.mask.sum()) / (batch.mask.numel() - len(scheduled.rows))
+        terms, mask = self.recipe.backward(batch), batch.mask
+        share = 0.0 if mask is None else float(mask.sum()) / (mask.numel() - len(scheduled.rows))
+        chunks = (chunk for of_role in batch.chunks.values() for chunk in of_role)
+        return terms, share, sum(sum(chunk.lengths) for chunk in chunks)
 
     def _reduce_and_clip_gradients(self) -> float:
         """Sum gradients over ranks and clip them; return the norm of the encoder's before that."""
@@ -173,26 +190,27 @@ class Trainer:
         clip_grad_norm_(head, self.settings.max_grad_norm)
         return norm
 
-    def _validate(self, validation: Validation) -> dict[str, Any]:
+    def _validate(self, validate: Validate) -> dict[str, Any]:
         """Validate, and keep the weights if they are the best so far; return the log's record."""
-        state, value = self.state, 0.0
-        if self.is_main:
-            value = validation_loss(validation, self.encode, self.loss, self.config)
-        value = distributed.broadcast(value)
+        state, (measured, by_language) = self.state, validate(self.encode)
+        value = measured if validate.lower_is_better else -measured
         is_better = value < state.best
         if is_better:
             state.best, state.best_step, state.since_best = value, state.step, 0
             self.checkpoints.save_best(state)
         else:
             state.since_best += 1
-        return {"step": state.step, "validation_loss": value, "best": is_better}
+        more = {f"{validate.name} {code}": value for code, value in by_language.items()}
+        return {"step": state.step, validate.name: measured, **more, "best": is_better}
 
     def _finish(self, pairs: int) -> dict[str, Any]:
         """Write the best encoder; return facts about the run for the manifest."""
         state = self.state
         trained = sum(p.numel() for p in self.encoder.parameters() if p.requires_grad)
         self.checkpoints.load_best()
-        best_step = state.best_step if self.validation else state.step
+        best_step = state.best_step if self.validate else state.step
+        lower = self.validate is None or self.validate.lower_is_better
+        best = {self.validate.name: state.best if lower else -state.best} if self.validate else {}
         if self.trimmed:
             self.trimmed.restore(remaining_weight(self.settings, best_step))
         saved = save_model(self.encoder, self.config, self.folder / "model")
@@ -203,7 +221,8 @@ class Trainer:
             "steps": state.step,
             "pairs": state.step * pairs,
             "best_step": best_step,
-            "validation_loss": state.best if self.validation else None,
+            "validation_loss": best.get("validation_loss"),
+            "best": best,
             "plan": {"batches": hashed, "hash": digest},
             "device": str(self.device),
             "threads": torch.get_num_threads(),
@@ -229,9 +248,8 @@ class Trainer:
         trained = type(embeddings) is nn.Embedding and embeddings.weight.requires_grad
         if not (self.settings.trim_vocabulary and trained):
             return None
-        tokens = [source.tokens for source in self.sources]
-        tokens += [self.validation.tokens] if self.validation else []
-        flat = (part for of_data in tokens for part in of_data.flat.values())
+        flat = [part for source in self.sources for part in source.tokens.flat.values()]
+        flat += self.validate.token_ids if self.validate else []
         return TrimmedVocabulary(self.encoder, used_tokens(flat, len(embeddings.weight)))
 
     def _prepare_encoder(self) -> TextEncoder:

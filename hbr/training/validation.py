@@ -1,10 +1,12 @@
-"""The validation loss, by which the best checkpoint is chosen."""
+"""Validation, by which the best checkpoint is chosen: a contrastive loss, or what else is given."""
 
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 
+from hbr.core import distributed
 from hbr.core.settings import Config
 from hbr.data.rows import Rows
 from hbr.data.tokens import Tokens
@@ -20,25 +22,68 @@ class Validation(NamedTuple):
     languages: tuple[str, ...]
 
 
-@torch.no_grad()
-def validation_loss(
-    validation: Validation, encode: TextEncoder, loss: Loss, config: Config
-) -> float:
-    """Return the mean contrastive loss of monolingual batches, always the same, without dropout."""
-    rows, tokens, languages = validation
-    size, objective = config.train.batch_size, config.objective
-    total, count = 0.0, 0
-    encode.encoder.eval()
-    for language in languages:
-        code = rows.languages.index(language)
-        eligible = np.flatnonzero(rows.has[:, code])
-        for at in range(0, len(eligible), size):
-            batch = eligible[at : at + size]
-            codes = np.full(len(batch), code)
-            queries = encode(tokens.texts("query", rows.query_cells(batch, codes)))
-            passages = encode(tokens.texts("passage", rows.passage_cells(batch, codes)))
-            mask = group_mask(np.asarray(rows.group)[batch], objective.mask, encode.device)
-            value = loss(queries, passages, mask=mask, temperature=objective.temperature)
-            total, count = total + float(value) * len(batch), count + len(batch)
-    encode.encoder.train()
-    return total / count
+class Measured(NamedTuple):
+    """A value of validation, and those by language."""
+
+    value: float
+    by_language: Mapping[str, float]
+
+
+class Validate(Protocol):
+    """Measures an encoder in training, the same on all ranks."""
+
+    name: str  # in the log
+    lower_is_better: bool
+
+    def __call__(self, encode: TextEncoder) -> Measured:
+        """Return the value, without dropout."""
+
+    @property
+    def token_ids(self) -> list[np.ndarray]:
+        """The token ids of all texts."""
+
+
+class ValidationLoss:
+    """The mean contrastive loss of monolingual batches, always the same ones."""
+
+    name, lower_is_better = "validation_loss", True
+
+    def __init__(self, validation: Validation, loss: Loss, config: Config) -> None:
+        self.validation, self.loss, self.config = validation, loss, config
+
+    @property
+    def token_ids(self) -> list[np.ndarray]:
+        """The token ids of all texts."""
+        return list(self.validation.tokens.flat.values())
+
+    @torch.no_grad()
+    def __call__(self, encode: TextEncoder) -> Measured:
+        """Return the loss; each rank computes a share of the batches."""
+        encode.encoder.eval()
+        batches = list(self._batches())
+        mine = batches[distributed.rank() :: distributed.world_size()]
+        losses = distributed.all_gather_objects([self._loss(encode, *batch) for batch in mine])
+        encode.encoder.train()
+        total, count = 0.0, 0
+        for i, (_, rows) in enumerate(batches):  # in their order, whoever computed them
+            number, rank = divmod(i, distributed.world_size())
+            total, count = total + losses[rank][number] * len(rows), count + len(rows)
+        return Measured(total / count, {})
+
+    def _batches(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the code of a language and rows that have it."""
+        rows, size = self.validation.rows, self.config.train.batch_size
+        for language in self.validation.languages:
+            code = rows.languages.index(language)
+            eligible = np.flatnonzero(rows.has[:, code])
+            for at in range(0, len(eligible), size):
+                yield code, eligible[at : at + size]
+
+    def _loss(self, encode: TextEncoder, code: int, batch: np.ndarray) -> float:
+        rows, tokens, _ = self.validation
+        objective, codes = self.config.objective, np.full(len(batch), code)
+        queries = encode(tokens.texts("query", rows.query_cells(batch, codes)))
+        passages = encode(tokens.texts("passage", rows.passage_cells(batch, codes)))
+        mask = group_mask(np.asarray(rows.group)[batch], objective.mask, encode.device)
+        loss = self.loss(queries, passages, mask=mask, temperature=objective.temperature)
+        return float(loss)

@@ -142,17 +142,20 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
 def test_the_checkpoint_of_another_encoder_is_refused(world: Path, tmp_path: Path) -> None:
     said = train(world, tmp_path, *DIVERGING)
     assert said.code == 1
-    checkpoint = Store(only_run(tmp_path)).partials("train")[0] / "checkpoint-last"
-    checkpoint.mkdir(exist_ok=True)
-    path = checkpoint / "state.safetensors"
+
+    def path() -> Path:
+        folder = Store(only_run(tmp_path)).partials("train")[0] / "checkpoint-last"
+        folder.mkdir(exist_ok=True)
+        return folder / "state.safetensors"
+
     import torch
 
     other = {"model/backbone.other.weight": torch.zeros(2, 2)}
     counters = {"step": 1, "best": 1.0, "best_step": 0, "since_best": 0, "log_bytes": 0}
-    save_file(other, path, {"counters": json.dumps(counters)})
+    save_file(other, path(), {"counters": json.dumps(counters)})
     said = train(world, tmp_path, *DIVERGING)
     assert (said.code, "is the checkpoint of another encoder" in said.err) == (2, True)
-    path.write_bytes(b"cut short")
+    path().write_bytes(b"cut short")
     said = train(world, tmp_path, *DIVERGING)
     assert (said.code, "state.safetensors is damaged" in said.err) == (2, True)
 
@@ -368,7 +371,10 @@ def test_the_log_tells_loss_rate_mode_and_masked_share_and_tensorboard_too(
     assert train(world, tmp_path, "--steps", "4").code == 0
     run = only_run(tmp_path)
     record = json.loads((run / "train" / "log.jsonl").read_text().splitlines()[0])
-    assert set(record) == {"step", "loss", "lr", "norm", "mode", "masked", "pairs_per_s"}
+    mode = f"loss_mean {record['mode']}"
+    means, speeds = {"loss_mean", mode}, {"pairs_per_s", "tokens_per_s"}
+    assert set(record) == {"step", "loss", "lr", "norm", "mode", "masked"} | means | speeds
+    assert record["loss"] == record["loss_mean"] == record[mode]
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(run / "train" / "tensorboard")).Reload()
