@@ -142,7 +142,7 @@ def ranks(bench: Bench) -> Callable[[], Figures]:
 
     def run() -> Figures:
         settings = resolve_config({}).evaluate
-        rank_exactly(bench.task, bench.vectors, settings, torch.device("cpu"), TOP)
+        rank_exactly(bench.task, bench.vectors, settings, torch.device("cpu"), TOP, Path())
         return {}
 
     return run

@@ -14,6 +14,7 @@ from hbr import __version__
 from hbr.cli.flags import SettingsCommand
 from hbr.core import distributed, registry
 from hbr.core.errors import UserError, printable
+from hbr.core.stopping import Stopped, end_ranks
 
 COMMANDS = (
     *("prepare", "mine", "train", "encode", "index", "evaluate"),
@@ -89,7 +90,13 @@ def main() -> None:
     try:
         with registry.guarded(typed):
             app(prog_name="hbr")
+    except Stopped as going:
+        end_ranks(going)
+        if distributed.rank() == 0:
+            print(f"hbr: {going}", file=sys.stderr)
+        sys.exit(going.exit_code)
     except UserError as error:
+        distributed.fail(str(error))
         if debug:
             raise
         print(f"hbr: {printable(str(error))}", file=sys.stderr)
@@ -102,6 +109,7 @@ def main() -> None:
             print(f"hbr: interrupted; the same command{forced} goes on from here", file=sys.stderr)
         raise
     except Exception as error:
+        distributed.fail(_reason(error))
         if debug:
             raise
         print(f"hbr: {printable(_reason(error))}", file=sys.stderr)

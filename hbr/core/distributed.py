@@ -10,11 +10,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hbr.core.errors import PEER_LOST
+from hbr.core.peers import Peers
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-TIMEOUT = timedelta(days=7)  # the others wait while rank 0 downloads and prepares
+TIMEOUT = timedelta(minutes=10)  # of a collective, which all ranks enter at about the same time
+_peers: list[Peers] = []  # once joined: none or one
 
 
 def rank() -> int:
@@ -38,38 +42,38 @@ def init_process_group(*, cuda: bool) -> None:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     if not dist.is_initialized():
         dist.init_process_group("nccl" if cuda else "gloo", timeout=TIMEOUT)
+        _peers.append(Peers(rank(), world_size()))
 
 
 def destroy_process_group() -> None:
     """Leave the group when all do: one that leaves early cuts off what the others still receive."""
-    if world_size() == 1:
-        return
-    import torch.distributed as dist
+    if _peers:
+        import torch.distributed as dist
 
-    if dist.is_initialized():
-        with suppress(RuntimeError):  # of another process that failed, and has said why
-            dist.barrier()
+        _peers.pop().leave()
         dist.destroy_process_group()
 
 
-def barrier() -> None:
-    """Wait until all processes are here; a broadcast does not make its sender wait."""
-    if world_size() == 1:
-        return
-    import torch.distributed as dist
+def fail(reason: str, code: int = PEER_LOST) -> None:
+    """Tell the other processes that this one ends: they end too, with an exit code."""
+    if _peers:
+        with suppress(RuntimeError):  # where the store is gone they know
+            _peers[0].fail(reason, code)
 
-    dist.barrier()
+
+def barrier() -> None:
+    """Wait until all processes are here, however long it takes."""
+    if _peers:
+        with _peers[0].blamed():
+            _peers[0].barrier()
 
 
 def broadcast(value: Any) -> Any:
-    """Return rank 0's value in all processes."""
+    """Return rank 0's value in all processes, however long rank 0 takes to come here."""
     if world_size() == 1:
         return value
-    import torch.distributed as dist
-
-    values = [value]
-    dist.broadcast_object_list(values, src=0)
-    return values[0]
+    with _peers[0].blamed():
+        return _peers[0].broadcast(value)
 
 
 def fill_together(
@@ -105,7 +109,8 @@ def any_rank(flag: bool) -> bool:
 
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
     flags = torch.tensor([int(flag)], device=device)
-    dist.all_reduce(flags, dist.ReduceOp.MAX)
+    with _peers[0].blamed():
+        dist.all_reduce(flags, dist.ReduceOp.MAX)
     return bool(flags.item())
 
 
@@ -121,12 +126,14 @@ def all_gather(vectors: "Tensor") -> "tuple[Tensor, slice]":
 
     device = vectors.device
     sizes = [torch.zeros(1, dtype=torch.int64, device=device) for _ in range(world_size())]
-    dist.all_gather(sizes, torch.tensor([len(vectors)], device=device))
+    with _peers[0].blamed():
+        dist.all_gather(sizes, torch.tensor([len(vectors)], device=device))
     counts = [int(size) for size in sizes]
     padded = vectors.new_zeros(max(counts), *vectors.shape[1:])
     padded[: len(vectors)] = vectors
     parts = [torch.empty_like(padded) for _ in counts]
-    dist.all_gather(parts, padded)
+    with _peers[0].blamed():
+        dist.all_gather(parts, padded)
     start = sum(counts[: rank()])
     gathered = torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
     return gathered, slice(start, start + len(vectors))
@@ -152,6 +159,7 @@ def all_reduce_gradients(parameters: "Iterable[torch.nn.Parameter]") -> None:
 
     gradients = [p.grad for p in parameters if p.grad is not None]
     flat = torch.cat([gradient.flatten() for gradient in gradients])
-    dist.all_reduce(flat)
+    with _peers[0].blamed():
+        dist.all_reduce(flat)
     for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(part.view_as(gradient))

@@ -2,6 +2,7 @@
 
 import re
 
+PEER_LOST = 76  # exit code: another rank has ended; the same command goes on
 AGAIN = 75  # exit code: told to go, the same command goes on (EX_TEMPFAIL of sysexits.h)
 
 

@@ -7,15 +7,22 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
+from hbr.core import distributed
 from hbr.core.errors import AGAIN, UserError
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT)
 
 
 class Stopped(UserError):
-    """Told to go: what is done is kept, and the same command goes on."""
+    """Told to go: what is done is kept, and the same command goes on.
 
-    def __init__(self, number: int, kept: str = "what is finished is kept") -> None:
+    `together` says that all ranks agreed to it.
+    """
+
+    def __init__(
+        self, number: int, kept: str = "what is finished is kept", together: bool = False
+    ) -> None:
+        self.together = together
         reason = f"told to go ({signal.Signals(number).name})" if number else "another rank goes"
         self.number = number  # of the signal, 0 where another rank was told
         super().__init__(f"{reason}; {kept}; the same command goes on from here", AGAIN)
@@ -55,17 +62,25 @@ def at_safe_places() -> Iterator[None]:
         _Told.waits = False
 
 
+def end_ranks(going: Stopped) -> None:
+    """Leave the other ranks: they go too, or are told."""
+    if going.together:
+        distributed.destroy_process_group()
+    else:
+        distributed.fail(str(going), AGAIN)
+
+
 def told() -> bool:
     """Return whether a signal waits to be obeyed."""
     return bool(_Told.number)
 
 
-def leave(kept: str) -> NoReturn:
+def leave(kept: str, *, together: bool = True) -> NoReturn:
     """Obey: raise KeyboardInterrupt after Ctrl-C, else Stopped, with what was kept."""
     number, _Told.number = _Told.number, 0
     if number == signal.SIGINT:
         raise KeyboardInterrupt
-    raise Stopped(number, kept)
+    raise Stopped(number, kept, together)
 
 
 def _receive(number: int, frame: FrameType | None) -> None:

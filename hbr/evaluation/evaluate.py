@@ -33,7 +33,8 @@ def evaluate(
 
     `training` says what the run was trained on that matters here: its languages, and how many
     queries and passages of the task were among it. Of `perturbed` queries, what every metric
-    drops against the clean ones is written too.
+    drops against the clean ones is written too. With several ranks all of them call this, and
+    rank 0 writes.
     """
     measures = [Measure.parse(name) for name in config.evaluate.metrics]
     facts: dict[str, Any] = {"search": "exact", "task": task.id, "training": training}
@@ -45,7 +46,9 @@ def evaluate(
         stored = vectors[1].shape[1], config.encode.dtype
         facts["bytes_per_vector"] = bytes_per_vector(compression, *stored)
         vectors = compress(task, vectors, compression, config)
-    ranks = rank_exactly(task, vectors, config.evaluate, device, _top(measures))
+    ranks = rank_exactly(task, vectors, config.evaluate, device, _top(measures), folder)
+    if ranks is None:
+        return
     write_results(folder, task, ranks, measures, facts, perturbed)
     if trec:
         write_trec(folder, task, vectors, ranks, measures)

@@ -1,17 +1,20 @@
 """Ranks of the relevant passages of a task: exact, from memory or disk, or by an index."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from hbr.core import distributed
 from hbr.core.progress import Progress
 from hbr.core.settings import Evaluate
 from hbr.data.tasks import Task
+from hbr.evaluation.counts import count_and_keep, kept_counts, remove_counts
 from hbr.evaluation.index import POOL
 from hbr.retrieval.exact import Ranks, exact_ranks, relevant_pairs
-from hbr.retrieval.streamed import streamed_ranks
+from hbr.retrieval.streamed import StreamedRanking
 from hbr.retrieval.vectors import ShardedVectors
 
 BATCH = 1024  # queries that an index is searched for at a time
@@ -19,16 +22,25 @@ Vectors = tuple[Any, Any]  # queries, passages: arrays, or stacks of shards
 
 
 def rank_exactly(
-    task: Task, vectors: Vectors, settings: Evaluate, device: torch.device, top: int
-) -> Ranks:
+    task: Task,
+    vectors: Vectors,
+    settings: Evaluate,
+    device: torch.device,
+    top: int,
+    folder: Path,
+) -> Ranks | None:
     """Return the ranks of the relevant passages among all, and the `top` first of the pool.
 
-    A corpus whose vectors need more than `memory_mb`, and a task without a pool, is streamed.
+    A corpus whose vectors need more than `memory_mb`, and a task without a pool, is streamed, on
+    all ranks; what is done is kept in `folder`. Returns None on other ranks than 0.
     """
     queries, passages = vectors
     bytes_needed = 8 * passages.shape[0] * passages.shape[1]
     if "multi" not in task.settings or bytes_needed > settings.memory_mb * 2**20:
-        return _without_excluded(task, _streamed_ranks(task, vectors, device, top))
+        streamed = _streamed_ranks(task, vectors, device, top, folder)
+        return None if streamed is None else _without_excluded(task, streamed)
+    if distributed.rank():
+        return None
     parts = []
     with Progress(f"ranking {task.name}", len(queries), "queries") as progress:
         for part in exact_ranks(
@@ -64,24 +76,33 @@ def rank_by_index(
     return _without_excluded(task, Ranks(query, passage, within, pool, first))
 
 
-def _streamed_ranks(task: Task, vectors: Vectors, device: torch.device, top: int) -> Ranks:
-    """Rank without holding the corpus; in a task without a pool, each query in its languages."""
+def _streamed_ranks(
+    task: Task, vectors: Vectors, device: torch.device, top: int, folder: Path
+) -> Ranks | None:
+    """Rank without holding the corpus; in a task without a pool, each query in its languages.
+
+    Chunks of the corpus are dealt out over the ranks. Counts are kept in the folder now and then,
+    so that a killed attempt goes on. Returns None on other ranks than 0.
+    """
     queries, passages = vectors
     stack = passages if isinstance(passages, ShardedVectors) else ShardedVectors([passages])
-    pooled, done = "multi" in task.settings, 0
-    with Progress(f"ranking {task.name}", len(stack), "passages") as progress:
-        for end, last in streamed_ranks(
-            np.asarray(queries),
-            stack,
-            _pairs(task),
-            task.blocks,
-            pool=pooled,
-            top=top if pooled else 0,
-            device=device,
-        ):
-            progress.advance(end - done)
-            done, ranks = end, last
-    return ranks
+    pooled = "multi" in task.settings
+    ranking = StreamedRanking(
+        np.asarray(queries), stack, _pairs(task), task.blocks, pool=pooled, top=top, device=device
+    )
+    done = distributed.broadcast(kept_counts(folder, ranking).done)
+    todo = np.flatnonzero(~done)[distributed.rank() :: distributed.world_size()]
+    left = sum(ranking.chunks[n].stop - ranking.chunks[n].start for n in todo)
+    with Progress(f"ranking {task.name}", left, "passages") as progress:
+        for number in count_and_keep(folder, ranking, todo):
+            progress.advance(ranking.chunks[number].stop - ranking.chunks[number].start)
+    distributed.barrier()
+    if distributed.rank():
+        return None
+    counts = kept_counts(folder, ranking)
+    assert counts.done.all()
+    remove_counts(folder)
+    return ranking.ranks(counts)
 
 
 def _search(

@@ -46,7 +46,7 @@ class Job:
                 result = self.function(*arguments)
         except Stopped as going:
             logger.info(str(going))
-            distributed.destroy_process_group()
+            stopping.end_ranks(going)
             if going.number == signal.SIGUSR2 and distributed.rank() == 0 and callable(queue_again):
                 queue_again(going.number, None)
             raise SystemExit(AGAIN) from going

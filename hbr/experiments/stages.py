@@ -338,6 +338,7 @@ def evaluate(data: RunData, target: EvaluationTarget, *, trec: bool = False) -> 
         partial(_fill_evaluation, data, target, needs, trec),
         needs,
         target,
+        on_all_ranks=True,
         wanted="run.*trec.gz" if trec else "",
         check=partial(_check_evaluation, data, target, trec),
         finish=partial(renew_card, run),
@@ -369,6 +370,12 @@ def _fill_evaluation(
     from hbr.evaluation.drops import PerturbedQueries
 
     run, config, task = data.run, data.run.config.at(target), data.task(target.dataset)
+    rank_along: dict[str, Any] = {"device": run.torch_device(), "compression": target.compression}
+    if distributed.rank():
+        if not (task.mining or target.index):
+            vectors = load_vectors(data, target)
+            evaluation.evaluate(folder, config, task, vectors, {}, **rank_along)
+        return {}
     entries = run.store.entries()
     before = entries.get(f"evaluate/{target.folder}")
     if before and before["inputs"]["task"] != data.task_id(target.dataset):
@@ -383,12 +390,7 @@ def _fill_evaluation(
         if target.perturbation:
             summary = entries[needs["encode"].name]["perturbation"]
             perturbed = PerturbedQueries(summary, needs["clean"].folder)
-        how: dict[str, Any] = {
-            "trec": trec,
-            "perturbed": perturbed,
-            "compression": target.compression,
-        }
-        evaluation.evaluate(*context, device=run.torch_device(), **how)
+        evaluation.evaluate(*context, trec=trec, perturbed=perturbed, **rank_along)
     return {"dataset": str(target.exact)}
 
 

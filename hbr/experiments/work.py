@@ -62,10 +62,12 @@ def _update(cell: Cell, wait: bool, file: TextIO | None) -> tuple[Any, str]:
             file.write(f"{going}\n")
         raise
     except UserError as mistake:
+        distributed.fail(str(mistake))
         return "failed", str(mistake)
     except Exception as failure:  # one cell's failure is not the sweep's
         if file:
             traceback.print_exc(file=file)
+        distributed.fail(str(failure))
         return "failed", f"{type(failure).__name__}: {failure}"
     return "done", ""
 

@@ -7,7 +7,7 @@ are nearer than float32 rounds may change places. Equal vectors always tie.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,8 +21,30 @@ CHUNK_MB = 128  # of float32 vectors, and of scores, held at a time
 PAIRS = 65_536  # scored at a time
 
 
+class Counts(NamedTuple):
+    """What some chunks of the corpus, named by `done` (chunks,), say of the ranks.
+
+    `block` and `pool` (pairs,) count the passages before each pair's, `top` and `best`
+    (queries, k) are the first passages and their scores.
+    """
+
+    done: np.ndarray
+    block: np.ndarray
+    pool: np.ndarray
+    top: np.ndarray
+    best: np.ndarray
+
+
+class _Place(NamedTuple):
+    """Where a chunk lies: a part of one block of passages."""
+
+    start: int
+    stop: int
+    block: int
+
+
 class _Chunk(NamedTuple):
-    """A part of one block of passages."""
+    """The vectors of a chunk."""
 
     start: int
     block: int
@@ -39,64 +61,108 @@ class _Pairs(NamedTuple):
     hash: np.ndarray  # of the passage's vector
 
 
+class StreamedRanking:
+    """The ranking of relevant passages in a corpus of which a chunk at a time is read.
+
+    Chunks may be counted in any order, by several processes: the sum of their counts is exact.
+    Memory is that of the queries in float32 and of a few `chunk_mb`. Without `pool` a query meets
+    only the blocks in which it has a relevant passage, and ranks in the pool are NaN.
+    """
+
+    def __init__(
+        self,
+        queries: np.ndarray,
+        passages: ShardedVectors,
+        pairs: tuple[np.ndarray, np.ndarray],
+        blocks: Sequence[slice],
+        *,
+        pool: bool = True,
+        top: int = 0,
+        chunk_mb: float = CHUNK_MB,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.query, self.passage = pairs
+        self.passages, self.pool, self.device = passages, pool, device
+        self.top, self.chunk_mb = top if pool else 0, chunk_mb
+        self.vectors = float32_tensor(queries).to(device)
+        relevant, index = np.unique(self.passage, return_inverse=True)
+        stored = passages.take(relevant)
+        self.hashes = _hashes(stored)[index]
+        self.score = _pair_scores(
+            self.vectors, float32_tensor(stored).to(device), self.query, index
+        )
+        ends = [block.stop for block in blocks]
+        self.block_of = np.searchsorted(ends, self.passage, side="right")
+        size = max(1, int(chunk_mb * 2**20 / (4 * passages.shape[1])))
+        self.chunks = [
+            _Place(start, min(start + size, block.stop), number)
+            for number, block in enumerate(blocks)
+            for start in range(block.start, block.stop, size)
+        ]
+
+    def nothing(self) -> Counts:
+        """Return the counts of no chunk."""
+        zeros, shape = np.zeros(len(self.query), np.int64), (len(self.vectors), self.top)
+        top, best = np.full(shape, -1, np.int64), np.full(shape, -np.inf, np.float32)
+        return Counts(np.zeros(len(self.chunks), bool), zeros, zeros.copy(), top, best)
+
+    def count(self, number: int, counts: Counts) -> None:
+        """Add a chunk to counts that lack it."""
+        place = self.chunks[number]
+        stored = self.passages[place.start : place.stop]
+        vectors = float32_tensor(stored).to(self.device)
+        chunk = _Chunk(place.start, place.block, vectors, _hashes(stored))
+        concerned = np.arange(len(self.query))
+        if not self.pool:
+            concerned = np.flatnonzero(self.block_of == place.block)
+        meeting = np.arange(len(self.vectors)) if self.pool else np.unique(self.query[concerned])
+        for batch in _batches(meeting, len(vectors), self.chunk_mb):
+            held = concerned[np.isin(self.query[concerned], batch)]
+            rows = torch.from_numpy(batch).to(self.vectors.device)
+            scores = self.vectors[rows] @ vectors.T
+            if self.top:
+                values, positions = stable_topk(scores, self.top)
+                _merge_top(counts, batch, values, positions + place.start)
+            row = np.searchsorted(batch, self.query[held])
+            some = _Pairs(row, self.passage[held], self.score[held], self.hashes[held])
+            before = _count_before(scores, some, chunk)
+            same = self.block_of[held] == place.block
+            counts.block[held[same]] += before[same]
+            counts.pool[held] += before
+        counts.done[number] = True
+
+    def ranks(self, counts: Counts) -> Ranks:
+        """Return the ranks that counts give; exact once every chunk is among them."""
+        pool = counts.pool + 1.0 if self.pool else np.full(len(self.query), np.nan)
+        most = min(self.top, sum(place.stop - place.start for place in self.chunks))
+        return Ranks(self.query, self.passage, counts.block + 1.0, pool, counts.top[:, :most])
+
+
+def add(counts: Counts, others: Counts) -> None:
+    """Add the counts of other chunks."""
+    assert not (counts.done & others.done).any()
+    counts.done[:] |= others.done
+    counts.block[:] += others.block
+    counts.pool[:] += others.pool
+    _merge_top(counts, np.arange(len(counts.top)), others.best, others.top)
+
+
 def streamed_ranks(
     queries: np.ndarray,
     passages: ShardedVectors,
     pairs: tuple[np.ndarray, np.ndarray],
     blocks: Sequence[slice],
-    *,
-    pool: bool = True,
-    top: int = 0,
-    chunk_mb: float = CHUNK_MB,
-    device: torch.device | str = "cpu",
+    **how: Any,
 ) -> Iterator[tuple[int, Ranks]]:
     """Yield how many passages were read, and the ranks so far; the last are the exact ranks.
 
-    Memory is that of the queries in float32 and of a few `chunk_mb`. Without `pool` a query meets
-    only the blocks in which it has a relevant passage, and ranks in the pool are NaN.
+    `how` are options of `StreamedRanking`.
     """
-    query, passage = pairs
-    vectors = float32_tensor(queries).to(device)
-    relevant, index = np.unique(passage, return_inverse=True)
-    stored = passages.take(relevant)
-    hashes = _hashes(stored)[index]
-    targets = float32_tensor(stored).to(device)
-    score = _pair_scores(vectors, targets, query, index)
-    block_of = np.searchsorted([block.stop for block in blocks], passage, side="right")
-    ranks = _first_ranks(query, passage, len(queries), pool=pool)
-    best = np.zeros((len(queries), 0), np.float32)
-    for chunk in _chunks(passages, blocks, chunk_mb, device):
-        concerned = np.arange(len(query)) if pool else np.flatnonzero(block_of == chunk.block)
-        meeting = np.arange(len(queries)) if pool else np.unique(query[concerned])
-        for batch in _batches(meeting, len(chunk.vectors), chunk_mb):
-            held = concerned[np.isin(query[concerned], batch)]
-            scores = vectors[torch.from_numpy(batch).to(vectors.device)] @ chunk.vectors.T
-            if pool and top:
-                ranks, best = _merge_top(ranks, best, batch, scores, chunk.start, top)
-            row = np.searchsorted(batch, query[held])
-            some = _Pairs(row, passage[held], score[held], hashes[held])
-            before = _count_before(scores, some, chunk)
-            same = block_of[held] == chunk.block
-            ranks.block[held[same]] += before[same]
-            ranks.pool[held] += before
-        yield chunk.start + len(chunk.vectors), ranks
-
-
-def _first_ranks(query: np.ndarray, passage: np.ndarray, queries: int, *, pool: bool) -> Ranks:
-    """Return ranks of which no passage has been counted yet."""
-    pool_ranks = np.full(len(query), 1.0 if pool else np.nan)
-    return Ranks(query, passage, np.ones(len(query)), pool_ranks, np.zeros((queries, 0), np.int64))
-
-
-def _chunks(
-    passages: ShardedVectors, blocks: Sequence[slice], chunk_mb: float, device: torch.device | str
-) -> Iterator[_Chunk]:
-    size = max(1, int(chunk_mb * 2**20 / (4 * passages.shape[1])))
-    for number, block in enumerate(blocks):
-        for start in range(block.start, block.stop, size):
-            stored = passages[start : min(start + size, block.stop)]
-            vectors = float32_tensor(stored).to(device)
-            yield _Chunk(start, number, vectors, _hashes(stored))
+    ranking = StreamedRanking(queries, passages, pairs, blocks, **how)
+    counts = ranking.nothing()
+    for number, place in enumerate(ranking.chunks):
+        ranking.count(number, counts)
+        yield place.stop, ranking.ranks(counts)
 
 
 def _batches(meeting: np.ndarray, passages: int, chunk_mb: float) -> Iterator[np.ndarray]:
@@ -142,19 +208,15 @@ def _count_before(scores: Tensor, pairs: _Pairs, chunk: _Chunk) -> np.ndarray:
 
 
 def _merge_top(
-    ranks: Ranks, best: np.ndarray, batch: np.ndarray, scores: Tensor, start: int, top: int
-) -> tuple[Ranks, np.ndarray]:
-    """Merge a chunk's best passages into the best so far of some queries."""
-    values, positions = stable_topk(scores, top)
-    if ranks.top.shape[1] == 0:
-        ranks = ranks._replace(top=np.full((len(ranks.top), top), -1, np.int64))
-        best = np.full((len(ranks.top), top), -np.inf, np.float32)
-    values = np.concatenate([best[batch], values], axis=1)
-    positions = np.concatenate([ranks.top[batch], positions + start], axis=1)  # in corpus order
-    order = np.argsort(-values, axis=1, kind="stable")[:, :top]
-    best[batch] = np.take_along_axis(values, order, 1)
-    ranks.top[batch] = np.take_along_axis(positions, order, 1)
-    return ranks, best
+    counts: Counts, batch: np.ndarray, values: np.ndarray, positions: np.ndarray
+) -> None:
+    """Merge passages, (queries of a batch, n), into the best so far; of equal ones the first."""
+    k = counts.top.shape[1]
+    values = np.concatenate([counts.best[batch], values], axis=1)
+    positions = np.concatenate([counts.top[batch], positions], axis=1)
+    order = np.lexsort((positions, -values), axis=1)[:, :k]
+    counts.best[batch] = np.take_along_axis(values, order, 1)
+    counts.top[batch] = np.take_along_axis(positions, order, 1)
 
 
 def _hashes(vectors: np.ndarray) -> np.ndarray:

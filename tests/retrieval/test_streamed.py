@@ -1,5 +1,7 @@
 """A corpus that goes by in chunks gives the ranks of one that is held in memory."""
 
+import os
+import signal
 import subprocess
 import sys
 from itertools import pairwise
@@ -7,8 +9,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from hbr.core import stopping
+from hbr.evaluation.counts import count_and_keep, kept_counts
 from hbr.retrieval.exact import Ranks, exact_ranks
-from hbr.retrieval.streamed import streamed_ranks
+from hbr.retrieval.streamed import StreamedRanking, add, streamed_ranks
 from hbr.retrieval.vectors import ShardedVectors
 
 
@@ -110,3 +114,40 @@ def test_memory_does_not_grow_with_the_corpus() -> None:
     )
     small, large = map(float, done.stdout.split())  # MiB
     assert large - small < 150  # of 430 MB more
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 7])
+def test_counts_of_any_parts_of_the_corpus_add_up_to_the_ranks_of_one(parts):
+    queries, passages, pairs, blocks = problem(6)
+    ranking = StreamedRanking(queries, sharded(passages), pairs, blocks, top=7, chunk_mb=0.0005)
+    assert len(ranking.chunks) > 7
+    order = np.random.default_rng(parts).permutation(len(ranking.chunks))
+    total = ranking.nothing()
+    for part in range(parts):
+        counts = ranking.nothing()
+        for number in order[part::parts]:
+            ranking.count(int(number), counts)
+        add(total, counts)
+    assert total.done.all()
+    found, expected = ranking.ranks(total), whole(queries, passages, pairs, blocks, 7)
+    for name in ("query", "passage", "block", "pool", "top"):
+        assert getattr(found, name).tolist() == getattr(expected, name).tolist(), name
+
+
+def test_a_ranking_that_was_told_to_go_goes_on_with_the_chunks_that_are_left(tmp_path):
+    queries, passages, pairs, blocks = problem(7)
+    ranking = StreamedRanking(queries, sharded(passages), pairs, blocks, top=7, chunk_mb=0.0005)
+    every = range(len(ranking.chunks))
+
+    def told_at_the_fourth() -> None:
+        for number in count_and_keep(tmp_path, ranking, every):
+            if number == 3:
+                os.kill(os.getpid(), signal.SIGUSR2)
+
+    with stopping.listening(), pytest.raises(stopping.Stopped, match="SIGUSR2"):
+        told_at_the_fourth()
+    left = np.flatnonzero(~kept_counts(tmp_path, ranking).done).tolist()
+    assert left == list(every)[4:]
+    assert list(count_and_keep(tmp_path, ranking, left)) == left
+    found = ranking.ranks(kept_counts(tmp_path, ranking))
+    assert found.pool.tolist() == whole(queries, passages, pairs, blocks, 7).pool.tolist()

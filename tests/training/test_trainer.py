@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -28,15 +29,49 @@ def train(world: Path, folder: Path, *words: object) -> Said:
     return hbr(*SMALL, "--output-dir", beside(world, folder), *words)
 
 
-def killed_at(step: int, command: list[str], folder: Path) -> int:
-    """Start a command, kill it with SIGKILL once its log has so many lines; give its exit code."""
+def killed_at(
+    step: int, command: list[str], folder: Path, by: signal.Signals = signal.SIGKILL
+) -> int:
+    """Start a command, send it a signal once its log has so many lines; give its exit code."""
     with subprocess.Popen(command, env=ONE_THREAD, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
-            for log in folder.glob("*/.train.*.partial/log.jsonl"):
-                if len(log.read_bytes().splitlines()) >= step:
-                    process.kill()
+            logs = list(folder.glob("*/.train.*.partial/log.jsonl"))
+            if any(len(log.read_bytes().splitlines()) >= step for log in logs):
+                process.send_signal(by)
+                process.wait(60)
             time.sleep(0.002)
     return process.returncode
+
+
+@pytest.mark.slow
+def test_told_to_go_a_run_saves_at_the_next_step_and_ends_in_the_same_bytes(
+    world: Path, tmp_path: Path
+) -> None:
+    whole, broken = beside(world, tmp_path / "whole"), beside(world, tmp_path / "broken")
+    words = [*SMALL, "--set", "save_steps=1000", "--set", "eval_steps=8", "--steps", "40"]
+    command = [sys.executable, "-m", "hbr", *words, "--output-dir"]
+    subprocess.run([*command, str(whole)], env=ONE_THREAD, check=True, capture_output=True)
+    for step, by, code in (
+        (8, signal.SIGUSR2, 75),
+        (17, signal.SIGTERM, 75),
+        (29, signal.SIGINT, 130),
+    ):
+        assert killed_at(step, [*command, str(broken)], broken, by) == code
+        made = len(log_of_partial(only_run(broken)))
+        assert made >= step
+    done = subprocess.run(
+        [*command, str(broken)], env=ONE_THREAD, check=True, capture_output=True, text=True
+    )
+    assert "goes on from step" in done.stderr
+    one, other = only_run(whole), only_run(broken)
+    assert log_of(one) == log_of(other)
+    weights = Path("model/model.safetensors")
+    assert (one / "model" / weights).read_bytes() == (other / "model" / weights).read_bytes()
+
+
+def log_of_partial(run: Path) -> list[bytes]:
+    (folder,) = Store(run).partials("train")
+    return (folder / "log.jsonl").read_bytes().splitlines()
 
 
 def objective(name: str, **settings: object) -> list[str]:
@@ -103,10 +138,10 @@ def test_two_ranks_train_what_one_process_trains(world: Path, tmp_path: Path, na
 
 
 @pytest.mark.slow
-def test_two_ranks_encode_what_one_process_encodes(world: Path, tmp_path: Path) -> None:
+def test_two_ranks_encode_and_rank_what_one_process_does(world: Path, tmp_path: Path) -> None:
     one, two = (beside(world, tmp_path / name) for name in ("one", "two"))
     untrained = ["train", "--sampler", "untrained", "--encoder", "mbert-tiny", "--output-dir"]
-    small = ["--set", "encode.shard_size=500", "--output-dir"]
+    small = ["--set", "encode.shard_size=500", "--set", "memory_mb=1", "--output-dir"]  # streamed
     assert hbr(*untrained, one).code == hbr(*untrained, two).code == 0
     assert hbr("evaluate", *small, one).code == 0
     done = subprocess.run(
