@@ -13,6 +13,7 @@ from typer.core import TyperCommand
 from hbr import __version__
 from hbr.cli.flags import SettingsCommand
 from hbr.core import distributed, registry
+from hbr.core.cores import share_cores
 from hbr.core.errors import UserError, printable
 from hbr.core.stopping import Stopped, end_ranks
 
@@ -82,6 +83,7 @@ for name in COMMANDS:
 def main() -> None:
     """Run the command line; a user's mistake is one line and exit code 2."""
     _use_utf8()
+    share_cores()
     first = [flag for flag in ("--debug", "--allow-code") if flag in sys.argv]
     debug = "--debug" in first
     # they are accepted anywhere on the line

@@ -226,7 +226,7 @@ def _show_study(study: Any, cells: list[Any], folder: Path) -> None:
         show_report(report, "table", None)
         first, *others = paths
         names = ", ".join([str(first), *(path.suffix for path in others)])
-        logger.info(f"report: {names}; figures/")
+        logger.info(f"report: {names}")
 
 
 def _show_cost(stale: list[Any]) -> None:

@@ -35,6 +35,7 @@ class Dataset:
     remote: Mapping[str, Remote] = field(default_factory=dict)
     hub: tuple[Snapshot, ...] = ()
     needs_source: bool = True  # read from files that somebody else has made
+    is_synthetic: bool = False  # made on the spot, in a moment
     version: int = 1  # raise it when what is read changes
     named: "Callable[[str, str], Dataset] | None" = None
     collections: "Mapping[str, Dataset]" = field(default_factory=dict)

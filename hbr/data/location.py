@@ -29,13 +29,13 @@ def whereabouts(runs: Path, name: str, use: str) -> str:
 
     That is "embedded", "prepared", "in $HBR_DATA", "a file" or "download".
     """
-    if name.startswith("embedded"):
+    entry, place = (dataset(name), None) if use == "evaluate" else training_data(name)
+    if entry.is_synthetic:
         return "embedded"
     if kept(runs, name, "task" if use == "evaluate" else "rows"):
         return "prepared"
     if from_environment(name):
         return "in $HBR_DATA"
-    entry, place = (dataset(name), None) if use == "evaluate" else training_data(name)
     if place:
         return "a file" if place.exists() else ""
     return "download" if entry.is_remote or is_from_library(name) else ""

@@ -221,7 +221,7 @@ def ready_rows(
 ) -> Rows | None:
     """Return training rows if they are prepared, in any version, or made in a moment."""
     entry, place = training_data(name)
-    if name.startswith("embedded"):
+    if entry.is_synthetic:
         return rows(runs, name, languages=languages, limit=limit)[1]
     settings = row_settings(entry, name, languages, limit)
     stores = kept(runs, place.stem if place else name, "rows", settings=settings)
@@ -230,7 +230,7 @@ def ready_rows(
 
 def ready_task(runs: Path, name: str, passage: str, limit: int | None) -> Task | None:
     """Return a task if it is prepared, in any version, or made in a moment."""
-    if name == "embedded":
+    if dataset(name).is_synthetic:
         return task(runs, name, None, passage, limit=limit)[1]
     stores = kept(runs, name, "task", settings=task_settings(name, passage, limit))
     return _opened(stores[0])[1] if stores else None

@@ -14,6 +14,7 @@ from threading import Thread
 from typing import Any
 
 from hbr.core import log
+from hbr.core.cores import share_cores
 from hbr.core.errors import AGAIN
 from hbr.core.progress import Progress
 from hbr.core.stopping import Stopped
@@ -103,9 +104,8 @@ def visible_gpus(device: str, jobs: int) -> list[str]:
 @contextmanager
 def _pool(jobs: int, gpus: list[str]) -> Iterator[ProcessPoolExecutor]:
     """Worker processes, which save and end where the sweep is told to go."""
-    threads = max(1, len(os.sched_getaffinity(0)) // jobs)
     context = multiprocessing.get_context("spawn")
-    how = (threads, gpus, context.Value("i", 0))
+    how = (jobs, gpus, context.Value("i", 0))
     with ProcessPoolExecutor(jobs, context, _start_worker, how) as pool:
         try:
             yield pool
@@ -125,11 +125,10 @@ def _end_workers() -> None:
         worker.kill()
 
 
-def _start_worker(threads: int, gpus: list[str], count: Any) -> None:
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # before torch is imported
-    # a thread that spins while it waits takes the core of the one it waits for
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ["TOKENIZERS_PARALLELISM"] = "false" if threads == 1 else "true"
+def _start_worker(jobs: int, gpus: list[str], count: Any) -> None:
+    share_cores(jobs)  # before torch is imported
+    alone = os.environ.get("OMP_NUM_THREADS") == "1"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false" if alone else "true"
     with count.get_lock():
         number, count.value = count.value, count.value + 1
     if gpus:

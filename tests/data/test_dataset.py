@@ -9,6 +9,7 @@ from hbr.core.errors import UserError
 from hbr.core.registry import names
 from hbr.core.target import layout_of
 from hbr.data.dataset import KINDS, Dataset, TrainingData
+from hbr.data.location import whereabouts
 from hbr.data.lookup import dataset, listed
 from hbr.data.readers import lareqa, miracl, mmarco_dev, mr_tydi, tatoeba
 from hbr.report.terminal.datasets import listing, plain
@@ -138,3 +139,10 @@ def test_what_is_no_data_set_is_refused() -> None:
         UserError, match=r"EVERY' is a list; it must be a hbr\.data\.dataset\.Dataset"
     ):
         dataset(f"{__name__}:EVERY")
+
+
+def test_a_file_whose_name_begins_like_the_embedded_data_is_a_file(tmp_path):
+    assert whereabouts(tmp_path, "embedded", "train") == "embedded"
+    assert whereabouts(tmp_path, str(tmp_path / "embedded-faq.jsonl"), "train") == ""
+    (tmp_path / "embedded-faq.jsonl").write_text("{}")
+    assert whereabouts(tmp_path, str(tmp_path / "embedded-faq.jsonl"), "train") == "a file"

@@ -20,14 +20,24 @@ def _task(_source: Path | None, passage: str) -> EvaluationData:
 
 TITLE, LICENCE, SOURCE = "synthetic languages", "none needed", "made on the spot"
 TASK = Dataset(
-    "embedded", _task, TITLE, "10", "3,290 queries", LICENCE, SOURCE, "LAReQA", needs_source=False
+    "embedded",
+    _task,
+    TITLE,
+    "10",
+    "3,290 queries",
+    LICENCE,
+    SOURCE,
+    "LAReQA",
+    needs_source=False,
+    is_synthetic=True,
 )
 TRAIN = TrainingData(
     "embedded", lambda _source: synthetic.rows("train"), TITLE, "8", "3,248 rows", LICENCE, SOURCE,
-    "sentence", needs_source=False, pivot=synthetic.PIVOT, validation="embedded-validation",
+    "sentence", needs_source=False, is_synthetic=True, pivot=synthetic.PIVOT,
+    validation="embedded-validation",
 )  # fmt: skip
 VALIDATION = TrainingData(
     "embedded-validation", lambda _source: synthetic.rows("validation"),
-    "the same, for validation", "8", "333 rows", LICENCE, SOURCE, "sentence", needs_source=False,
-    pivot=synthetic.PIVOT,
+    "the same, for validation", "8", "333 rows", LICENCE, SOURCE, "sentence",
+    needs_source=False, is_synthetic=True, pivot=synthetic.PIVOT,
 )  # fmt: skip

@@ -44,11 +44,10 @@ def write(report: Report, name: str) -> Any:
 
 
 def write_all(report: Report, folder: Path) -> list[Path]:
-    """Write `report` in every format of files and its figures below `figures/`; return the reports.
+    """Write `report` in every format of files, and return their paths.
 
     The figures are drawn once, and nothing is done where a folder holds the same numbers already.
     """
-    from hbr.report.figures import save_all
     from hbr.report.formats.values import JSON
 
     paths = {folder / f"report{entry.suffix}": entry for entry in file_formats()}
@@ -57,7 +56,6 @@ def write_all(report: Report, folder: Path) -> list[Path]:
     if not current or numbers.read_text("utf-8") != JSON.writer(report, ()):
         folder.mkdir(parents=True, exist_ok=True)
         drawings = list(_drawings(report))
-        save_all(drawings, folder / "figures")
         for path, entry in paths.items():
             write_atomic(path, entry.writer(report, drawings))
     return list(paths)
