@@ -23,7 +23,8 @@ from hbr.core.settings import Config
 from hbr.core.target import EvaluationTarget
 from hbr.core.yaml_files import read_yaml
 from hbr.data.tasks import EvaluationData
-from hbr.experiments import stages, study_results, sweep
+from hbr.experiments import cells as planned
+from hbr.experiments import stages, study_results
 from hbr.experiments import study as studies
 from hbr.experiments.building import update
 from hbr.experiments.run_data import RunData
@@ -162,7 +163,7 @@ class Study:
     """A study: a grid of runs, what they are evaluated on, and claims."""
 
     study: studies.Study
-    cells: Sequence[sweep.Cell]
+    cells: Sequence[planned.Cell]
 
     @classmethod
     def from_yaml(
@@ -170,7 +171,7 @@ class Study:
     ) -> "Study":
         """Read a study file; `settings` are laid over those of all its runs."""
         study = studies.read_study(Path(path))
-        return cls(study, sweep.cells(study, _folder(runs), settings, device))
+        return cls(study, planned.cells(study, _folder(runs), settings, device))
 
     @property
     def runs(self) -> list[Run]:
@@ -181,7 +182,7 @@ class Study:
         """Do what is not up to date, one run after the other in this process; return the study."""
         from hbr.core.progress import track
 
-        stale = [cell for cell in self.cells if sweep.is_stale(cell)]
+        stale = [cell for cell in self.cells if planned.is_stale(cell)]
         for cell in track(stale, self.study.name, len(stale), "runs"):
             update(cell.stages(), cell.force)
         return self

@@ -4,7 +4,7 @@ import logging
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,9 @@ from hbr.data.sameness import same_labels
 from hbr.evaluation.row_texts import TextsOfRows
 from hbr.experiments.encoders import Found, initial_encoder, other_encoder
 from hbr.experiments.run_spec import RunSpec
-from hbr.retrieval.search import Search
+
+if TYPE_CHECKING:
+    from hbr.retrieval.search import Search
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +125,7 @@ class Miner:
         folder = encoded_rows(self.run, self.encoder, store, texts)
         queries, passages = (load_vectors(folder, side) for side in ("queries", "passages"))
 
-        def search(asked: slice, told: slice) -> Search:
+        def search(asked: slice, told: slice) -> "Search":
             some = queries.view(asked), passages.view(told)
             if kind == "exact":
                 return VectorSearch(*some)
@@ -142,7 +144,7 @@ class Miner:
             column = side.read(np.arange(some.start, some.stop))
             return tokenizer(column, add_special_tokens=False)["input_ids"]
 
-        def search(asked: slice, told: slice) -> Search:
+        def search(asked: slice, told: slice) -> "Search":
             queries, passages = tokens(texts.query_side, asked), tokens(texts.passage_side, told)
             return searches.BM25(queries, passages, len(tokenizer))
 
