@@ -30,11 +30,15 @@ def one(kind: tuple[str, str], data: Any) -> None:
 
 if __name__ == "__main__":
     CORPUS.mkdir(parents=True, exist_ok=True)
+    for use, name in KINDS:  # what is imported on the way is not to be instrumented
+        samples = TRAIN if use == "train" else EVALUATE
+        read_or_refuse(use, name, {file: text.encode() for file, text in samples[name].items()})
     for seed in range(32):  # from nothing, inputs would be too short for a draw for long
         (CORPUS / f"seed-{seed}").write_bytes(random.Random(seed).randbytes(1024))
     seconds = sys.argv[1] if len(sys.argv) > 1 else "3600"
+    limits = [f"-max_total_time={seconds}", "-max_len=4096", "-len_control=0"]
     atheris.Setup(
-        [sys.argv[0], f"-max_total_time={seconds}", "-max_len=4096", "-len_control=0", str(CORPUS)],
+        [sys.argv[0], *limits, f"-artifact_prefix={CORPUS.parent}/", str(CORPUS)],
         one.hypothesis.fuzz_one_input,
     )
     atheris.Fuzz()
