@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 BIN := .venv/bin
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/pip install --quiet
 
-.PHONY: sweep test lint types smoke fuzz docs clean
+.PHONY: sweep test test-cluster lint types smoke fuzz docs clean
 .DEFAULT_GOAL := sweep
 
 sweep: .venv/base  ## the embedded study end to end, and its table
@@ -12,6 +12,9 @@ sweep: .venv/base  ## the embedded study end to end, and its table
 
 test: .venv/dev  ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+test-cluster: .venv/dev  ## a study on a two-node Slurm in namespaces, as root, with Debian's packages
+	HBR_TEST_CLUSTER=1 $(BIN)/python -m pytest -q tests/cluster
 
 lint: .venv/dev
 	$(BIN)/ruff check .

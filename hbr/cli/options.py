@@ -59,7 +59,8 @@ Runs = Annotated[
     typer.Option("--output-dir", "--runs", metavar="DIR", envvar="HBR_RUNS", help="All runs."),
 ]
 RunDir = Annotated[
-    Path | None, typer.Option("--run", metavar="DIR", help="The run. Default: the last hbr train.")
+    Path | None,
+    typer.Option("--run", "--run-dir", metavar="DIR", help="The run. Default: the last hbr train."),
 ]
 _dataset_option = typer.Option(
     metavar="NAME",

@@ -1,0 +1,150 @@
+"""Cells of a study by themselves: by number or name, on array tasks, on clusters, beside others."""
+
+import json
+import multiprocessing
+import os
+import textwrap
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hbr.core.errors import UserError
+from hbr.core.lease import lease
+from hbr.experiments import sweep
+from hbr.experiments.cells import cell_of, cells
+from hbr.experiments.study import read_study, trial
+from tests.support import beside, hbr
+
+ROOT = Path(__file__).resolve().parents[2]
+STUDY = """
+    title: two samplers
+    base: {train: {max_steps: 2, batch_size: 8}}
+    grid:
+      sampler: [monolingual, hybrid]
+    untrained: false
+    evaluate: [embedded]
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(textwrap.dedent(STUDY))
+    return path
+
+
+def test_a_cell_has_a_number_a_name_and_an_array_task(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"):
+        monkeypatch.delenv(name, raising=False)
+    first, second = every = cells(read_study(study), tmp_path, {})
+    assert cell_of(every, "1") is second
+    assert cell_of(every, first.run.name) is first
+    with pytest.raises(UserError, match="neither SLURM_ARRAY_TASK_ID nor JOB_COMPLETION_INDEX"):
+        cell_of(every, "")
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "0")
+    assert cell_of(every, "") is first
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "1")
+    assert cell_of(every, "") is second
+    with pytest.raises(UserError, match="there is no cell 2: the study has 2, from 0 on"):
+        cell_of(every, "2")
+    with pytest.raises(UserError, match="did you mean hybrid-xlm-r-tiny"):
+        cell_of(every, "hybrid-xlm-r-tiny-s0")
+
+
+def test_a_whole_sweep_on_several_ranks_is_refused(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for words in ([], ["--prepare"], ["--report"]):
+        said = hbr("sweep", study, *words)
+        assert (said.code, "--cell K" in said.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--cell", "1", "--prepare"], "--cell and --prepare: say one of them"),
+        (["--wait"], "--wait goes with --cluster"),
+        (["--cell"], "--cell needs a number or a name"),
+        (["--cell", "9"], "there is no cell 9"),
+    ],
+)
+def test_parts_of_a_sweep_that_make_no_sense_are_named(
+    study: Path, words: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SLURM_ARRAY_TASK_ID", raising=False)
+    said = hbr("sweep", study, *words)
+    assert (said.code, told in said.err) == (2, True), said.err
+
+
+def test_gpus_are_dealt_out_among_the_workers(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "TOKENIZERS_PARALLELISM"):
+        monkeypatch.setenv(name, "")  # put back afterwards
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    gpus = sweep.visible_gpus("auto", 3)
+    assert gpus == ["4", "6"]
+    assert sweep.visible_gpus("cuda:1", 3) == sweep.visible_gpus("cpu", 3) == []
+    assert sweep.visible_gpus("auto", 1) == []  # one job may have all
+    count, seen = multiprocessing.Value("i", 0), []
+    for _ in range(3):
+        sweep._start_worker(1, gpus, count)
+        seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
+    assert seen == ["4", "6", "4"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert sweep.visible_gpus("auto", 3) == []
+
+
+def test_a_trial_may_begin_twice(study: Path, tmp_path: Path) -> None:
+    folders = {trial(read_study(study), 4, tmp_path / "runs")[1] for _ in range(2)}
+    assert [folder.name for folder in folders] == ["limit-4"]
+
+
+@pytest.mark.slow
+def test_a_cell_that_another_process_works_on_is_in_progress_and_no_failure(
+    world: Path, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = beside(world, tmp_path / "runs")
+    first, second = cells(read_study(study), runs, {})
+    with lease(first.run.path, wait=False):
+        said = hbr("sweep", study, "--output-dir", runs)
+        assert said.code == 75, said.err
+        assert f"in use by process {os.getpid()}" in said.err
+        assert "failed" not in said.err.lower()
+        listed = hbr("sweep", study, "--status", "--output-dir", runs).out.splitlines()
+    assert [line.split()[1] for line in listed] == ["running", "done"]
+    assert (second.run.path / "evaluate/embedded/metrics.json").exists()
+    job = yaml.safe_load((ROOT / "docs/scripts/cells.yaml").read_text())
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "0")  # as Kubernetes does
+    places = {"/study/study.yaml": study, "/runs": runs}
+    assert hbr(*(places.get(word, word) for word in container["command"][1:])).code == 0
+    said = hbr("sweep", study, "--report", "--output-dir", runs)
+    assert (said.code, "hybrid" in said.out) == (0, True)
+
+
+@pytest.mark.slow
+def test_a_study_goes_through_submitit_and_failures_are_named(
+    world: Path, study: Path, tmp_path: Path
+) -> None:
+    runs, cluster = beside(world, tmp_path / "runs"), tmp_path / "cluster.yaml"
+    cluster.write_text("{cluster: debug, gpu_per_node: 1}")
+    said = hbr("sweep", study, "--cluster", cluster, "--output-dir", runs)
+    assert (said.code, "gpu" in said.err) == (2, True)
+    cluster.write_text("{cluster: debug, timeout_min: 5}")
+    said = hbr("sweep", study, "--cluster", cluster, "--output-dir", runs)
+    assert said.code == 0, said.err
+    assert json.loads((runs / "studies/small/report.json").read_text())["title"] == "two samplers"
+    states = hbr("sweep", study, "--status", "--output-dir", runs).out
+    assert states.count("done") == 2
+    study.write_text(
+        study.read_text().replace("batch_size: 8", "batch_size: 8, learning_rate: 1e6")
+    )
+    said = hbr("sweep", study, "--cluster", cluster, "--output-dir", runs)
+    assert said.code == 3
+    assert "not finite" in said.err
+    assert hbr("sweep", study, "--status", "--output-dir", runs).out.count(" failed ") == 2
