@@ -19,7 +19,7 @@ from hbr.core.stopping import Stopped, end_ranks
 
 COMMANDS = (
     *("prepare", "mine", "train", "encode", "index", "evaluate"),
-    *("compare", "sweep", "search", "serve", "runs", "show", "plan", "push", "settings"),
+    *("compare", "sweep", "search", "serve", "inspect", "runs", "show", "plan", "push", "settings"),
 )
 
 

@@ -1,0 +1,98 @@
+"""Queries of a run with their texts: what is judged relevant, what stands before it, how far."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hbr.compare.queries import extremes, failed_by_all, line_values, query_lines
+from hbr.compare.results import Result, read_result
+from hbr.core.target import EvaluationTarget
+from hbr.data.tasks import Task
+from hbr.evaluation.search import Found, Searcher
+from hbr.experiments.run_data import RunData
+from hbr.experiments.run_spec import RunSpec
+from hbr.experiments.stages import load_vectors
+
+BEFORE = 3  # passages that are shown before the relevant ones
+Values = dict[str, Any]
+
+
+class StoredQueries:
+    """The vectors of a task's own queries, as they were evaluated, in place of an encoder."""
+
+    def __init__(self, task: Task, vectors: Any) -> None:
+        self.vectors = np.asarray(vectors, np.float32)
+        texts = task.queries["text"].to_pylist()
+        codes = [task.languages[code] for code in task.query_language]
+        self.places = {key: i for i, key in reversed([*enumerate(zip(codes, texts, strict=True))])}
+
+    def encode_queries(self, texts: Sequence[str], language: str | None = None) -> np.ndarray:
+        """Return the vectors of queries in a language."""
+        return self.vectors[[self.places[language or "", text] for text in texts]]
+
+
+class Inspector:
+    """One run's queries on a data set, with those of others beside them."""
+
+    def __init__(self, runs: Sequence[RunSpec], dataset: str, source: Path | None = None) -> None:
+        """Read the results of the runs. Raises UserError where they are not there."""
+        target = EvaluationTarget(dataset)
+        self.data = RunData(runs[0], {dataset: source})
+        self.results: list[Result] = [read_result(r.store, r.config, target) for r in runs]
+        self.task = self.data.task(dataset)
+        queries, passages = load_vectors(self.data, target)
+        self.searcher = Searcher(StoredQueries(self.task, queries), self.task, passages)
+        ids = self.task.queries["id"].to_pylist()
+        codes = [self.task.languages[code] for code in self.task.query_language]
+        self.place = {key: i for i, key in enumerate(zip(codes, ids, strict=True))}
+
+    def values(self, setting: str, metric: str, language: str | None, number: int) -> Values:
+        """Return the worst, best and most changed queries, and what every run fails."""
+        lines = query_lines(self.results, setting, metric, language)
+        found = extremes(lines, metric, number)
+        failed = failed_by_all(self.results, setting, number)
+        return {
+            "dataset": self.task.name,
+            "runs": [result.name for result in self.results],
+            "setting": setting,
+            "metric": metric,
+            **{
+                name: [
+                    line_values(one)
+                    | self._texts(one.query, one.query_language, one.passage_language)
+                    for one in some
+                ]
+                for name, some in found.items()
+            },
+            "failed by every run": [
+                one._asdict() | self._texts(one.query, *self._own(one.concept, setting))
+                for one in failed
+            ],
+        }
+
+    def _own(self, concept: int, setting: str) -> tuple[str, str | None]:
+        """Return a language of a concept's query, English if it can be, and where to search."""
+        codes = self.task.query_language[self.task.concept == concept]
+        names = sorted(self.task.languages[code] for code in codes)
+        own = "en" if "en" in names else names[0]
+        return own, None if setting == "multi" else own
+
+    def _texts(self, query: str, language: str, pool: str | None) -> Values:
+        """Return the query's text, its relevant passages with their ranks, and those before."""
+        place = self.place[language, query]
+        text = self.task.queries["text"][place].as_py()
+        found = self.searcher.search(text, language=language, pool=pool, k=BEFORE)
+        return {"question": text, "question_language": language} | _around(found)
+
+
+def _around(found: Found) -> Values:
+    best = found.judged[0] if found.judged else None
+    before = [hit for hit in found.hits if best is None or hit.rank < best.rank]
+    return {
+        "relevant": [hit._asdict() for hit in found.judged],
+        "before": [
+            hit._asdict() | {"margin": hit.score - best.score if best else None} for hit in before
+        ],
+    }
