@@ -18,7 +18,7 @@ from hbr.core.errors import UserError, printable
 from hbr.core.stopping import Stopped, end_ranks
 
 COMMANDS = (
-    *("prepare", "mine", "train", "encode", "index", "evaluate"),
+    *("prepare", "mine", "score", "train", "encode", "index", "evaluate"),
     *("compare", "sweep", "search", "serve", "inspect", "runs", "show", "plan", "push", "settings"),
 )
 

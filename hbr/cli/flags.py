@@ -41,6 +41,10 @@ COMMON: dict[str, Panels] = {  # the settings that a command's `--help` lists
         ),
         "Data": ("data.train", "data.languages", "encoder.name"),
     },
+    "score": {
+        "Teacher": ("teacher.name", "teacher.reads", "teacher.truncate"),
+        "Data": ("data.train", "data.languages", "train.hard_negatives", "encoder.name"),
+    },
     "encode": {"Encoding": ("encode.precision", "encode.dtype", "encode.token_budget")},
     "index": {
         "Index": ("index.kind", "index.nlist", "index.nprobe", "index.m", "index.ef_search"),

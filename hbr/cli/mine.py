@@ -10,6 +10,7 @@ import typer
 from hbr.cli import options
 from hbr.cli.resolve import training_config
 from hbr.cli.screen import console, show_written
+from hbr.core.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def mine(
     run = RunSpec(resolved, output_dir, device)
     prepared = prepare.training_rows(resolved.data, output_dir)
     if output and len(prepared) > 1:
-        raise options.UserError("--output takes the rows of one data set: name one with --data")
+        raise UserError("--output takes the rows of one data set: name one with --data")
     miner, entries = Miner(run), {}
     for store, rows in prepared:
         _, stage, built = miner.build(store, rows, force=force)

@@ -105,7 +105,7 @@ def sweep(
     elif status:
         _show_status(cells, folder)
     else:
-        stale = [each for each in cells if study_cells.is_stale(each)]
+        stale = study_cells.stale(cells)
         logger.info(f"{plan.name}: {len(cells)} cells, {len(cells) - len(stale)} up to date")
         if dry_run:
             _show_plan(plan, cells, stale)

@@ -6,6 +6,8 @@
     {id: keeps-up, metric: map, setting: mono, equal: hybrid, to: [monolingual, cross-lingual],
      margin: .005}
     {id: rises, metric: map, setting: mono, trend: up, over: alpha}
+    {id: matters-less, metric: map, setting: mono, less: {hard_negatives: mined},
+     than: {hard_negatives: given}, gap: [monolingual, cross-lingual]}
 
 A claim speaks of every cell that its words name: it holds only if it holds for each pair of them
 that agrees in the settings `within` (without it, in all that the study varies). `equal` with
@@ -102,6 +104,7 @@ class Claim(BaseModel):
     over: str = "alpha"  # of trend
     by: Size = Amount(0.0, False)  # of greater, less, up and down: at least so much
     margin: Size | None = None  # of equal and flat: less than so much either way
+    gap: Annotated[Selectors, Field(min_length=2, max_length=2)] | None = None  # its two ends
     within: Words | None = None
     evidence: Literal["methods", "these-encoders"] = "methods"  # what it speaks of
     where: Selector = {}  # speak of these cells alone
@@ -116,6 +119,8 @@ class Claim(BaseModel):
         words = RELATIONS[relation]
         if self.trend:
             words = words - {"by" if self.trend == "flat" else "margin"}
+        if self.gap and not (self.greater or self.less):
+            raise ValueError(f"claim {self.id!r}: gap goes with greater or less")
         idle = self.model_fields_set & (set().union(*RELATIONS.values()) - words)
         if idle:
             raise ValueError(f"claim {self.id!r}: {relation} has no {min(idle)!r}")
@@ -174,7 +179,7 @@ class Claim(BaseModel):
     @property
     def keys(self) -> set[str]:
         """The settings that the claim names."""
-        named = {key for side in (*self.sides, self.where) for key in side}
+        named = {key for side in (*self.sides, *(self.gap or ()), self.where) for key in side}
         return named | set(self.within or ()) | ({self.over} if self.trend else set())
 
     @property

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, combinations, pairwise
+from itertools import chain, combinations, pairwise, product
 from typing import Any, NamedTuple
 
 from hbr.compare.claims import Amount, Claim, matches, words_of
@@ -55,12 +55,13 @@ def comparisons(
     settings in which the cells differ.
     """
     keys = [claim.over] if claim.trend else chain.from_iterable(claim.sides)
-    differing = {word_of(key) for key in keys}
+    differing = {word_of(key) for key in chain(keys, *(claim.gap or ()))}
     differing |= GO_TOGETHER if differing & GO_TOGETHER else set()
     within = {*varied, "sampler"} if claim.within is None else claim.within
     agreeing = sorted({key for key in within if word_of(key) not in differing})
     lineup = _Lineup(claim, cells, values, agreeing)
-    for comparison in lineup.trends() if claim.trend else lineup.pairs():
+    lined_up = lineup.trends if claim.trend else lineup.gaps if claim.gap else lineup.pairs
+    for comparison in lined_up():
         unknown = any(math.isnan(values[i]) for i in comparison.cells)
         yield (
             comparison._replace(missing="not all of its cells were run") if unknown else comparison
@@ -105,6 +106,27 @@ class _Lineup:
             if self.claim.equal:
                 others = [self._best(others)] if all(partners) else []
             yield from (self._pair(i, j) for j in others)
+
+    def gaps(self) -> Iterator[Comparison]:
+        """Yield the difference between two ends in the claim's subject beside that in a baseline.
+
+        The ends of each agree in all that the claim does not name.
+        """
+        assert self.claim.gap is not None
+        subject, *baselines = self.claim.sides
+        first, second = self.claim.gap
+        for i in self._named({**subject, **first}):
+            for baseline in baselines:
+                ends = [
+                    self._partners(i, {**side, **end})
+                    for side, end in ((subject, second), (baseline, first), (baseline, second))
+                ]
+                if not all(ends):
+                    yield absent(f"no gap in {words_of(baseline)}{self._in_place(i)}")
+                for other, j, k in product(*ends):
+                    label = f"{words_of(subject)} vs {words_of(baseline)}"
+                    effect = {i: 1.0, other: -1.0, j: -1.0, k: 1.0}
+                    yield self._comparison(i, label, effect, {j: 1.0, k: -1.0})
 
     def _partners(self, i: int, baseline: Mapping[str, Any]) -> list[int]:
         """Return the cells of a baseline that agree with cell i in the settings that both have."""

@@ -210,6 +210,8 @@ def settings_of(config: Config) -> dict[str, Any]:
     sections = {k: v for k, v in config.identity().items() if isinstance(v, dict)}
     sections.setdefault("sampler", {})["name"] = config.method
     sections.setdefault("adapter", {})["name"] = config.adapter.name
+    if config.train.round > 1:
+        del sections["train"]["start_from"]  # the run of the round before, another for each seed
     sections["evaluate"] = {"center_languages": config.evaluate.center_languages}
     return {
         f"{section}.{key}": value
@@ -230,6 +232,8 @@ def cell_key(config: Config) -> str:
     """Return what tells a study cell from others: all but the seed."""
     identity = config.identity()
     identity.pop("seed", None)
+    if config.train.round > 1:
+        del identity["train"]["start_from"]  # the run of the round before, another for each seed
     identity |= {"centred": True} if config.evaluate.center_languages else {}
     return json.dumps(identity, sort_keys=True)
 

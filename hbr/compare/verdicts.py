@@ -78,6 +78,7 @@ class Case:
     @property
     def bounds(self) -> tuple[float, ...]:
         """What the difference that is shown must lie beyond, or between; a share is of the base."""
+        signs: tuple[int, ...]
         if self.claim.is_equivalence:
             assert self.claim.margin is not None
             amount, signs = self.claim.margin, (-1, 1)

@@ -1,8 +1,8 @@
 """What settings are made of: a section, and the types of values with their bounds and units."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 LEAST, MOST = 1e-12, 1e6  # no setting is meant to be a smaller or larger number, but 0
 
@@ -34,3 +34,21 @@ class Section(BaseModel):
     """A group of settings: frozen, and unknown names are mistakes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+def _several(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{twice[0]!r} stands in it twice")
+    return names
+
+
+Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_several),
+    Field(min_length=1),
+    AfterValidator(_each_once),
+]

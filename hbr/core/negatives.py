@@ -78,7 +78,7 @@ class Teacher(Section):
     name: str | None = Field(
         None,
         description="A cross-encoder or an encoder: a preset, a hub id, a folder, a run; or "
-        "`FILE.jsonl` with scores; null: none.",
+        "`FILE.jsonl` with scores; null: the encoder that training starts from.",
     )
     revision: str | None = Field(None, description="Branch, tag or commit on the hub.")
     reads: Literal["pivot", "all"] = Field(

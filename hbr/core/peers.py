@@ -45,7 +45,7 @@ class Peers:
         """Return rank 0's value on all ranks."""
         key = self._next("value")
         if self.rank == 0:
-            self.store.set(key, pickle.dumps(value))
+            self.store.set(key, pickle.dumps(value))  # type: ignore[arg-type]  # bytes, too
             return value
         self._wait(key)
         return pickle.loads(self.store.get(key))

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
     SerializeAsAny,
     ValidationInfo,
@@ -16,8 +15,11 @@ from pydantic import (
 )
 
 from hbr.core import registry
+from hbr.core.adapter import Adapter
+from hbr.core.datasets import Data
 from hbr.core.fields import (
     MiB,
+    Names,
     NonNegative,
     NonNegativeFloat,
     Pairs,
@@ -36,10 +38,6 @@ from hbr.core.negatives import Mine, Teacher
 from hbr.core.target import EvaluationTarget, Measure, RetrievalGoal
 from hbr.core.vectors import Encode, Index
 from hbr.core.yaml_files import dump
-
-
-def _several(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
 
 
 def _metrics(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -79,20 +77,6 @@ def _goal(text: str) -> str:
     if goal.measure.metric.reads == "pool" and goal.setting != "multi":
         raise ValueError(f"{goal.measure} is measured in the setting multi")
     return str(goal)
-
-
-def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"{twice[0]!r} stands in it twice")
-    return names
-
-
-Names = Annotated[
-    tuple[str, ...],
-    BeforeValidator(_several),
-    Field(min_length=1),
-    AfterValidator(_each_once),
-]
 
 
 class Sampler(Section):
@@ -156,27 +140,6 @@ class Encoder(Section):
         )
 
 
-class Data(Section):
-    """Training and validation data."""
-
-    train: Names = Field(
-        ("embedded",), description="Training data: names, `FILE.jsonl` or `hf:HUB_ID`."
-    )
-    languages: Names | None = Field(None, description="Languages to train on; null: all.")
-    size_exponent: Share = Field(
-        1.0, description="Data sets are drawn in proportion to their size to this power."
-    )
-    validation: str | None = Field(
-        "auto", description="Validation data; `auto`: those of the training data; null: none."
-    )
-    validation_languages: Names | None = Field(
-        None, description="Languages to validate on; null: the pivot language (English)."
-    )
-    limit: Rows | None = Field(
-        None, description="Rows kept of each language and data set, for a trial; null: all."
-    )
-
-
 class Objective(Section):
     """The training loss. Settings of other objectives than InfoNCE are in their own section."""
 
@@ -194,6 +157,14 @@ class Objective(Section):
         "passage",
         description="Language of a row's negatives: that of its passage or its query in the batch, "
         "or any that the negative has, drawn for each.",
+    )
+    guide: Literal["none", "absolute", "relative"] = Field(
+        "none",
+        description="A text that the teacher scores higher than the row's passage less a margin, "
+        "absolute or a share of it, is no negative (GISTEmbed).",
+    )
+    guide_margin: Annotated[float, Field(ge=-2, le=2, strict=True)] = Field(
+        0.0, description="That margin; Qwen3-Embedding has -0.1."
     )
     symmetric: bool = Field(
         False, description="Also rank queries for passages; the loss is the mean of both."
@@ -213,27 +184,6 @@ def _objective(value: Any) -> Any:
 def objective_section(name: str) -> type[Objective]:
     """Return the section of an objective's settings. Raises ValueError where there is none."""
     return registry.get("objective", registry.known("objective", name)).settings
-
-
-class Adapter(Section):
-    """A low-rank adapter, trained in place of the backbone's weights."""
-
-    name: Literal["lora"] | None = Field(
-        None, description="Kind of adapter; null: none, all weights are trained."
-    )
-    rank: Positive = Field(16, description="r, the rank of the matrices.")
-    lora_alpha: PositiveFloat = Field(
-        32.0, description="α: the matrices' product is scaled by α / r."
-    )
-    lora_dropout: Share = Field(0.0, description="Dropout before the matrices.")
-    target_modules: Names | None = Field(
-        None,
-        description="Linear layers by the ends of their names, or `all-linear`; null: as peft has "
-        "it for the architecture, mostly queries and values.",
-    )
-    merge: bool = Field(
-        True, description="Save the encoder with its adapter merged; else the adapter alone."
-    )
 
 
 class Train(Section):
@@ -409,7 +359,8 @@ class Config(Section):
         """
         parts = {"seed", "sampler", "encoder", "data", "objective"}
         parts |= {"mine"} if self.train.hard_negatives == "mined" else set()
-        parts |= {"teacher"} if self.teacher.name else set()
+        objective = registry.get("objective", self.objective.name)
+        parts |= {"teacher"} if objective.uses_teacher(self.objective) else set()
         chosen = self.model_dump(mode="json", include=parts)
         if not self.is_trained:
             return {"encoder": chosen["encoder"], "trained": False}

@@ -66,6 +66,7 @@ class TextsOfRows:
 
     rows: Rows
     codes: tuple[int, ...]  # the languages, as positions in those of the rows
+    first_alone: bool = False  # of each item, only the text in the first of these that it has
 
     @property
     def name(self) -> str:
@@ -80,12 +81,12 @@ class TextsOfRows:
     @cached_property
     def query_side(self) -> Side:
         """The queries."""
-        return _side(self.rows.queries, self.codes)
+        return _side(self.rows.queries, self.codes, self.first_alone)
 
     @cached_property
     def passage_side(self) -> Side:
         """The passages, negatives that the data give among them."""
-        return _side(self.rows.passages, self.codes)
+        return _side(self.rows.passages, self.codes, self.first_alone)
 
     @property
     def query_language(self) -> np.ndarray:
@@ -108,8 +109,13 @@ class TextsOfRows:
         return self.passage_side.columns
 
 
-def _side(texts: RowTexts, codes: Sequence[int]) -> Side:
-    items = [np.flatnonzero(texts.has[:, code]) for code in codes]
+def _side(texts: RowTexts, codes: Sequence[int], first_alone: bool) -> Side:
+    has = np.array(texts.has)
+    if first_alone:
+        first = np.array(codes)[has[:, list(codes)].argmax(1)]
+        has &= np.arange(has.shape[1]) == first[:, None]
+    codes = sorted(codes)
+    items = [np.flatnonzero(has[:, code]) for code in codes]
     languages = [np.full(len(some), code) for some, code in zip(items, codes, strict=True)]
     item, language = np.concatenate(items), np.concatenate(languages)
     return Side(texts, texts.cells(item, language), item, language)

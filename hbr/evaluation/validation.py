@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,10 @@ class RetrievalValidation:
         measure, setting = self.goal.measure, self.goal.setting
         top = (measure.cutoff or 1) if measure.metric.reads == "pool" else 0
         queries, passages = vectors
-        ranks = rank_exactly(self.task, (queries, passages), self.config.evaluate, device, top)
+        with TemporaryDirectory() as folder:  # nothing of it is kept
+            both, settings = (queries, passages), self.config.evaluate
+            ranks = rank_exactly(self.task, both, settings, device, top, Path(folder))
+        assert ranks is not None
         by_language = score_languages(self.task, ranks, [measure])
         scores = score_settings(self.task, ranks, [measure], by_language)
         averages = average(self.task, scores)

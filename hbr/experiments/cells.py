@@ -1,7 +1,7 @@
 """Cells: the runs of a study with what they are evaluated on, by number or by name."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,6 +69,18 @@ def is_stale(cell: Cell) -> bool:
         return not all(map(is_current, listed))
     except UserError:  # data that are missing: the run itself reports them
         return True
+
+
+def stale(cells: Iterable[Cell]) -> list[Cell]:
+    """Return the cells with a stage to be built, and those that start from such a cell's encoder.
+
+    Earlier rounds come first.
+    """
+    found: dict[str, Cell] = {}
+    for cell in sorted(cells, key=lambda cell: cell.config.train.round):
+        if cell.config.train.start_from in found or is_stale(cell):
+            found[cell.run.name] = cell
+    return list(found.values())
 
 
 def cell_of(cells: Sequence[Cell], which: str) -> Cell:

@@ -50,6 +50,12 @@ def initial_encoder(run: RunSpec) -> Found:
     return Found(encoder_folder(run.runs, encoder.name, encoder.revision), encoder)
 
 
+def encoder_files_of(run: RunSpec, name: str, revision: str | None = None) -> Path:
+    """Return the folder of a run's encoder, of a preset, on the hub or in a folder."""
+    found = _run(run.runs, name)
+    return found.folder if found else encoder_folder(run.runs, name, revision)
+
+
 def other_encoder(run: RunSpec, name: str, revision: str | None = None) -> Found:
     """Return the encoder of a run, of a preset, on the hub or in a folder, by its name."""
     if found := _run(run.runs, name):

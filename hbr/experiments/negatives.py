@@ -1,6 +1,7 @@
 """Negatives of training rows, mined once and kept beside the rows for every run."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -201,8 +202,17 @@ def mined_rows(run: RunSpec, store: Store, rows: Rows) -> Rows:
     )
 
 
-def encoded_rows(run: RunSpec, encoder: Found, store: Store, texts: TextsOfRows) -> Path:
-    """Encode the texts of rows once; return the folder of their vectors."""
+def encoded_rows(
+    run: RunSpec,
+    encoder: Found,
+    store: Store,
+    texts: TextsOfRows,
+    check: Callable[[Any, TextsOfRows], None] | None = None,
+) -> Path:
+    """Encode the texts of rows once; return the folder of their vectors.
+
+    `check(retriever, texts)` comes before anything is encoded.
+    """
     from hbr.evaluation.encode import write_vectors
     from hbr.evaluation.retriever import Retriever
 
@@ -211,12 +221,15 @@ def encoded_rows(run: RunSpec, encoder: Found, store: Store, texts: TextsOfRows)
         "encode": config.encode.model_dump(mode="json", exclude={"unpadded"}),
         "encoder": encoder.settings.model_dump(mode="json", exclude={"name", "revision"}),
         "languages": [texts.languages[code] for code in texts.codes],
+        "first_alone": texts.first_alone,
     }
     inputs = {"rows": store.completion("rows"), "encoder": encoder.id}
     stage = f"vectors-{fingerprint([settings, inputs], 8)}"
 
     def make(folder: Path) -> dict[str, Any]:
         retriever = Retriever(encoder.load(), config, run.torch_device())
+        if check:
+            check(retriever, texts)
         return write_vectors(folder, retriever, texts)
 
     if not store.is_current(stage, settings, inputs):

@@ -5,6 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+
 from hbr.core import distributed
 from hbr.core.errors import UserError
 from hbr.core.registry import get, near
@@ -17,9 +19,11 @@ from hbr.data.perturb import Dictionary
 from hbr.data.perturb.dictionary import row_dictionary
 from hbr.data.rows import Rows
 from hbr.data.tasks import Task
+from hbr.data.teacher_vectors import TeacherVectors
 from hbr.experiments.encoders import Found, initial_encoder
 from hbr.experiments.negatives import mined_rows
 from hbr.experiments.run_spec import RunSpec
+from hbr.experiments.teachers import Teacher
 from hbr.training.schedule import BatchSchedule
 
 T = TypeVar("T")
@@ -31,6 +35,13 @@ class TrainingData(NamedTuple):
     rows: list[tuple[Store, Rows]]  # none where the run is not trained
     validation: tuple[Store, Rows] | None
     encoder: Found
+
+
+class Needs(NamedTuple):
+    """What training needs of a teacher."""
+
+    scores: bool
+    vectors: bool
 
 
 class RunData:
@@ -59,12 +70,51 @@ class RunData:
 
     @cached_property
     def rows_with_negatives(self) -> list[tuple[Store, Rows]]:
-        """The training rows with the negatives that the run trains with, mined if need be."""
+        """The training rows with the negatives that the run trains with, and their scores.
+
+        They are mined and scored if need be.
+        """
+        if not self.needs.scores:
+            return self._with_negatives
+        if self.run.config.objective.num_negatives == 0:
+            name = self.run.config.objective.name
+            raise UserError(f"--objective {name} needs negatives: objective.num_negatives is 0")
+        rows = (data for _, data in self._with_negatives)
+        if self.run.config.teacher.name is None and all(map(_is_scored, rows)):
+            return self._with_negatives
+        stores = (store for store, _ in self._with_negatives)
+        return list(zip(stores, self.scored_rows, strict=True))
+
+    @cached_property
+    def scored_rows(self) -> list[Rows]:
+        """The training rows with a teacher's scores of their passages and negatives."""
+        teacher, rows = Teacher(self.run), self._with_negatives
+        return self._main_first(lambda: [teacher.scored(store, data) for store, data in rows])
+
+    @cached_property
+    def _with_negatives(self) -> list[tuple[Store, Rows]]:
         if self.run.config.train.hard_negatives == "given":
             return self._rows
         return self._main_first(
             lambda: [(store, mined_rows(self.run, store, rows)) for store, rows in self._rows]
         )
+
+    @cached_property
+    def teacher_vectors(self) -> list[TeacherVectors | None]:
+        """A teacher's vectors of each of the training rows, where the objective needs them."""
+        if not self.needs.vectors:
+            return [None] * len(self._rows)
+        return self._main_first(
+            lambda: [Teacher(self.run).vectors(store, rows) for store, rows in self._rows]
+        )
+
+    @property
+    def needs(self) -> Needs:
+        """What the objective needs of a teacher."""
+        objective = self.run.config.objective
+        recipe = get("objective", objective.name).recipe(objective)
+        guided = objective.guide != "none"
+        return Needs(recipe.needs_scores, guided or recipe.needs_teacher_vectors)
 
     def task(self, dataset: str) -> Task:
         """Return an evaluation set."""
@@ -159,6 +209,16 @@ class RunData:
         if distributed.rank() == 0:
             distributed.broadcast(None)
         return data
+
+
+def _is_scored(rows: Rows) -> bool:
+    """Return whether the data themselves have a teacher's scores of every row and negative."""
+    if rows.positive_score is None or rows.negative_score is None or not len(rows.negative):
+        return False
+    if not (np.isfinite(rows.positive_score).all() and np.isfinite(rows.negative_score).all()):
+        lacking = int(np.flatnonzero(~np.isfinite(rows.positive_score))[:1].sum())
+        raise UserError(f"{rows.name}: some rows lack scores, such as {rows.ids[lacking]}")
+    return True
 
 
 def batch_schedule(config: Config, rows: list[Rows]) -> BatchSchedule:

@@ -147,6 +147,8 @@ def slug(config: Config) -> str:
         alpha = sampler.alpha if isinstance(sampler.alpha, tuple) else (sampler.alpha,)
         words.append("a" + "to".join(f"{a:g}" for a in alpha))
     words.append(short_name(config.encoder.name))
+    if config.is_trained and config.train.round > 1:
+        words.append(f"r{config.train.round}")
     if config.is_trained:
         words.append(f"s{config.seed}")
     return folder_name("-".join([*words, fingerprint(config.identity(), 6)]))

@@ -22,6 +22,7 @@ from hbr.experiments.model_card import renew_card
 from hbr.experiments.negatives import Miner
 from hbr.experiments.run_data import RunData, batch_schedule, validation_languages
 from hbr.experiments.run_spec import RunSpec
+from hbr.experiments.teachers import Teacher
 from hbr.training.log import CHECKPOINT
 
 logger = logging.getLogger(__name__)
@@ -112,6 +113,8 @@ def train(data: RunData) -> Stage:
             inputs["goal"] = goal.id
         if run.config.train.hard_negatives == "mined" and rows:
             inputs["miner"] = Miner(run).id
+        if any(data.needs) and rows:
+            inputs["teacher"] = Teacher(run).id
         return inputs | {"encoder": encoder.id}
 
     def finish() -> None:
@@ -134,6 +137,17 @@ def train(data: RunData) -> Stage:
     )
 
 
+def _check_width(data: RunData, encoder: Any) -> None:
+    """Raise UserError where an encoder cannot take the vectors of its teacher for its own."""
+    objective, width = data.run.config.objective, encoder.embedding_dimension
+    for teacher in data.teacher_vectors:
+        if teacher and objective.name == "embedding-mse" and teacher.query.shape[1] != width:
+            raise UserError(
+                f"--objective {objective.name}: the teacher's vectors have "
+                f"{teacher.query.shape[1]} numbers, the encoder's {width}; name another teacher"
+            )
+
+
 def tokenized(data: RunData, encoder: Any) -> tuple[list[Any], Any]:
     """Return the training rows and the validation rows with their tokens for an encoder."""
     from hbr.models.tokenization import tokenize_rows
@@ -142,7 +156,8 @@ def tokenized(data: RunData, encoder: Any) -> tuple[list[Any], Any]:
     config, sources = data.run.config, data.rows_with_negatives
     validation = data.training.validation
     train = [
-        Source(rows, tokenize_rows(store, rows, encoder, config.encoder)) for store, rows in sources
+        Source(rows, tokenize_rows(store, rows, encoder, config.encoder), teacher)
+        for (store, rows), teacher in zip(sources, data.teacher_vectors, strict=True)
     ]
     if validation is None:
         return train, None
@@ -159,6 +174,7 @@ def _fill_training(data: RunData, folder: Path) -> dict[str, Any]:
     if distributed.rank() == 0:
         run.write_config()  # first, so that a killed run can be continued from it
     encoder = initial.load()
+    _check_width(data, encoder)
     schedule = batch_schedule(config, [rows for _, rows in sources]) if sources else None
     rows, validation = tokenized(data, encoder)
     device = run.torch_device()

@@ -24,6 +24,7 @@ from hbr.data.perturb import expand
 from hbr.experiments.run_spec import complete, slug
 
 MOST_CELLS = 10_000
+Grid = dict[str, Annotated[list[Any], Field(min_length=1)]]  # setting -> its values
 
 
 def _perturbations(value: Any) -> tuple[str, ...]:
@@ -64,7 +65,8 @@ class Study(Section):
     name: str
     title: str = ""
     base: dict[str, Any] = Field(default_factory=dict)  # settings that all runs share
-    grid: dict[str, Annotated[list[Any], Field(min_length=1)]]  # setting -> its values
+    grid: Grid | Annotated[list[Grid], Field(min_length=1)]  # or several, one after another
+    rounds: list[dict[str, Any]] = Field(default_factory=list)  # each starts from the one before
     untrained: bool = True  # add every encoder of the grid as it is
     evaluate: Annotated[list[Evaluation], Field(min_length=1)]
     limit: Annotated[int, Field(ge=2)] | None = None  # of a trial: see `trial`
@@ -82,9 +84,10 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _grid_is_bounded(self) -> Self:
-        if (cells := math.prod(map(len, self.grid.values()))) > MOST_CELLS:
+        cells = sum(math.prod(map(len, grid.values())) for grid in self.grids)
+        if (cells := cells * max(len(self.rounds), 1)) > MOST_CELLS:
             raise ValueError(f"its grid has {cells:,} cells; {MOST_CELLS:,} is the most")
-        for key, values in self.grid.items():
+        for key, values in (item for grid in self.grids for item in grid.items()):
             if twice := [value for n, value in enumerate(values) if value in values[:n]]:
                 raise ValueError(f"grid: {key} has {twice[0]!r} twice")
         return self
@@ -109,6 +112,15 @@ class Study(Section):
         return self
 
     @property
+    def grids(self) -> list[Grid]:
+        """The grids, whose points are runs."""
+        return [self.grid] if isinstance(self.grid, dict) else self.grid
+
+    def values(self, key: str) -> list[Any]:
+        """Return the values of a setting in the grids, each once."""
+        return list(dict.fromkeys(value for grid in self.grids for value in grid.get(key, ())))
+
+    @property
     def targets(self) -> tuple[EvaluationTarget, ...]:
         """What every run is evaluated on, in order."""
         return tuple(target for item in self.evaluate for target in item.targets)
@@ -126,7 +138,8 @@ class Study(Section):
     @property
     def varied(self) -> set[str]:
         """The settings that differ on purpose, by full name."""
-        return {full_path(key) for key in self.grid}
+        named = {key for settings in (*self.grids, *self.rounds) for key in settings}
+        return {full_path(key) for key in named} | ({"train.round"} if self.rounds else set())
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -171,18 +184,19 @@ def _mistake(path: Path, item: Any) -> str:
 
 def configs(study: Study, overrides: Mapping[str, Any], runs: Path = Path("runs")) -> list[Config]:
     """Return the complete settings of every run of a study, each run once."""
-    names = list(study.grid)
     idle = {f"train.{name}" for name in LOG_ONLY | SAME_RESULT}
-    if without_effect := sorted(idle & {full_path(name) for name in names}):
+    if without_effect := sorted(idle & study.varied):
         raise UserError(
             f"study {study.name}: a grid over {without_effect[0]} makes one run, not several: it "
             "changes the log or the speed, not the result"
         )
     points = [
-        dict(zip(names, point, strict=True)) for point in itertools.product(*study.grid.values())
+        dict(zip(grid, point, strict=True))
+        for grid in study.grids
+        for point in itertools.product(*grid.values())
     ]
     if study.untrained:
-        encoders = study.grid.get("encoder") or study.grid.get("encoder.name") or [None]
+        encoders = study.values("encoder") or study.values("encoder.name") or [None]
         points += [
             {"sampler": UNTRAINED} | ({"encoder": encoder} if encoder else {})
             for encoder in encoders
@@ -190,14 +204,27 @@ def configs(study: Study, overrides: Mapping[str, Any], runs: Path = Path("runs"
     by_name = {}
     try:
         for point in points:
-            config = complete(resolve_config(study.base, point, overrides), runs)
-            config = _cut(config, study.limit) if study.limit else config
-            if config.evaluate.center_languages:
-                raise UserError("center_languages is said of a data set, in `evaluate`")
-            by_name[slug(config)] = config
+            earlier = None
+            is_trained = point.get("sampler") != UNTRAINED
+            for number, changes in enumerate(study.rounds if is_trained else [], start=1):
+                place = {"train.round": number, "train.start_from": earlier}
+                config = _config(study, {**point, **changes, **place}, overrides, runs)
+                by_name[earlier := slug(config)] = config
+            if not (study.rounds and is_trained):
+                config = _config(study, point, overrides, runs)
+                by_name[slug(config)] = config
     except UserError as error:
         raise UserError(f"study {study.name}: {error}") from error
     return list(by_name.values())
+
+
+def _config(
+    study: Study, point: Mapping[str, Any], overrides: Mapping[str, Any], runs: Path
+) -> Config:
+    config = complete(resolve_config(study.base, point, overrides), runs)
+    if config.evaluate.center_languages:
+        raise UserError("center_languages is said of a data set, in `evaluate`")
+    return _cut(config, study.limit) if study.limit else config
 
 
 def trial(study: Study, limit: int, runs: Path) -> tuple[Study, Path]:

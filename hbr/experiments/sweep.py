@@ -36,7 +36,11 @@ def sweep(stale: list[Cell], logs: Path, jobs: int) -> dict[str, Outcome]:
         stale[0].run.torch_device()  # raises UserError before any cell fails by it
     left: dict[str, Outcome] = {}
     with Progress("sweep", len(stale), "cells") as progress:
-        outcomes = _outcomes(_spread(stale), logs, jobs)
+        outcomes = (
+            outcome
+            for number in sorted({cell.config.train.round for cell in stale})
+            for outcome in _outcomes(_spread(_of_round(stale, number)), logs, jobs)
+        )
         for number, (cell, outcome) in enumerate(outcomes, start=1):
             name, ending = cell.run.name, f"done in {outcome.seconds:.0f} s"
             if outcome.state != "done":
@@ -46,6 +50,11 @@ def sweep(stale: list[Cell], logs: Path, jobs: int) -> dict[str, Outcome]:
             logger.info(f"[{number}/{len(stale)}] {name}: {ending}")
             progress.advance()
     return left
+
+
+def _of_round(cells: Iterable[Cell], number: int) -> list[Cell]:
+    """Return the cells of a round: they start from those of the round before."""
+    return [cell for cell in cells if cell.config.train.round == number]
 
 
 def _spread(cells: Iterable[Cell]) -> list[Cell]:

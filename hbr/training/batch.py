@@ -89,6 +89,14 @@ class Owned(NamedTuple):
     score: Tensor | None = None  # (m,)
 
 
+class TeacherTexts(NamedTuple):
+    """A teacher's vectors of a batch's texts."""
+
+    query: Tensor  # (n, width)
+    passage: Tensor  # (n, width)
+    negatives: Tensor  # (m, width)
+
+
 @dataclass(frozen=True)
 class TrainingBatch:
     """One global batch of n rows, with the texts of this rank."""
@@ -107,6 +115,7 @@ class TrainingBatch:
     translated_rows: Tensor  # (m,) row of each text of the role "translation"
     head: nn.Module
     negatives: Owned
+    teacher: TeacherTexts | None = None
 
     def contrastive_loss(self, vectors: Vectors) -> Tensor:
         """Return the loss of the vectors of all ranks."""

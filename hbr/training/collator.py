@@ -15,8 +15,17 @@ from torch import Tensor, nn
 from hbr.core import distributed
 from hbr.core.settings import Config
 from hbr.data.rows import DrawnNegatives, Rows
+from hbr.data.teacher_vectors import TeacherVectors
 from hbr.data.tokens import Tokens
-from hbr.training.batch import Chunk, Owned, TextEncoder, TrainingBatch, group_mask
+from hbr.training.batch import (
+    Chunk,
+    Owned,
+    TeacherTexts,
+    TextEncoder,
+    TrainingBatch,
+    group_mask,
+)
+from hbr.training.distillation import guide_mask
 from hbr.training.losses import Loss
 from hbr.training.objectives import Recipe
 from hbr.training.schedule import NEGATIVES, Batch, BatchSchedule, translation_batch
@@ -25,10 +34,11 @@ NOISE = 1  # makes the seeds of noise differ from those of dropout
 
 
 class Source(NamedTuple):
-    """Training rows with their tokens."""
+    """Training rows with their tokens, and a teacher's vectors where the objective needs them."""
 
     rows: Rows
     tokens: Tokens
+    teacher: TeacherVectors | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,8 @@ class Collator:
             translated_rows, translations = translation_batch(batch, has, config.seed)
         negatives = self._negatives(batch)
         group = np.asarray(rows.group)[batch.rows]
+        teacher = self._teacher(batch, negatives)
+        mask = group_mask(group, config.objective.mask, device, rows.passage_group[negatives.item])
         return TrainingBatch(
             chunks=self._chunks(batch, translations, negatives),
             loss=self.loss,
@@ -65,13 +77,12 @@ class Collator:
             embedding_width=self.encode.encoder.token_embeddings.shape[1],
             device=device,
             temperature=config.objective.temperature,
-            mask=group_mask(
-                group, config.objective.mask, device, rows.passage_group[negatives.item]
-            ),
+            mask=self._guided(mask, teacher),
             languages=self._languages(batch),
             translated_rows=torch.from_numpy(translated_rows).to(device),
             head=self.head,
             negatives=self._owned(batch, negatives),
+            teacher=teacher,
         )
 
     def _languages(self, batch: Batch) -> Tensor:
@@ -94,6 +105,27 @@ class Collator:
             own = of[settings.negative_language]
             languages = np.arange(len(rows.languages)) == own[:, None]
         return rows.negatives_in(batch.rows, languages, most, u)
+
+    def _teacher(self, batch: Batch, negatives: DrawnNegatives) -> TeacherTexts | None:
+        """Return the teacher's vectors of the texts of a batch, whatever their languages."""
+        rows, _, teacher = self.sources[batch.dataset]
+        if teacher is None:
+            return None
+        parts = (
+            teacher.query[rows.query_of[batch.rows]],
+            teacher.passage[rows.passage_of[batch.rows]],
+            teacher.passage[negatives.item],
+        )
+        return TeacherTexts(*(torch.from_numpy(part).to(self.encode.device) for part in parts))
+
+    def _guided(self, mask: Tensor | None, teacher: TeacherTexts | None) -> Tensor | None:
+        """Add the texts that the teacher takes for answers to a mask, where the settings say so."""
+        settings = self.config.objective
+        if settings.guide == "none" or teacher is None:
+            return mask
+        texts = torch.cat([teacher.passage, teacher.negatives])
+        found = guide_mask(teacher.query, texts, settings.guide, settings.guide_margin)
+        return found if mask is None else mask | found
 
     def _owned(self, batch: Batch, negatives: DrawnNegatives) -> Owned:
         """Return whose the negatives are, with the scores of the rows' teacher."""

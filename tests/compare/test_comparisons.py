@@ -415,3 +415,30 @@ def test_greater_and_less_are_never_both_supported_and_equal_is_in_between(figur
     }
     assert list(found.values()).count(True) <= 1
     assert not any(a is b is True for a, b in pairwise(found.values()))
+
+
+MINED = [
+    cell(sampler, **{"train.hard_negatives": how})
+    for how in ("given", "mined")
+    for sampler in ("monolingual", "cross-lingual")
+]
+GAP = {"less": {"hard_negatives": "mined"}, "than": {"hard_negatives": "given"}}
+
+
+def test_a_gap_is_the_difference_of_two_differences():
+    said = claim(**GAP, gap=["monolingual", "cross-lingual"])
+    figures = [0.6, 0.4, 0.65, 0.55]  # .2 as the data give them, .1 once mined
+    (found,) = compared(said, MINED, figures, ("train.hard_negatives",))
+    assert found.effect == {2: 1.0, 3: -1.0, 0: -1.0, 1: 1.0}
+    assert effect(found, figures) == pytest.approx(-0.1)
+    assert by_values(found, figures)
+    assert not by_values(found, [0.6, 0.4, 0.9, 0.55])
+    assert found.label == "hard_negatives mined vs hard_negatives given"
+
+
+def test_a_gap_without_its_ends_is_missing_and_one_of_an_equality_is_refused():
+    said = claim(**GAP, gap=["monolingual", "hybrid"])
+    (found,) = compared(said, MINED, varied=("train.hard_negatives",))
+    assert found.missing == "no gap in hard_negatives given"
+    with pytest.raises(ValueError, match="gap goes with greater or less"):
+        claim(equal="hybrid", to="monolingual", margin=0.1, gap=["monolingual", "hybrid"])

@@ -7,14 +7,18 @@ import numpy as np
 import pytest
 
 from hbr.core.config import resolve_config
+from hbr.core.errors import UserError
 from hbr.data import prepare
 from hbr.data.contamination import open_hashes, row_hashes
 from hbr.data.rows import ROLES
 from hbr.data.sameness import same_labels
 from hbr.evaluation import mining
 from hbr.evaluation.mining import open_mined
+from hbr.evaluation.retriever import Retriever
 from hbr.experiments.negatives import Miner
+from hbr.experiments.run_data import RunData
 from hbr.experiments.run_spec import RunSpec, complete
+from hbr.models.sources import encoder_folder
 from tests.support import beside, hbr, log_of
 
 LANGUAGES = ("de", "en", "th")
@@ -197,3 +201,147 @@ def test_a_run_mines_and_another_starts_from_it(world, tmp_path, rows_file):
     done = json.loads((Path(first) / "manifest.json").read_text())["stages"]["train"]
     assert entry["started_from"] == str(Path(first) / "model")
     assert entry["inputs"]["encoder"] == entry["inputs"]["miner"] != done["inputs"]["encoder"]
+
+
+# Teachers
+
+
+def cross_encoder(folder: Path, longest: int = 64) -> Path:
+    """Save a small cross-encoder over letters, with weights from a seed."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+    letters = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"] + [chr(code) for code in range(32, 127)]
+    vocabulary = {letter: number for number, letter in enumerate(letters)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, "[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]"}
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, model_max_length=longest, sep_token="[SEP]", **names
+    )
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = BertConfig(vocab_size=len(letters), intermediate_size=16, num_labels=1, **sizes)
+    config.initializer_range = 1.0  # so that scores differ
+    BertForSequenceClassification(config).save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return folder
+
+
+def scored_by(file: Path, runs: Path, reads: str = "pivot", **teacher: object):
+    """Mine by BM25 and score; return the rows."""
+    given = {"data": {"train": [str(file)], "validation": None}, "mine": {"miner": "bm25"}}
+    given |= {"train": {"hard_negatives": "mined"}, "teacher": {"reads": reads, **teacher}}
+    run = RunSpec(complete(resolve_config(given), runs), runs, "cpu")
+    return RunData(run).scored_rows[0]
+
+
+@pytest.mark.parametrize("reads", ["pivot", "all"])
+def test_a_cross_encoder_s_scores_are_sentence_transformers_own(world, tmp_path, rows_file, reads):
+    from sentence_transformers import CrossEncoder
+
+    folder = cross_encoder(tmp_path / "teacher", 256)
+    rows = scored_by(rows_file(MADE), beside(world, tmp_path / "runs"), reads, name=str(folder))
+    oracle = CrossEncoder(str(folder), device="cpu")
+    languages = ["en"] if reads == "pivot" else LANGUAGES
+    row_of = {int(item): number for number, item in enumerate(rows.passage_of)}
+    for number in (0, 3, 8):
+        some = slice(int(rows.negatives_of[number]), int(rows.negatives_of[number + 1]))
+        others = [number, *(row_of[int(item)] for item in rows.negative[some])]
+        found = [rows.positive_score[number], *rows.negative_score[some]]
+        for other, score in zip(others, found, strict=True):
+            pairs = [
+                (MADE[number]["query"][lang], MADE[other]["passage"][lang]) for lang in languages
+            ]
+            assert score == pytest.approx(oracle.predict(pairs).mean(), abs=1e-6)
+    assert np.std(rows.negative_score) > 1e-4
+
+
+def test_a_bi_encoder_s_scores_are_those_of_its_pivot_vectors(world, tmp_path, rows_file):
+    runs, file = beside(world, tmp_path / "runs"), rows_file(MADE)
+    rows = scored_by(file, runs, name="xlm-r-tiny")
+    mean = scored_by(file, runs, "all", name="xlm-r-tiny")
+    config = complete(resolve_config({}), runs)
+    folder = encoder_folder(runs, "xlm-r-tiny", None)
+    retriever = Retriever.open(folder, config)
+
+    def vectors(number: int, lang: str) -> tuple[np.ndarray, np.ndarray]:
+        texts = [MADE[number][role][lang] for role in ("query", "passage")]
+        return retriever.encode_queries(texts[:1])[0], retriever.encode_passages(texts[1:])[0]
+
+    for number in (0, 5):
+        query, passage = vectors(number, "en")
+        assert rows.positive_score[number] == pytest.approx(query @ passage, abs=1e-5)
+        every = np.mean([vectors(number, lang) for lang in LANGUAGES], axis=0)
+        assert mean.positive_score[number] == pytest.approx(every[0] @ every[1], abs=1e-5)
+
+
+DISTILLING = {
+    "distill-kl": ["hard_negatives=mined"],
+    "margin-mse": ["hard_negatives=mined", "objective.infonce_weight=0.5", "mini_batch_size=3"],
+    "embedding-mse": [],
+    "infonce": ["hard_negatives=mined", "guide=relative", "guide_margin=0.01"],
+}
+
+
+@pytest.mark.parametrize("objective", DISTILLING)
+def test_every_way_to_follow_a_teacher_trains(world, tmp_path, rows_file, objective):
+    runs, data = beside(world, tmp_path / "runs"), ["--data", rows_file(MADE)]
+    words = ["mine.miner=bm25", "teacher=xlm-r-tiny", *DISTILLING[objective]]
+    sets = [w for word in words for w in ("--set", word)]
+    command = ["train", *SMALL, *data, "--output-dir", runs, "--objective", objective, *sets]
+    said = hbr(*command, "--set", "logging_steps=1", "--lr", "1e-3")
+    assert said.code == 0, said.err
+    entry = json.loads((Path(said.out.strip()) / "manifest.json").read_text())["stages"]["train"]
+    assert "teacher" in entry["inputs"]
+    log = log_of(Path(said.out.strip()))
+    if objective == "infonce":
+        assert any(line["masked"] > 0.2 for line in log)
+    else:
+        assert all("distilled" in line for line in log)
+        assert ("clean" in log[0]) == (objective == "margin-mse")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["objective=distill-kl"], "has no negatives to score; mine some"),
+        (["objective=distill-kl", "objective.num_negatives=0"], "needs negatives: objective.num"),
+        (["objective=embedding-mse", "teacher={scores}"], "has no vectors: name an encoder"),
+        (["guide=absolute", "teacher={cross}"], "has no vectors: name an encoder"),
+        (["objective=margin-mse", "hard_negatives=mined", "teacher={cross}"], "pairs are longer"),
+        (
+            ["objective=margin-mse", "hard_negatives=mined", "teacher={scores}"],
+            "lacks scores of 19",
+        ),
+        (["objective=margin-mse", "hard_negatives=mined", "teacher=no.jsonl"], "no such file"),
+    ],
+)
+def test_a_teacher_that_cannot_serve_is_said_in_one_line(
+    world, tmp_path, rows_file, words, message
+):
+    runs, file = beside(world, tmp_path / "runs"), rows_file(MADE)
+    scores = rows_file([{"id": "r0", "negatives": [], "scores": [1.0]}], name="scores.jsonl")
+    if "19" in message:
+        first = tmp_path / "mined.jsonl"
+        command = ["mine", "--data", file, "--output-dir", runs, "--miner", "bm25"]
+        assert hbr(*command, "--output", first).code == 0
+        line = json.loads(first.read_text().splitlines()[0])
+        scores = rows_file([line | {"scores": [1, 2, 3, 4]}], name="scores.jsonl")
+    places = {"scores": scores, "cross": cross_encoder(tmp_path / "cross", 20)}
+    filled = ["mine.miner=bm25", *(word.format(**places) for word in words)]
+    sets = [w for word in filled for w in ("--set", word)]
+    said = hbr("-q", "train", *SMALL, "--data", file, "--output-dir", runs, *sets)
+    assert said.code == 2, said.err
+    assert message in said.err
+    assert said.err.count("hbr: ") == 1
+    assert not list(runs.glob("*/model"))
+
+
+def test_scores_that_are_not_finite_are_refused(world, tmp_path, rows_file):
+    path = rows_file([], name="scores.jsonl")
+    path.write_text('{"id": "r0", "negatives": [], "scores": [NaN]}\n')
+    with pytest.raises(UserError, match=rf"{path}:1: .*finite"):
+        scored_by(rows_file(MADE), beside(world, tmp_path / "runs"), name=str(path))

@@ -70,7 +70,7 @@ def test_a_shipped_study_says_what_it_claims_what_refutes_it_and_what_its_seeds_
     path: Path,
 ) -> None:
     study = read_study(path)
-    seeds = {3: "three", 5: "five"}[len(study.grid["seed"])]
+    seeds = {3: "three", 5: "five"}[len(study.values("seed"))]
     lines = [line for line in path.read_text().splitlines() if line.startswith("#")]
     head = " ".join(line.removeprefix("#").strip() for line in lines)
     for words in ("Data", "Claims", "Refuted if", f"Seeds: {seeds} a cell"):

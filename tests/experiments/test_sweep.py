@@ -346,3 +346,47 @@ def test_a_worker_waits_without_spinning_unless_told_otherwise(
         sweep._start_worker(2, [], multiprocessing.Value("i", 0))
         assert os.environ["OMP_WAIT_POLICY"] == after
     assert os.environ["OMP_NUM_THREADS"] == "2"
+
+
+ROUNDS = """
+title: Two rounds
+untrained: false
+base:
+  train: {max_steps: 3, batch_size: 8, eval_steps: 3}
+  encoder: xlm-r-tiny
+  mine: {num_negatives: 1, pool: pivot}
+  data: {limit: 40}
+  evaluate: {limit: 10}
+rounds: [{sampler: english}, {hard_negatives: mined}]
+grid: [{sampler: [monolingual], seed: [0, 1]}, {sampler: [cross-lingual], seed: [0]}]
+evaluate: [embedded]
+claims:
+  - {id: later, metric: map, setting: mono, greater: {round: 2}, than: {round: 1}, within: []}
+"""
+
+
+def test_each_round_starts_from_the_one_before_which_is_trained_once(world, tmp_path):
+    runs, file = beside(world, tmp_path / "runs"), tmp_path / "rounds.yaml"
+    file.write_text(ROUNDS)
+    said = hbr("sweep", file, "--output-dir", runs)
+    assert said.code == 0, said.err
+    folders = sorted(path.parent for path in runs.glob("*/manifest.json"))
+    names = [folder.name.rpartition("-")[0] for folder in folders]
+    first = [f"english-xlm-r-tiny-s{seed}" for seed in (0, 1)]
+    later = [f"monolingual-xlm-r-tiny-r2-s{seed}" for seed in (0, 1)]
+    assert names == ["cross-lingual-xlm-r-tiny-r2-s0", *first, *later]
+    trained = {}
+    for name, folder in zip(names, folders, strict=True):
+        stages = json.loads((folder / "manifest.json").read_text())["stages"]
+        trained[name] = stages["train"]
+    for name in (names[0], *later):
+        earlier = folders[names.index(f"english-xlm-r-tiny-s{name[-1]}")]
+        assert trained[name]["started_from"] == str(earlier / "model")
+        assert trained[name]["inputs"]["miner"] == trained[name]["inputs"]["encoder"]
+    assert hbr("sweep", file, "--output-dir", runs).err.count("5 up to date") == 1
+    report = json.loads((runs / "studies/rounds/report.json").read_text())
+    assert not [line for line in report["warnings"] if "start_from" in line or "files" in line]
+    (earlier,) = [folder for folder in folders if folder.name.startswith("english-xlm-r-tiny-s1")]
+    (earlier / "manifest.json").unlink()  # as if the first round of seed 1 were to be done
+    dry = hbr("sweep", file, "--output-dir", runs, "--status")
+    assert dry.out.count("to do") >= 1

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 
 MOST = 12  # pairs of languages shown
+QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def mined_table(name: str, entry: Mapping[str, Any]) -> Table:
@@ -32,4 +34,31 @@ def mined_table(name: str, entry: Mapping[str, Any]) -> Table:
     if rest := pairs[MOST:]:
         total = sum(number for _, number in rest)
         add(f"found by {len(rest)} other pairs", total, entry["negatives"])
+    return table
+
+
+def spread(rows: Any) -> dict[str, Any]:
+    """Return the distribution of a teacher's scores of rows and of their negatives."""
+    parts = {"passages": np.asarray(rows.positive_score), "negatives": rows.negative_score}
+    owner = np.repeat(np.arange(len(rows)), np.diff(rows.negatives_of))
+    above = np.asarray(rows.negative_score) > np.asarray(rows.positive_score)[owner]
+    quantiles = {
+        name: [round(float(q), 6) for q in np.quantile(scores, QUANTILES)]
+        for name, scores in parts.items()
+    }
+    counts = {name: len(scores) for name, scores in parts.items()}
+    return {"number": counts, "quantiles": quantiles, "above_passage": int(above.sum())}
+
+
+def scored_table(name: str, found: Mapping[str, Any]) -> Table:
+    """Return how a teacher's scores are distributed, and how many negatives it prefers."""
+    table = Table(title=f"scores of {name}", title_justify="left")
+    table.add_column("")
+    for column in ("number", "least", "quarter", "median", "three quarters", "most"):
+        table.add_column(column, justify="right")
+    for part, quantiles in found["quantiles"].items():
+        table.add_row(part, f"{found['number'][part]:,}", *(f"{q:.3f}" for q in quantiles))
+    above, of = found["above_passage"], found["number"]["negatives"]
+    table.add_section()
+    table.add_row("negatives above their row's passage", f"{above:,}", f"{above / of:.1%}")
     return table

@@ -35,6 +35,8 @@ class Recipe:
     settings: Any
 
     needs_translations = False  # encode each passage in another language of its row, too
+    needs_scores = False  # a teacher's, of passages and negatives
+    needs_teacher_vectors = False
 
     def backward(self, batch: "TrainingBatch") -> LossTerms:
         """Add the gradients of a batch to the weights; return its loss and the terms of it."""
@@ -66,6 +68,11 @@ class Objective:
     recipe: Callable[[Any], Recipe] = Recipe
     passes: str = "1"  # texts encoded, as a multiple of InfoNCE's
     source: str = ""  # the paper
+
+    def uses_teacher(self, settings: Settings) -> bool:
+        """Return whether training needs a teacher's scores or vectors."""
+        recipe = self.recipe(settings)
+        return recipe.needs_scores or recipe.needs_teacher_vectors or settings.guide != "none"
 
     def make_loss(self, settings: Settings) -> Callable[..., Any]:
         """Return the contrastive loss, symmetric where the settings say so."""
