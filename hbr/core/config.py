@@ -45,7 +45,7 @@ OTHER_NAMES = {  # what others call them: Hugging Face, sentence-transformers, f
     "train.weight_decay": "wd decay",
     "train.max_grad_norm": "clip grad_clip gradient_clip_val",
     "train.gradient_accumulation_steps": "accumulate accumulate_grad_batches",
-    "train.mini_batch_size": "gradient_checkpointing chunk_size",
+    "train.mini_batch_size": "chunk_size",
     "train.precision": "bf16 fp16 amp",
     "train.torch_compile": "compile",
     "train.attention_dropout": "dropout",

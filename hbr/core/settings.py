@@ -216,6 +216,11 @@ class Train(Section):
     max_grad_norm: PositiveFloat = Field(1.0, description="Gradients are clipped to this norm.")
     precision: Precision = Field("fp32", description="Precision of the forward pass.")
     torch_compile: bool = Field(False, description="Compile the encoder with torch.compile.")
+    gradient_checkpointing: bool = Field(
+        False,
+        description="Keep the inputs of layers alone and compute the layers again for their "
+        "gradients; less memory, a third slower, same result.",
+    )
     unpadded: bool = Field(
         True, description="Encode texts without padding where the encoder can; same result."
     )
@@ -314,6 +319,7 @@ LOG_ONLY = {  # they change what is kept, not the weights
 }
 SAME_RESULT = {
     "unpadded",
+    "gradient_checkpointing",
     "quick_dropout",
     "trim_vocabulary",
 }  # but for rounding and dropout's draws

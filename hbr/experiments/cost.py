@@ -43,8 +43,11 @@ def _pace_settings(config: Config) -> tuple[Any, ...]:
     decisive = {
         *("batch_size", "gradient_accumulation_steps", "mini_batch_size", "precision"),
         *("unpadded", "quick_dropout", "attention_dropout", "torch_compile"),
+        "gradient_checkpointing",
     }
-    sections = config.encoder, config.encode
+    sections: tuple[Any, ...] = (config.encoder, config.encode)
+    if config.adapter.name:
+        sections = (*sections, config.adapter)
     values = [value for section in sections for value in section.model_dump().values()]
     return (*values, *config.train.model_dump(include=decisive).values())
 
@@ -69,7 +72,7 @@ def _line(cells: list[Cell], notes: dict[str, None]) -> Line:
     )
     measured = pace(model, config, lengths, run.torch_device())
     trained = [cell.config for cell in cells if cell.config.is_trained]
-    copies = len(cells) + (COPIES - 1) * len(trained)
+    kept = measured.parameters * len(cells) + measured.trained * (COPIES - 1) * len(trained)
     tokens, vectors = _to_encode(cells, model, notes)
     vector_bytes = measured.dimension * BYTES[config.encode.dtype]
     return Line(
@@ -78,7 +81,7 @@ def _line(cells: list[Cell], notes: dict[str, None]) -> Line:
         measured.step,
         sum(c.train.max_steps for c in trained) * measured.step / 3600,
         tokens * measured.token / 3600,
-        1e-9 * (4 * measured.parameters * copies + vectors * vector_bytes),
+        1e-9 * (4 * kept + vectors * vector_bytes),
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from hbr.core.settings import Config
+from hbr.models.adapter import LowRankAdapter
 from hbr.models.dropout import set_dropout
 from hbr.models.encoder import Encoder
 from hbr.models.precision import autocast
@@ -23,6 +24,7 @@ class Pace(NamedTuple):
     step: float
     token: float
     parameters: int
+    trained: int  # of them
     dimension: int  # of a vector
 
 
@@ -31,6 +33,8 @@ def pace(encoder: Encoder, config: Config, lengths: tuple[int, int], device: tor
 
     A step is InfoNCE over random tokens, a part of a batch where that is large, and the optimizer.
     """
+    if config.adapter.name:
+        LowRankAdapter(encoder, config.adapter, config.seed)
     encoder.to(device)
     settings, rng = config.train, np.random.default_rng(0)
     most = settings.mini_batch_size or settings.batch_size
@@ -38,6 +42,8 @@ def pace(encoder: Encoder, config: Config, lengths: tuple[int, int], device: tor
     vocabulary = len(encoder.tokenizer)
     queries, passages = (list(rng.integers(0, vocabulary, (pairs, n))) for n in lengths)
     set_dropout(encoder.backbone, settings)
+    if settings.gradient_checkpointing:
+        encoder.recompute_layers()
     unpadded = settings.unpadded and not settings.torch_compile
 
     def train() -> None:
@@ -54,12 +60,14 @@ def pace(encoder: Encoder, config: Config, lengths: tuple[int, int], device: tor
     encoder.train()
     pair = _seconds(train, device) / pairs
     factor = 4 / 3 if settings.mini_batch_size else 1  # a gradient cache encodes once more
-    optimizer = torch.optim.AdamW(encoder.parameters(), lr=1e-9, fused=True)
+    trained = [p for p in encoder.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-9, fused=True)
     return Pace(
         settings.batch_size * settings.gradient_accumulation_steps * pair * factor
         + _seconds(lambda: optimizer.step(), device),
         token,
         sum(p.numel() for p in encoder.parameters()),
+        sum(p.numel() for p in trained),
         encoder.embedding_dimension,
     )
 

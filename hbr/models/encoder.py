@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hbr.core.errors import UserError, first_line
 from hbr.models import unpadded as packing
 from hbr.models.folder import LONGEST
 
@@ -69,6 +70,18 @@ class Encoder(nn.Module):
             self.modes
         )
         self.vocab_remap: np.ndarray | None = None  # token ids, while the vocabulary is trimmed
+
+    def recompute_layers(self) -> None:
+        """Keep the inputs of layers alone in training, and compute the layers again for gradients.
+
+        Raises UserError for a backbone of transformers that cannot.
+        """
+        name = "activation_checkpointing_enable"  # before transformers 5.20 the other one
+        enable = getattr(self.backbone, name, self.backbone.gradient_checkpointing_enable)
+        try:
+            enable({"use_reentrant": False})
+        except ValueError as error:
+            raise UserError(f"train.gradient_checkpointing: {first_line(error)}") from error
 
     @property
     def embedding_dimension(self) -> int:

@@ -260,6 +260,8 @@ class Trainer:
         if device.type == "cpu":
             keep_freed()
         set_dropout(self.encoder.backbone, settings)
+        if settings.gradient_checkpointing:
+            self.encoder.recompute_layers()
         unpadded = self.encoder.use_unpadded(settings.unpadded and not settings.torch_compile)
         return TextEncoder(self.encoder, device, settings.precision, unpadded)
 

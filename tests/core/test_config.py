@@ -185,9 +185,7 @@ def test_later_assignments_win_however_they_are_spelled():
     assert resolve_config(sets).train.learning_rate == 3
 
 
-@pytest.mark.parametrize(
-    "name", ["lr", "warmup", "per_device_train_batch_size", "gradient_checkpointing"]
-)
+@pytest.mark.parametrize("name", ["lr", "warmup", "per_device_train_batch_size", "chunk_size"])
 def test_a_name_that_others_use_is_answered_with_ours(name):
     assert mistakes({name: 1}) == [f"there is no setting {name!r}; did you mean {ALIASES[name]}?"]
     leaf = f"train.{name}"
