@@ -4,6 +4,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import uuid
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,11 +45,26 @@ def tree_digest(folder: Path) -> str:
 
 def remember(known: Path, root: Path, digests: Mapping[str, str]) -> None:
     """Note in a file that some files below a root have these digests as they are now."""
-    noted = _noted(known) | {n: [*_stats(root / n), digest] for n, digest in digests.items()}
-    with contextlib.suppress(OSError):  # where nothing can be written, files are read again
-        partial = known.with_name(f"{known.name}.partial")
-        partial.write_text(json.dumps(noted), encoding="utf-8")
-        partial.replace(known)
+    _note(known, _noted(known) | {n: [*_stats(root / n), d] for n, d in digests.items()})
+
+
+def contents(known: Path, source: Path) -> list[tuple[str, str]]:
+    """Return the names and digests of a file, or of all below a folder but hidden ones.
+
+    Names are those below the source, "." for a file. As with `altered` each is read once.
+    """
+    files = sorted(p for p in source.rglob("*") if p.is_file()) if source.is_dir() else [source]
+    noted, found = _noted(known), {}
+    for path in files:
+        name = path.relative_to(source)
+        if not any(part.startswith(".") for part in name.parts):
+            place, stats = str(path.resolve()), _stats(path)
+            *before, digest = noted.get(place, [None])
+            digest = digest if before == [*stats] else file_digest(path)
+            found[name.as_posix()] = (place, [*stats, digest])
+    if more := {k: v for k, v in found.values() if noted.get(k) != v}:
+        _note(known, noted | more)
+    return [(name, digest) for name, (_, [*_, digest]) in found.items()]
 
 
 def altered(
@@ -84,6 +100,14 @@ def _digest(path: Path, stats: Stats) -> str:  # noqa: ARG001 - the cache's key
 def _stats(path: Path) -> Stats:
     stat = path.stat()
     return stat.st_ino, stat.st_size, stat.st_ctime_ns
+
+
+def _note(known: Path, noted: Mapping[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # where nothing can be written, files are read again
+        known.parent.mkdir(parents=True, exist_ok=True)
+        partial = known.with_name(f"{known.name}.{uuid.uuid4().hex[:8]}.partial")
+        partial.write_text(json.dumps(noted), encoding="utf-8")
+        partial.replace(known)
 
 
 def _noted(known: Path) -> dict[str, list[Any]]:

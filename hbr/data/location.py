@@ -7,12 +7,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from hbr.core.digests import fingerprint
+from hbr.core.digests import contents, fingerprint
 from hbr.core.store import Store
 from hbr.core.target import EvaluationTarget, folder_name, whole_dataset
 from hbr.data import rows, tasks
 from hbr.data.dataset import KINDS, TrainingData
 from hbr.data.lookup import dataset, is_from_library, listed, training_data
+
+KNOWN = ".sources.json"  # digests of the files that data were prepared from
 
 
 def here(runs: Path, more: Mapping[str, Iterable[str]] = MappingProxyType({})) -> dict[str, str]:
@@ -61,18 +63,14 @@ def from_environment(name: str) -> Path | None:
 
 
 def new_store(runs: Path, label: str, version: int, key: str, source: Path | None = None) -> Store:
-    """Return the store of what is read from a source, named by it without reading it.
+    """Return the store of what is read from a source.
 
-    Its name holds a fingerprint of `key` and of the paths, sizes and times of the source's files.
+    Its name holds a fingerprint of `key` and of the names and bytes of the source's files, so that
+    it is the same wherever they lie; they are read for that once, until they change.
     """
     signature: list[Any] = [version, key]
     if source is not None:
-        files = sorted(source.rglob("*")) if source.is_dir() else [source]
-        prefix = f"{source}"
-        visible = [f for f in files if "/." not in f"{f}".removeprefix(prefix)]  # no lock, no cache
-        signature.append(
-            [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in visible]
-        )
+        signature.append(contents(runs / "data" / KNOWN, source))
     return Store(runs / "data" / f"{folder_name(label)}-{fingerprint(signature, 6)}")
 
 

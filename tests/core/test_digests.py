@@ -1,12 +1,13 @@
 """What is read is what was written, and a file is read once for as long as it stays."""
 
+import hashlib
 import os
 from pathlib import Path
 
 import pytest
 
 from hbr.core import digests
-from hbr.core.digests import altered, file_digests, remember, tree_digest
+from hbr.core.digests import altered, contents, file_digests, remember, tree_digest
 
 
 @pytest.fixture
@@ -78,3 +79,23 @@ def test_damaged_notes_cost_time_alone(folder, text):
     noted = file_digests(folder)
     (folder / ".known").write_text(text)
     assert wrong(folder, noted) is None
+
+
+def test_contents_know_names_and_bytes_and_no_place(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name / "sub").mkdir(parents=True)
+        (tmp_path / name / "sub" / "a.txt").write_text("text")
+        (tmp_path / name / ".hidden").write_text(name)
+    known = tmp_path / "data" / "known.json"
+    one, two = (contents(known, tmp_path / name) for name in ("one", "two"))
+    assert one == two == [("sub/a.txt", hashlib.sha256(b"text").hexdigest())]
+    (tmp_path / "two" / "sub" / "a.txt").write_text("next")
+    assert contents(known, tmp_path / "two") != two
+    assert contents(known, tmp_path / "one" / "sub" / "a.txt") == [(".", one[0][1])]
+
+
+def test_contents_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").write_text("text")
+    first = contents(tmp_path / "known", tmp_path / "a")
+    monkeypatch.setattr("hbr.core.digests.file_digest", None)
+    assert contents(tmp_path / "known", tmp_path / "a") == first
