@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+from hbr.core import distributed
 from hbr.core.errors import UserError
 from hbr.data.arrays import load_array
 from hbr.data.rows import ROLES, Rows
@@ -38,8 +39,14 @@ class Tokens:
 def write_tokens(folder: Path, rows: Rows, tokenize: Tokenize) -> dict[str, Any]:
     """Tokenise every cell of some rows once, chunk by chunk. Returns token counts.
 
-    What a killed attempt left in the folder is gone on with.
+    What a killed attempt left in the folder is gone on with. With several ranks all of them call
+    this, chunks are dealt out among them, and rank 0 joins them.
     """
+    if distributed.world_size() > 1:
+        _write_chunks_of_rank(folder, rows, tokenize)
+        distributed.barrier()
+        if distributed.rank():
+            return {}
     counts = {}
     for role, texts in zip(ROLES, (rows.queries, rows.passages), strict=True):
         whole = folder / f"{role}.npy"
@@ -52,6 +59,14 @@ def write_tokens(folder: Path, rows: Rows, tokenize: Tokenize) -> dict[str, Any]
             partial.replace(whole)
         counts[role] = int(load_array(whole)[-1])
     return {"tokens": counts}
+
+
+def _write_chunks_of_rank(folder: Path, rows: Rows, tokenize: Tokenize) -> None:
+    for role, texts in zip(ROLES, (rows.queries, rows.passages), strict=True):
+        for number, chunk in enumerate(texts.column.chunks):
+            mine = number % distributed.world_size() == distributed.rank()
+            if mine and not (folder / f"{role}.npy").exists():
+                _write_chunk(folder, role, number, chunk, tokenize)
 
 
 def _write_chunk(

@@ -10,6 +10,7 @@ from hbr.core.target import folder_name
 from hbr.data.tasks import Task
 from hbr.retrieval.faiss_index import build_index
 from hbr.retrieval.top_k import top_k
+from hbr.retrieval.vectors import ShardedVectors, as_shards
 
 POOL = ""  # which no language is called
 SAMPLE = 1000  # queries that the recall is measured on
@@ -24,11 +25,11 @@ def index(folder: Path, config: Config, task: Task, queries: Any, passages: Any)
     """
     import faiss
 
-    queries, passages = np.asarray(queries), np.asarray(passages)
+    queries, passages = np.asarray(queries), as_shards(passages)
     parameters = config.index.model_dump(exclude={"top_k"})
     blocks = zip((*task.languages, POOL), (*task.blocks, slice(None)), strict=True)
     for name, block in blocks:  # the pool comes last
-        built = build_index(passages[block], **parameters)
+        built = build_index(passages.view(block), **parameters)
         faiss.write_index(built, str(index_file(folder, name)))
     recall = _recall(built, queries, passages)
     return {f"recall@{NEAREST}_of_exact": recall, "passages": len(passages)}
@@ -46,12 +47,13 @@ def index_file(folder: Path, name: str) -> Path:
     return folder / f"{stem}.faiss"
 
 
-def _recall(built: Any, queries: np.ndarray, passages: np.ndarray) -> float:
+def _recall(built: Any, queries: np.ndarray, passages: ShardedVectors) -> float:
     sample = np.linspace(0, len(queries) - 1, min(SAMPLE, len(queries))).astype(int)
     some = np.ascontiguousarray(queries[sample], dtype=np.float32)
     least = np.concatenate([scores[:, -1] for scores, _ in top_k(some, passages, NEAREST)])
     _, places = built.search(some, min(NEAREST, len(passages)))
-    nearest = passages[places].astype(np.float32)  # (queries, nearest, dimension)
+    found = passages.take(np.maximum(places, 0).ravel()).astype(np.float32)
+    nearest = found.reshape(*places.shape, -1)  # (queries, nearest, dimension)
     scores = np.einsum("qd,qnd->qn", some, nearest)
     hits = (scores >= least[:, None] - 1e-6) & (places >= 0)  # of equal passages, either is right
     return float(hits.mean())

@@ -17,6 +17,7 @@ from hbr.data.tasks import Task
 from hbr.evaluation.ranking import Vectors
 from hbr.retrieval.exact import Ranks, relevant_pairs
 from hbr.retrieval.top_k import top_k
+from hbr.retrieval.vectors import as_shards
 
 DEPTH = 1000  # passages a list has at least, where the corpus has as many
 LINES = 100_000_000  # that the files have at most
@@ -116,7 +117,8 @@ def _orders(
     """Yield each query with the passages of its list, and their scores, falling."""
     queries = lists.query[lists.starts]
     deepest = int(lists.depth.max() + np.diff(lists.starts, append=len(lists.query)).max()) + 1
-    blocks = top_k(np.asarray(vectors[0])[queries], vectors[1][lists.block], deepest)
+    block = as_shards(vectors[1]).view(lists.block)
+    blocks = top_k(np.asarray(vectors[0])[queries], block, deepest)
     best = ((s, p) for block in blocks for s, p in zip(*block, strict=True))
     ends = [*lists.starts[1:], len(lists.query)]
     for query, start, end, depth, (scores, places) in zip(

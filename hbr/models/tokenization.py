@@ -1,5 +1,6 @@
 """Training rows tokenized for an encoder, once."""
 
+from hbr.core import distributed
 from hbr.core.digests import fingerprint
 from hbr.core.errors import UserError
 from hbr.core.settings import Encoder as EncoderSettings
@@ -29,11 +30,10 @@ def tokenize_rows(store: Store, rows: Rows, encoder: Encoder, settings: EncoderS
         "longest": encoder.max_seq_length,
     }
     stage = f"tokens-{fingerprint(key, 8)}"
-    store.build(
-        stage,
+    inputs = {"rows": store.completion("rows")}
+    distributed.fill_together(
+        lambda fill: store.build(stage, fill, settings=key, inputs=inputs),
         lambda folder: write_tokens(folder, rows, tokenize),
-        settings=key,
-        inputs={"rows": store.completion("rows")},
     )
     encoder.log_clipped(store.path.name)
     return open_tokens(store.path / stage)

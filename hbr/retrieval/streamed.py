@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from hbr.retrieval.exact import Ranks, single_pair_sets
-from hbr.retrieval.top_k import stable_topk
+from hbr.retrieval.top_k import merge_topk, stable_topk
 from hbr.retrieval.vectors import ShardedVectors, float32_tensor
 
 CHUNK_MB = 128  # of float32 vectors, and of scores, held at a time
@@ -211,12 +211,8 @@ def _merge_top(
     counts: Counts, batch: np.ndarray, values: np.ndarray, positions: np.ndarray
 ) -> None:
     """Merge passages, (queries of a batch, n), into the best so far; of equal ones the first."""
-    k = counts.top.shape[1]
-    values = np.concatenate([counts.best[batch], values], axis=1)
-    positions = np.concatenate([counts.top[batch], positions], axis=1)
-    order = np.lexsort((positions, -values), axis=1)[:, :k]
-    counts.best[batch] = np.take_along_axis(values, order, 1)
-    counts.top[batch] = np.take_along_axis(positions, order, 1)
+    best = counts.best[batch], counts.top[batch]
+    counts.best[batch], counts.top[batch] = merge_topk(best, (values, positions))
 
 
 def _hashes(vectors: np.ndarray) -> np.ndarray:

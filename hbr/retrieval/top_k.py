@@ -6,23 +6,65 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hbr.retrieval.vectors import float32_tensor, repeated_vectors
+from hbr.retrieval.vectors import ShardedVectors, float32_tensor, repeated_vectors
 
 
 def top_k(
-    queries: np.ndarray, passages: np.ndarray, k: int, *, block_mb: int = 64
+    queries: np.ndarray,
+    passages: np.ndarray | ShardedVectors,
+    k: int,
+    *,
+    block_mb: float = 64,
+    memory_mb: float = 4096,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield scores and positions of the k best passages, both (some queries, k), best first.
 
-    Equal scores stand in the order of the corpus, as in `exact_ranks`.
+    Equal scores stand in the order of the corpus, as in `exact_ranks`. Shards that need more than
+    `memory_mb` in float32 are read in chunks.
     """
-    corpus = float32_tensor(passages)
+    if isinstance(passages, ShardedVectors) and 4 * passages.size > memory_mb * 2**20:
+        yield _streamed(queries, passages, k, block_mb)
+        return
+    corpus = float32_tensor(np.asarray(passages))
     repeated, first = repeated_vectors(passages)
-    size = max(1, block_mb * 2**20 // (4 * len(passages)))
+    size = max(1, int(block_mb * 2**20 / (4 * len(passages))))
     for start in range(0, len(queries), size):
         scores = float32_tensor(queries[start : start + size]) @ corpus.T
         scores[:, repeated] = scores[:, first]
         yield stable_topk(scores, k)
+
+
+def merge_topk(
+    best: tuple[np.ndarray, np.ndarray], more: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the best of two sets of scores and positions, of equal scores the first positions.
+
+    Each is (rows, n); the result has as many columns as `best`.
+    """
+    values, positions = (np.concatenate(pair, axis=1) for pair in zip(best, more, strict=True))
+    order = np.lexsort((positions, -values), axis=1)[:, : best[0].shape[1]]
+    return np.take_along_axis(values, order, 1), np.take_along_axis(positions, order, 1)
+
+
+def _streamed(
+    queries: np.ndarray, passages: ShardedVectors, k: int, block_mb: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the best passages of all queries, from chunks of the corpus and some queries each."""
+    vectors, k = float32_tensor(queries), min(k, len(passages))
+    best = np.full((len(vectors), k), -np.inf, np.float32), np.full((len(vectors), k), -1)
+    size = max(1, int(block_mb * 2**20 / (4 * passages.shape[1])))
+    for start in range(0, len(passages), size):
+        chunk = passages[start : start + size]
+        corpus, (repeated, first) = float32_tensor(chunk), repeated_vectors(chunk)
+        rows = max(1, int(block_mb * 2**20 / (4 * len(chunk))))
+        for at in range(0, len(vectors), rows):
+            scores = vectors[at : at + rows] @ corpus.T
+            scores[:, repeated] = scores[:, first]
+            values, positions = stable_topk(scores, k)
+            some = slice(at, at + rows)
+            merged = merge_topk((best[0][some], best[1][some]), (values, positions + start))
+            best[0][some], best[1][some] = merged
+    return best
 
 
 def stable_topk(scores: Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:

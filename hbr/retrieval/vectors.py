@@ -17,6 +17,7 @@ class ShardedVectors:
         self.offsets = np.cumsum([0, *map(len, shards)])
         self.shape = (int(self.offsets[-1]), shards[0].shape[1])
         self.dtype = shards[0].dtype
+        self.size = self.shape[0] * self.shape[1]
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -49,6 +50,11 @@ class ShardedVectors:
         shards = zip(self.shards, self.offsets[:-1], strict=True)
         pieces = [shard[max(start - at, 0) : max(stop - at, 0)] for shard, at in shards]
         return [piece for piece in pieces if len(piece)]
+
+
+def as_shards(vectors: Any) -> ShardedVectors:
+    """Return vectors as shards: one where they are an array."""
+    return vectors if isinstance(vectors, ShardedVectors) else ShardedVectors([np.asarray(vectors)])
 
 
 def repeated_vectors(passages: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hbr.retrieval.faiss_index import build_index
+from hbr.retrieval.vectors import ShardedVectors
 from tests.retrieval.test_exact import unit
 
 
@@ -42,3 +43,15 @@ def test_an_index_can_be_built_of_a_few_passages(kind, passages):
     vectors = unit(passages, 8)
     _, found = build_index(vectors, kind).search(vectors, passages)
     assert sorted(found[0].tolist()) == list(range(passages))
+
+
+@pytest.mark.parametrize("kind", ["flat", "ivf"])
+def test_passages_that_are_added_in_parts_give_the_same_index(kind):
+    rng = np.random.default_rng(0)
+    passages = rng.standard_normal((500, 16)).astype(np.float32)
+    shards = ShardedVectors([passages[:90], passages[90:]])
+    whole = build_index(passages, kind, nlist=4, nprobe=4, m=4)
+    parts = build_index(shards, kind, nlist=4, nprobe=4, m=4, memory_mb=0.01)
+    assert parts.ntotal == whole.ntotal == 500
+    queries = passages[::50]  # every cell is searched, so that both are exact
+    assert parts.search(queries, 9)[1].tolist() == whole.search(queries, 9)[1].tolist()

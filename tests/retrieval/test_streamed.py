@@ -13,6 +13,7 @@ from hbr.core import stopping
 from hbr.evaluation.counts import count_and_keep, kept_counts
 from hbr.retrieval.exact import Ranks, exact_ranks
 from hbr.retrieval.streamed import StreamedRanking, add, streamed_ranks
+from hbr.retrieval.top_k import top_k
 from hbr.retrieval.vectors import ShardedVectors
 
 
@@ -86,6 +87,7 @@ import resource, sys, tempfile
 from pathlib import Path
 import numpy as np
 from hbr.retrieval.streamed import streamed_ranks
+from hbr.retrieval.top_k import top_k
 from hbr.retrieval.vectors import ShardedVectors
 rng, width = np.random.default_rng(0), 768
 def peak():
@@ -151,3 +153,11 @@ def test_a_ranking_that_was_told_to_go_goes_on_with_the_chunks_that_are_left(tmp
     assert list(count_and_keep(tmp_path, ranking, left)) == left
     found = ranking.ranks(kept_counts(tmp_path, ranking))
     assert found.pool.tolist() == whole(queries, passages, pairs, blocks, 7).pool.tolist()
+
+
+def test_the_best_of_a_streamed_corpus_are_those_of_one_in_memory():
+    queries, passages, _, _ = problem(8)
+    whole = [np.concatenate(parts) for parts in zip(*top_k(queries, passages, 30), strict=True)]
+    (found,) = top_k(queries, sharded(passages), 30, block_mb=0.001, memory_mb=0.001)
+    assert found[1].tolist() == whole[1].tolist()
+    assert found[0].tolist() == whole[0].tolist()
