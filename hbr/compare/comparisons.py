@@ -7,7 +7,7 @@ from itertools import chain, combinations, pairwise, product
 from typing import Any, NamedTuple
 
 from hbr.compare.claims import Amount, Claim, matches, words_of
-from hbr.compare.results import CENTER, word_of
+from hbr.compare.results import CENTER, word_of, written
 
 GO_TOGETHER = frozenset({"sampler", "alpha"})  # a side that names one may differ in both
 Weights = Mapping[int, float]  # by cell
@@ -191,7 +191,8 @@ class _Lineup:
 
     def _place(self, i: int) -> str:
         """Name the settings in which compared cells agree with cell i."""
-        return ", ".join(str(self.cells[i][key]) for key in self.within if key in self.cells[i])
+        values = (written(key, self.cells[i][key]) for key in self.within if key in self.cells[i])
+        return ", ".join(filter(None, values))
 
     def _in_place(self, i: int) -> str:
         place = self._place(i)
@@ -204,7 +205,7 @@ class _Lineup:
         sampler = f"{cell['sampler']} α={cell['alpha']}" if len(alphas) > 1 else cell["sampler"]
         named = dict.fromkeys(key for side in self.claim.sides for key in side)
         keys = [key for key in named if key in cell and word_of(key) not in {"sampler", "encoder"}]
-        values = [str(cell[key]) for key in keys]
+        values = [word for key in keys if (word := written(key, cell[key]))]
         return " ".join([sampler, *(value for value in values if value not in sampler)])
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from hbr.compare.results import CENTER, Keep, Result, cell_key, settings_of, word_of
+from hbr.compare.results import CENTER, Keep, Result, cell_key, settings_of, word_of, written
 from hbr.core import inference, languages, registry, statistics
 from hbr.core.errors import UserError
 from hbr.core.inference import Estimate, Term
@@ -95,7 +95,7 @@ class Evidence:
     def label(self, config: Config) -> tuple[str, ...]:
         """Name a cell: encoder, sampler, and the values of `varied`."""
         settings = settings_of(config)
-        values = ("" if settings.get(key) is None else str(settings[key]) for key in self.varied)
+        values = (written(key, settings.get(key)) for key in self.varied)
         return (self.encoders[config.encoder.name], config.method, *values)
 
     @cached_property

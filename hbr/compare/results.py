@@ -220,6 +220,13 @@ def settings_of(config: Config) -> dict[str, Any]:
     }
 
 
+def written(key: str, value: Any) -> str:
+    """Write the value of a setting in tables: `centred` where vectors are, else nothing."""
+    if word_of(key) == word_of(CENTER):
+        return "centred" if value else ""
+    return "" if value is None else str(value)
+
+
 def word_of(key: str) -> str:
     """Return the word for a setting that claims may use: its last one, or what it names.
 

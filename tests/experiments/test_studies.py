@@ -15,6 +15,7 @@ import yaml
 from hbr.compare.claims import Claim
 from hbr.compare.comparisons import Comparison, comparisons
 from hbr.compare.evidence import Evidence
+from hbr.compare.results import CENTER, word_of
 from hbr.core.config import merge, nested
 from hbr.core.languages import group
 from hbr.core.registry import names
@@ -31,7 +32,10 @@ from tests.support import beside, hbr
 
 STUDIES = sorted(Path("experiments").glob("*.yaml"))
 ROWS = 6  # of every training set
-TINY = {"xlm-r": "xlm-r-tiny", "labse": "labse-tiny", "mbert": "mbert-tiny"}
+TINY = {
+    **{"xlm-r": "xlm-r-tiny", "labse": "labse-tiny", "mbert": "mbert-tiny"},
+    "e5-small": "xlm-r-tiny",
+}
 SQUAD = ("ar", "de", "el", "es", "hi", "ru", "th", "tr", "vi", "zh")
 LOW = ("aym", "mri", "xho")  # codes of Tatoeba; the middle one is not in LASER's, but is low
 SMALL = {
@@ -70,7 +74,7 @@ def test_a_shipped_study_says_what_it_claims_what_refutes_it_and_what_its_seeds_
     path: Path,
 ) -> None:
     study = read_study(path)
-    seeds = {3: "three", 5: "five"}[len(study.values("seed"))]
+    seeds = {3: "three", 4: "four", 5: "five"}[len(study.values("seed"))]
     lines = [line for line in path.read_text().splitlines() if line.startswith("#")]
     head = " ".join(line.removeprefix("#").strip() for line in lines)
     for words in ("Data", "Claims", "Refuted if", f"Seeds: {seeds} a cell"):
@@ -129,11 +133,15 @@ def compared(study: Study) -> Iterator[tuple[Claim, list[Comparison]]]:
     """Yield the claims of a study with their comparisons, once for each target they speak of."""
     evidence = Evidence((), tuple(configs(study, {})))
     cells = [cell.settings for cell in evidence.cells]
+    varied = {"encoder", *evidence.varied}
+    if any(item.center_languages for item in study.evaluate):
+        cells += [{**cell, CENTER: True, word_of(CENTER): True} for cell in cells]
+        varied.add(CENTER)
     figures = [1 / (2 + i) for i in range(len(cells))]
     for claim in study.claims:
         for target in study.targets:
-            if claim.concerns(target):
-                yield claim, list(comparisons(claim, cells, figures, {"encoder", *evidence.varied}))
+            if claim.concerns(target) and not target.center_languages:  # which stand beside it
+                yield claim, list(comparisons(claim, cells, figures, varied))
 
 
 def in_this_process(
@@ -155,8 +163,11 @@ def cut(study: dict[str, Any]) -> dict[str, Any]:
         grid["objective"] = study["grid"]["objective"][:3]
     grid["encoder"] = [TINY.get(name, name) for name in grid["encoder"]]
     study["evaluate"] = [study["evaluate"][0], *map(plain, study["evaluate"][1:])]
-    lr = {"train.learning_rate": None}  # the encoder's own
-    base = merge(nested(study.get("base") or {}), nested(SMALL | lr))
+    small = SMALL | {"train.learning_rate": None}  # the encoder's own
+    own = study.get("base") or {}
+    if "xquad-r:train" in own.get("data", {}).get("train", ()):
+        del small["data.languages"]  # the languages left out are unseen
+    base = merge(nested(own), nested(small))
     return study | {"grid": grid, "base": base}
 
 
@@ -194,6 +205,11 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("scifact", "nfcorpus", "fiqa", "arguana", "scidocs"):
         write_beir(root / "beir" / name)
     write_bucc(root / "bucc")
+    for code in ("src.eng", "ref.amh", "ref.yor"):
+        save(
+            root / "ntrex" / f"newstest2019-{code}.txt",
+            "".join(f"{answer(code, n)}\n" for n in range(ROWS)),
+        )
     return root
 
 
@@ -214,16 +230,22 @@ def answer(language: str, number: int) -> str:
 
 
 def squad_of(language: str, breaks: bool = False) -> dict[str, Any]:
-    """Return a document of SQuAD's layout, a paragraph of two sentences a question."""
+    """Return a document of SQuAD's layout: an article of two sentences a question."""
     paragraphs: list[dict[str, Any]] = []
     for number in range(ROWS):
         first = answer(language, number)
         asked = {"id": f"q{number}", "question": question(language, number)}
         context = f"{first} It rained on day {number}."
-        own = {"context": context, "qas": [asked | {"answers": [{"answer_start": 0, "text": "x"}]}]}
+        answers = [{"answer_start": 0, "text": "x"}]
+        qas = [asked | {"answers": answers}]
+        if breaks:  # and another question, which the second sentence answers
+            more = {"id": f"r{number}", "question": f"{language} what of day {number}?"}
+            qas.append(more | {"answers": [{"answer_start": len(first) + 1, "text": "x"}]})
+        own = {"context": context, "qas": qas}
         ends = [[0, len(first)], [len(first) + 1, len(context)]]
         paragraphs.append(own | ({"sentence_breaks": ends} if breaks else {}))
-    return {"data": [{"title": "t", "paragraphs": paragraphs}], "version": "1.1"}
+    articles = [{"title": f"t{n}", "paragraphs": [one]} for n, one in enumerate(paragraphs)]
+    return {"data": articles, "version": "1.1"}
 
 
 def tsv(lines: Iterable[Iterable[object]]) -> str:
