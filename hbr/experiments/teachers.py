@@ -86,7 +86,8 @@ class Teacher:
                 f"teacher.name: {self.name} has no vectors: name an encoder, not scores of pairs"
             )
         texts = TextsOfRows(rows, self.codes(rows), first_alone=self.settings.reads == "pivot")
-        check = None if self.settings.truncate else self._refuse_long
+        reads_all = self.settings.truncate or not self.name  # as much as the encoder itself
+        check = None if reads_all else self._refuse_long
         encoded = encoded_rows(self.run, self.encoder, store, texts, check)
         inputs = {"vectors": store.completion(encoded.name)}
         stage = f"teacher-{fingerprint(inputs, 8)}"

@@ -157,18 +157,25 @@ def trained_on(study: Study) -> set[str]:
 
 def cut(study: dict[str, Any]) -> dict[str, Any]:
     """Return a study with tiny encoders, all samplers and objectives, one value of other axes."""
-    grid = {key: values[:1] for key, values in study["grid"].items()}
-    grid["sampler"] = study["grid"]["sampler"]
-    if "objective" in study["grid"]:
-        grid["objective"] = study["grid"]["objective"][:3]
-    grid["encoder"] = [TINY.get(name, name) for name in grid["encoder"]]
+    grids = study["grid"] if isinstance(study["grid"], list) else [study["grid"]]
+    grids = [cut_grid(grid) for grid in grids]
     study["evaluate"] = [study["evaluate"][0], *map(plain, study["evaluate"][1:])]
     small = SMALL | {"train.learning_rate": None}  # the encoder's own
     own = study.get("base") or {}
     if "xquad-r:train" in own.get("data", {}).get("train", ()):
         del small["data.languages"]  # the languages left out are unseen
     base = merge(nested(own), nested(small))
-    return study | {"grid": grid, "base": base}
+    return study | {"grid": grids, "base": base}
+
+
+def cut_grid(whole: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    grid = {key: values[:1] for key, values in whole.items()}
+    grid["sampler"] = whole["sampler"]
+    if "objective" in whole:
+        grid["objective"] = whole["objective"][:3]
+    if "encoder" in whole:
+        grid["encoder"] = [TINY.get(name, name) for name in grid["encoder"]]
+    return grid
 
 
 def plain(evaluation: Any) -> Any:
