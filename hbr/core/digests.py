@@ -64,7 +64,7 @@ def contents(known: Path, source: Path) -> list[tuple[str, str]]:
             found[name.as_posix()] = (place, [*stats, digest])
     if more := {k: v for k, v in found.values() if noted.get(k) != v}:
         _note(known, noted | more)
-    return [(name, digest) for name, (_, [*_, digest]) in found.items()]
+    return [(name, str(of_file[-1])) for name, (_, of_file) in found.items()]
 
 
 def altered(

@@ -25,7 +25,8 @@ def top_k(
     if isinstance(passages, ShardedVectors) and 4 * passages.size > memory_mb * 2**20:
         yield _streamed(queries, passages, k, block_mb)
         return
-    corpus = float32_tensor(np.asarray(passages))
+    passages = np.asarray(passages)
+    corpus = float32_tensor(passages)
     repeated, first = repeated_vectors(passages)
     size = max(1, int(block_mb * 2**20 / (4 * len(passages))))
     for start in range(0, len(queries), size):
