@@ -219,10 +219,12 @@ def _show_plan(study: Any, cells: list[Any], stale: list[Any]) -> None:
 def _show_study(study: Any, cells: list[Any], folder: Path) -> None:
     """Show a study's report, and keep it in all its forms, drawn anew where it has changed."""
     from hbr.experiments.study_results import write_report
+    from hbr.experiments.tracking import track_verdicts
 
     report, paths, missing = write_report(study, cells, folder)
     show_missing(missing)
     if report:
+        track_verdicts(study.name, cells[0].config, report.verdicts)
         show_report(report, "table", None)
         first, *others = paths
         names = ", ".join([str(first), *(path.suffix for path in others)])

@@ -54,7 +54,7 @@ def query_lines(
     rows = tables[0].to_pylist()
     others = tables[1][metric].to_pylist() if len(tables) > 1 else [None] * len(rows)
     lines = [
-        QueryLine(*(row[key] for key in KEYS[1:]), row[metric], other)
+        QueryLine(**{key: row[key] for key in KEYS[1:]}, value=row[metric], other=other)
         for row, other in zip(rows, others, strict=True)
         if language in (None, row["query_language"]) and row[metric] is not None
     ]

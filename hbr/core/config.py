@@ -52,7 +52,7 @@ OTHER_NAMES = {  # what others call them: Hugging Face, sentence-transformers, f
     "train.early_stopping_patience": "patience",
     "train.keep_checkpoint": "save_only_model save_total_limit",
     "train.metric_for_best_model": "validate",
-    "train.tensorboard": "report_to",
+    "train.report_to": "tensorboard tracker logger",
     "encode.token_budget": "per_device_eval_batch_size eval_batch_size",
     "index.nlist": "lists",
     "index.nprobe": "probes",

@@ -46,6 +46,7 @@ def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+AnyNames = Annotated[tuple[str, ...], BeforeValidator(_several), AfterValidator(_each_once)]
 Names = Annotated[
     tuple[str, ...],
     BeforeValidator(_several),

@@ -18,6 +18,7 @@ from hbr.core import registry
 from hbr.core.adapter import Adapter
 from hbr.core.datasets import Data
 from hbr.core.fields import (
+    AnyNames,
     MiB,
     Names,
     NonNegative,
@@ -77,6 +78,10 @@ def _goal(text: str) -> str:
     if goal.measure.metric.reads == "pool" and goal.setting != "multi":
         raise ValueError(f"{goal.measure} is measured in the setting multi")
     return str(goal)
+
+
+def _trackers(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(registry.known("tracker", name) for name in names if name != "none")
 
 
 class Sampler(Section):
@@ -259,7 +264,11 @@ class Train(Section):
     early_stopping_patience: Annotated[Positive, "validations"] | None = Field(
         None, description="Validations without improvement before training stops; null: never."
     )
-    tensorboard: bool = Field(True, description="Write TensorBoard events.")
+    report_to: Annotated[AnyNames, AfterValidator(_trackers)] = Field(
+        ("tensorboard",),
+        description="Where training and results are reported: tensorboard, trackio, wandb, "
+        "mlflow; `none`: nowhere.",
+    )
 
     @field_validator("matryoshka_weights")
     @classmethod
@@ -315,7 +324,7 @@ LATER = {  # settings of training that came later: at their defaults no part of 
     for name in ("matryoshka_dims", "matryoshka_weights", "metric_for_best_model", "eval_limit")
 }
 LOG_ONLY = {  # they change what is kept, not the weights
-    *("logging_steps", "save_steps", "save_minutes", "keep_checkpoint", "tensorboard"),
+    *("logging_steps", "save_steps", "save_minutes", "keep_checkpoint", "report_to"),
 }
 SAME_RESULT = {
     "unpadded",

@@ -23,7 +23,9 @@ from hbr.experiments.negatives import Miner
 from hbr.experiments.run_data import RunData, batch_schedule, validation_languages
 from hbr.experiments.run_spec import RunSpec
 from hbr.experiments.teachers import Teacher
+from hbr.experiments.tracking import track_results
 from hbr.training.log import CHECKPOINT
+from hbr.training.trackers import check as check_trackers
 
 logger = logging.getLogger(__name__)
 
@@ -133,6 +135,7 @@ def train(data: RunData) -> Stage:
         products=("model",),
         loose=("README.md", "best.safetensors", "checkpoint-last"),
         on_all_ranks=True,
+        check=partial(check_trackers, run.config.train.report_to),
         finish=finish,
     )
 
@@ -407,6 +410,7 @@ def _fill_evaluation(
             summary = entries[needs["encode"].name]["perturbation"]
             perturbed = PerturbedQueries(summary, needs["clean"].folder)
         evaluation.evaluate(*context, trec=trec, perturbed=perturbed, **rank_along)
+    track_results(config, run.path, folder)
     return {"dataset": str(target.exact)}
 
 

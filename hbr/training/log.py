@@ -1,13 +1,15 @@
-"""The training log: `log.jsonl`, and the same as TensorBoard events."""
+"""The training log: `log.jsonl`, and the same for the trackers that the settings name."""
 
 import json
 import os
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+from hbr.core.settings import Config
 from hbr.core.store import partial_of, replace_synced
+from hbr.training.trackers import Place, Writer, open_writers
 
 CHECKPOINT = "checkpoint-last"  # the folder beside the log that training resumes from
 
@@ -19,8 +21,8 @@ class Log:
     without a folder, such as that of another rank than 0, writes nothing.
     """
 
-    def __init__(self, folder: Path | None, size: int, step: int, tensorboard: bool) -> None:
-        self.file, self.events, self.stack = None, None, ExitStack()
+    def __init__(self, folder: Path | None, config: Config, size: int = 0, step: int = 0) -> None:
+        self.file, self.stack, self.writers = None, ExitStack(), list[Writer]()
         if folder is None:
             return
         path = folder / "log.jsonl"
@@ -29,11 +31,10 @@ class Log:
             partial.write_bytes(path.read_bytes()[:size])
             replace_synced(partial, path)
         self.file = self.stack.enter_context(path.open("ab"))
-        if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
-
-            events = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
-            self.events = self.stack.enter_context(events)
+        settings = config.model_dump(mode="json")
+        place = Place(folder.parent.resolve().name, settings, folder, step)
+        for writer in open_writers(config.train.report_to, place):
+            self.writers.append(self.stack.enter_context(closing(writer)))
 
     def __enter__(self) -> "Log":
         return self
@@ -49,14 +50,14 @@ class Log:
         return self.file.tell()
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Add a record; its floats also become TensorBoard scalars."""
+        """Add a record; its floats also go to the trackers."""
         if not self.file:
             return
         self.file.write(json.dumps(record).encode() + b"\n")
         self.file.flush()
-        if self.events:
+        if self.writers:
             scalars = {name: value for name, value in record.items() if isinstance(value, float)}
             if "mode" in record:
                 scalars["monolingual"] = float(record["mode"] == "monolingual")
-            for name, value in scalars.items():
-                self.events.add_scalar(name, value, record["step"])
+            for writer in self.writers:
+                writer.log(scalars, record["step"])

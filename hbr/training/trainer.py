@@ -114,7 +114,7 @@ class Trainer:
         pairs = settings.batch_size * settings.gradient_accumulation_steps  # in a step
         folder = self.folder if self.is_main else None
         progress = Progress("training", settings.max_steps * pairs, "pairs", state.step * pairs)
-        log = Log(folder, state.log_bytes, state.step, settings.tensorboard)
+        log = Log(folder, self.config, state.log_bytes, state.step)
         with stopping.at_safe_places(), log, progress:
             while state.step < settings.max_steps and not self._is_out_of_patience():
                 record = self.training_step(state.step)

@@ -48,7 +48,7 @@ def refused(*words: object) -> str:
         ("--languages en,no", "data.languages", ["en", "no"]),
         ("--gradient-accumulation-steps 4", "train.gradient_accumulation_steps", 4),
         ("--symmetric --seed 3", "objective.symmetric", True),
-        ("--tensorboard false", "train.tensorboard", False),
+        ("--report-to none", "train.report_to", []),
         ("--untrained", "train.max_steps", 0),
         ("--sampler untrained", "train.max_steps", 0),
         ("--seed 1 --seed 2", "seed", 2),

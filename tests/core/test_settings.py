@@ -136,7 +136,7 @@ def test_alpha_tells_hybrid_runs_apart():
     [
         {"logging_steps": 1},
         {"save_steps": 1},
-        {"tensorboard": False},
+        {"report_to": "none"},
         {"encode.dtype": "float16"},
         {"evaluate.metrics": ["map"]},
         {"index.kind": "hnsw"},

@@ -12,7 +12,7 @@ from tests.support import Said, beside, hbr, log_of, only_run
 
 SMALL = [
     *("train", "--steps", "2", "--batch-size", "8", "--device", "cpu"),
-    *("--set", "logging_steps=1", "--set", "validation=null", "--set", "tensorboard=false"),
+    *("--set", "logging_steps=1", "--set", "validation=null", "--set", "report_to=none"),
 ]
 OUTSIDE = '''
 from dataclasses import dataclass
