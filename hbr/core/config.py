@@ -35,7 +35,7 @@ OTHER_NAMES = {  # what others call them: Hugging Face, sentence-transformers, f
     "adapter.rank": "r lora_r lora_rank",
     "adapter.target_modules": "lora_target_modules",
     "objective.name": "loss",
-    "objective.temperature": "tau scale",
+    "objective.temperature": "tau",
     "objective.num_negatives": "negatives",
     "teacher.name": "teacher_model cross_encoder",
     "train.max_steps": "steps epochs num_epochs num_train_epochs",

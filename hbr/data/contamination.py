@@ -87,13 +87,15 @@ def overlap(
     *,
     negatives: bool = True,
     validation: Sequence[Source] = (),
+    chosen_on: tuple[Store, Task] | None = None,
     near_duplicates: float | None = None,
 ) -> dict[str, Any]:
     """Return the rows of each language trained on, and the texts of a task that occur in training.
 
     Counted are the queries and the passages that are also training queries or passages or, with
-    `negatives`, negatives, in the languages trained on; those that the validation rows have; and
-    on request those that a training text is so similar to: see `near`.
+    `negatives`, negatives, in the languages trained on; those that the validation rows have, or the
+    task on which the checkpoint was chosen; and on request those that a training text is so similar
+    to: see `near`.
     """
     texts = task_hashes(*evaluated)
     hashes = {role: open_hashes(texts, role) for role in ROLES}
@@ -106,6 +108,10 @@ def overlap(
     }
     if validation:
         seen["validation"] = _counts(_occurring(hashes, validation, negatives))
+    if chosen_on:
+        other = task_hashes(*chosen_on)
+        same = [(open_hashes(other, role), None) for role in ROLES]
+        seen["validation"] = _counts({r: occurring(some, same) for r, some in hashes.items()})
     if near_duplicates is not None:
         task = {"query": evaluated[1].queries["text"], "passage": evaluated[1].passages["text"]}
         similar = near(

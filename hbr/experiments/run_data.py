@@ -121,7 +121,7 @@ class RunData:
         return self._task(dataset)[1]
 
     @cached_property
-    def goal_task(self) -> Task | None:
+    def goal(self) -> tuple[Store, Task] | None:
         """The evaluation set of `metric_for_best_model`, where it names one."""
         train, evaluate = self.run.config.train, self.run.config.evaluate
         goal = RetrievalGoal.parse(train.metric_for_best_model or "map multi")
@@ -129,7 +129,7 @@ class RunData:
             return None
         source = self.sources.get(goal.dataset)
         where = (self.run.runs, goal.dataset, source, evaluate.passage)
-        return self._main_first(lambda: prepare.task(*where, limit=train.eval_limit)[1])
+        return self._main_first(lambda: prepare.task(*where, limit=train.eval_limit))
 
     def task_store(self, dataset: str) -> Store:
         """Return the store of an evaluation set."""
@@ -148,15 +148,14 @@ class RunData:
             (store, rows.only([rows.pivot or ""] if english else languages or rows.languages))
             for store, rows in self.rows_with_negatives
         ]
-        chosen_on = [
-            (store, rows.only(validation_languages(config, rows)))
-            for store, rows in filter(None, [self._validation])
-        ]
+        validation = [] if self.goal else list(filter(None, [self._validation]))
+        validated = [(s, rows.only(validation_languages(config, rows))) for s, rows in validation]
         return overlap(
             seen,
             self._task(dataset),
             negatives=config.objective.num_negatives > 0,
-            validation=chosen_on,
+            validation=validated,
+            chosen_on=self.goal,
             near_duplicates=config.evaluate.near_duplicates,
         )
 
@@ -254,11 +253,17 @@ def _check_groups(config: Config, rows: Rows, *, negatives: bool) -> None:
 
 
 def validation_languages(config: Config, rows: Rows) -> tuple[str, ...]:
-    """Return the languages of the validation loss: those in the settings, else the pivot."""
+    """Return the languages of validation: those in the settings, else the pivot.
+
+    A metric is measured in all languages that are trained on.
+    """
     _check_groups(config, rows, negatives=False)
     if languages := config.data.validation_languages:
         _check_languages(languages, rows.languages, f"{rows.name} has", "data.validation_languages")
         return languages
+    if config.train.metric_for_best_model:
+        trained = set(config.data.languages or rows.languages)
+        return tuple(language for language in rows.languages if language in trained)
     return (rows.pivot,) if rows.pivot else rows.languages
 
 

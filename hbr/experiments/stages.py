@@ -111,8 +111,8 @@ def train(data: RunData) -> Stage:
         inputs = {f"rows {name}": store.completion("rows") for name, (store, _) in named}
         if validation:
             inputs["validation"] = validation[0].completion("rows")
-        if goal := data.goal_task:
-            inputs["goal"] = goal.id
+        if data.goal:
+            inputs["goal"] = data.goal[0].completion("task")
         if run.config.train.hard_negatives == "mined" and rows:
             inputs["miner"] = Miner(run).id
         if any(data.needs) and rows:
@@ -199,13 +199,12 @@ def _retrieval(data: RunData, encoder: Any, validation: Any) -> Any:
     if config.train.metric_for_best_model is None:
         return None
     goal = RetrievalGoal.parse(config.train.metric_for_best_model)
-    if task := data.goal_task:
-        return by_retrieval.from_task(goal, task, encoder, config)
+    if data.goal:
+        return by_retrieval.from_task(goal, data.goal[1], encoder, config)
     if validation is None:
         raise UserError("metric_for_best_model: there are no validation rows; name a data set")
-    rows, tokens, _ = validation
-    languages = config.data.validation_languages or config.data.languages or rows.languages
-    return by_retrieval.from_rows(goal, rows, tokens, languages, config)
+    rows, tokens = validation.rows, validation.tokens
+    return by_retrieval.from_rows(goal, rows, tokens, validation.languages, config)
 
 
 # Vectors

@@ -97,18 +97,29 @@ def test_the_best_step_has_the_value_that_evaluate_gives_and_the_log_names_langu
 ):
     out = ["--output-dir", beside(world, tmp_path)]
     goal = "map@20 multi embedded"
-    words = ["--steps", "20", "--set", "eval_steps=5", "--set", f"{GOAL}={goal}"]
+    words = [
+        "--steps",
+        "4",
+        "--batch-size",
+        "16",
+        "--set",
+        "eval_steps=2",
+        "--set",
+        f"{GOAL}={goal}",
+    ]
     said = hbr("train", *words, "--set", "eval_limit=null", *out, "--json")
     assert said.code == 0, said.err
     entry = json.loads(said.out)
     assert entry["validation_loss"] is None
     lines = [line for line in log_of(only_run(tmp_path)) if goal in line]
-    assert [line["step"] for line in lines] == [5, 10, 15, 20]
+    assert [line["step"] for line in lines] == [2, 4]
     assert entry["best"] == {goal: max(line[goal] for line in lines)}
     languages = [key for key in lines[0] if key.startswith(f"{goal} ")]
     assert np.mean([lines[0][key] for key in languages]) == pytest.approx(lines[0][goal])
     metrics = json.loads(hbr("evaluate", *out, "--json").out)
     assert metrics["settings"]["multi"]["map@20"] == pytest.approx(entry["best"][goal], abs=1e-6)
+    chosen_on = {"queries": metrics["queries"], "passages": metrics["passages"]}
+    assert metrics["training"]["validation"] == chosen_on
     assert sorted(f"{goal} {code}" for code in metrics["languages"]) == sorted(languages)
 
 
