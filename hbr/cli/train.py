@@ -50,20 +50,31 @@ def train(
     from hbr.experiments.building import update
     from hbr.experiments.run_data import RunData
     from hbr.experiments.run_spec import RunSpec
+    from hbr.models.presets import preset
 
     resolved = training_config(config, settings, output_dir, epochs, untrained)
     if print_config:
         print(resolved.to_yaml(), end="")
         return
     logger.info(str(resolved.encoder))
+    if _is_real(resolved) and preset(resolved.encoder.name).source is None:
+        logger.warning(
+            f"{resolved.encoder.name} is a toy for the made-up languages and knows no other: name "
+            "a real encoder, such as --encoder xlm-r"
+        )
     run = RunSpec(resolved, output_dir, device)
     built = update([stages.train(RunData(run))], {"train"} if force else (), fresh=not resume)
     if distributed.rank() == 0:
         point_latest(output_dir, run.path)
-        _show(run.store, "train" in built, as_json)
+        _show(run.store, "train" in built, as_json, _is_real(resolved))
 
 
-def _show(run: Any, built: bool, as_json: bool) -> None:
+def _is_real(config: Any) -> bool:
+    """Return whether there are training data other than the made-up ones."""
+    return config.is_trained and any(not name.startswith("embedded") for name in config.data.train)
+
+
+def _show(run: Any, built: bool, as_json: bool, is_real: bool) -> None:
     entry = run.entries()["train"]
     if as_json:
         print(json.dumps({"run": str(run.path), "built": built, **entry}))
@@ -75,5 +86,6 @@ def _show(run: Any, built: bool, as_json: bool) -> None:
         at = f"at step {entry['best_step']:,}"
         best = "".join(f", {name} {value:.4f} {at}" for name, value in named)
         logger.info(f"trained on {entry['pairs']:,} pairs in {entry['seconds']:.0f} s{best}")
-    logger.info("next: hbr evaluate")
+    real = " --dataset NAME (hbr prepare --list names them), such as xquad-r --source DIR"
+    logger.info(f"next: hbr evaluate{real if is_real else ''}")
     print(run.path)

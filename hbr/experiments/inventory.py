@@ -43,7 +43,7 @@ def run_values(run: Path, dataset: str | None = None) -> Values:
         "steps": train.get("steps", _steps_made(run)),
         "max_steps": steps,
         "state": _state(run, stages),
-        "validation_loss": train.get("validation_loss"),
+        "best": train.get("best") or {},  # by what the checkpoint was chosen
         "score": describe_score(run, stages, dataset),
         "evaluated": [str(target) for target in exact_targets(stages)],
         "finished": finished or None,

@@ -107,6 +107,8 @@ def test_a_finished_run_keeps_no_optimizer_state_unless_asked(world: Path, tmp_p
     assert plain.name == kept.name
     states = [(run / "train" / "checkpoint-last").exists() for run in (plain, kept)]
     assert states == [False, True]
+    best = json.loads(hbr("show", plain, "--json").out)["best"]
+    assert f"validation loss {best['validation_loss']:.4f}" in hbr("show", plain).out
     assert "nothing to remove" in hbr("runs", "--prune", "--output-dir", tmp_path / "kept").out
     assert "up to date" in hbr("train", *QUICK, "--output-dir", tmp_path / "plain").err
 
@@ -160,3 +162,14 @@ def test_what_a_process_is_at_is_running_and_stays(runs: Path) -> None:
         assert {r["sampler"]: r["state"] for r in listed(runs)}["hybrid"] == "running"
         assert "nothing to remove" in hbr("runs", "--prune", "--yes", "--output-dir", runs).out
     assert "freed" in hbr("runs", "--prune", "--yes", "--output-dir", runs).out
+
+
+def test_real_rows_are_told_that_the_default_encoder_is_a_toy_and_what_to_evaluate(
+    world: Path, tmp_path: Path, rows_file
+) -> None:
+    data = rows_file(count=40)
+    words = ("train", "--data", data, *QUICK, "--output-dir", beside(world, tmp_path / "runs"))
+    said = hbr(*words)
+    assert said.code == 0
+    assert "xlm-r-tiny is a toy for the made-up languages" in said.err
+    assert "next: hbr evaluate --dataset NAME" in said.err

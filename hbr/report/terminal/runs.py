@@ -84,10 +84,9 @@ def _score(score: Values | None) -> str:
 def run_view(run: Values) -> Group:
     """Return one run: what it is, its settings, stages and scores."""
     title = Text(printable(str(run["run"])), "bold")
-    loss = run["validation_loss"]
     facts = [
         f"{run['state']}, {_steps(run)} steps, {size_text(run['bytes'])}",
-        *([f"validation loss {loss:.4f}"] if loss is not None else []),
+        *(f"{metric.replace('_', ' ')} {value:.4f}" for metric, value in run["best"].items()),
     ]
     parts: list[Any] = [title, Text(", ".join(facts)), Text(), _settings_table(run["settings"])]
     parts += [_stages_table(run["stages"])] if run["stages"] else []
