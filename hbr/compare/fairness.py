@@ -22,7 +22,7 @@ FOLLOWS = {  # facts that follow from a setting, and are not named beside it
     "train.batch_size": {"pairs seen"},
     "train.gradient_accumulation_steps": {"pairs seen"},
     "train.early_stopping_patience": {"steps done", "pairs seen"},
-    "train.round": {"train.start_from", "encoder files"},
+    "train.round": {"train.start_from", "encoder files", "data (miner)", "data (teacher)"},
 }
 
 
