@@ -197,7 +197,7 @@ def _show_status(cells: list[Any], folder: Path) -> None:
     from hbr.experiments.status import status
 
     for number, each in enumerate(status(cells, folder / "logs", queue_of(folder))):
-        print(f"{number:3}  {each.state:7}  {each.cell.run.name}  {each.detail}".rstrip())
+        print(f"{number:3}  {each.state:7}  {each.cell.run.name}  {each.reason}".rstrip())
 
 
 def _end_as_interrupted() -> None:

@@ -16,7 +16,7 @@ class Status(NamedTuple):
 
     cell: Cell
     state: str  # done, running, ended, queued, failed, to do
-    detail: str = ""
+    reason: str = ""
 
 
 def status(cells: Iterable[Cell], logs: Path, queue: Mapping[str, str]) -> list[Status]:
