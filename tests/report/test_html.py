@@ -246,7 +246,7 @@ def test_a_finding_without_an_effect_says_why():
 def test_figures_have_captions_and_those_with_nothing_to_show_are_left_out():
     headings = ["Trade-off", "Languages", "Language bias", "Training", "Effects"]
     html = full()
-    assert re.findall(r"<h3>(.*?)</h3>", html) == ["Samplers", *headings]
+    assert re.findall(r"<h3[^>]*>(.*?)</h3>", html) == ["Samplers", *headings]
     assert html.count("<figcaption>") == html.count("<svg ") == 5
     blank = series("hybrid", settings={}, by_language={}, mean_rank={}, losses=(), validation=())
     few = write(replace(REPORT, verdicts=(), series=[blank]), "html")
@@ -273,8 +273,8 @@ def test_a_line_a_run_tells_where_results_come_from():
 
 def test_parts_come_in_order():
     html = full()
-    parts = ["A study", "Two seeds", "<h2>Claims", "<h2>Results", "<h2>Figures", "<h2>Provenance"]
-    places = [html.index(part) for part in [*parts, "<footer"]]
+    sections = [f">{part}</h2>" for part in ("Claims", "Results", "Figures", "Provenance")]
+    places = [html.index(part) for part in ["A study", "Two seeds", *sections, "<footer"]]
     assert places == sorted(places)
 
 
@@ -282,3 +282,13 @@ def test_an_empty_report_has_a_page():
     assert parsed(write(EMPTY, "html")).tags["h1"] == 1
     assert parsed(write(EMPTY, "html")).tags["section"] == 0
     assert "nothing to report yet" in text(write(EMPTY, "html"))
+
+
+def test_the_contents_lead_to_every_section_and_table_that_there_is() -> None:
+    html = full()
+    contents = html[html.index("<nav") : html.index("</nav>")]
+    places = re.findall(r'<h[23] id="([^"]+)"', html)
+    assert sorted(re.findall(r'href="#([^"]+)"', contents)) == sorted(places)
+    assert {"claims", "results", "figures", "table-1"} <= set(places)
+    for place in re.findall(r'href="#([^"]+)"', contents):
+        assert html.count(f'id="{place}"') == 1
