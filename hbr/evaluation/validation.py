@@ -1,8 +1,9 @@
 """Validation by retrieval: a metric of a small task while an encoder is being trained."""
 
+import shutil
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,10 @@ PROTOCOL = "validation rows"
 
 
 class RetrievalValidation:
-    """Measures a goal on a task, all ranks together; `queries` and `passages` are token ids."""
+    """Measures a goal on a task, all ranks together; `queries` and `passages` are token ids.
+
+    `folder` is one that all ranks see; nothing is kept there.
+    """
 
     def __init__(
         self,
@@ -34,10 +38,11 @@ class RetrievalValidation:
         queries: Sequence[np.ndarray],
         passages: Sequence[np.ndarray],
         config: Config,
+        folder: Path,
     ) -> None:
         if task.mining or goal.setting not in task.settings:
             raise UserError(f"metric_for_best_model: {task.name} has no setting {goal.setting}")
-        self.goal, self.task, self.config = goal, task, config
+        self.goal, self.task, self.config, self.folder = goal, task, config, folder
         self.texts = {"queries": queries, "passages": passages}
         self.name, self.lower_is_better = str(goal), goal.measure.lower_is_better
 
@@ -52,8 +57,7 @@ class RetrievalValidation:
         encode.encoder.eval()
         vectors = [self._vectors(encode, texts) for texts in self.texts.values()]
         encode.encoder.train()
-        measured = self._measure(vectors, encode.device) if distributed.rank() == 0 else None
-        return distributed.broadcast(measured)
+        return distributed.broadcast(self._measure(vectors, encode.device))
 
     def _vectors(self, encode: TextEncoder, texts: Sequence[np.ndarray]) -> np.ndarray:
         """Encode texts, each rank a share of their batches: (texts, width)."""
@@ -68,14 +72,18 @@ class RetrievalValidation:
         vectors[order] = distributed.all_gather(own)[0].cpu().numpy()
         return vectors
 
-    def _measure(self, vectors: Sequence[np.ndarray], device: torch.device) -> Measured:
+    def _measure(self, vectors: Sequence[np.ndarray], device: torch.device) -> Measured | None:
+        """Rank on all ranks, and measure on rank 0."""
         measure, setting = self.goal.measure, self.goal.setting
         top = (measure.cutoff or 1) if measure.metric.reads == "pool" else 0
         queries, passages = vectors
-        with TemporaryDirectory() as folder:  # nothing of it is kept
-            both, settings = (queries, passages), self.config.evaluate
-            ranks = rank_exactly(self.task, both, settings, device, top, Path(folder))
-        assert ranks is not None
+        name = distributed.broadcast(f".ranking-{uuid.uuid4().hex}")  # counts of this time alone
+        (self.folder / name).mkdir(exist_ok=True)
+        both, settings = (queries, passages), self.config.evaluate
+        ranks = rank_exactly(self.task, both, settings, device, top, self.folder / name)
+        if ranks is None:
+            return None
+        shutil.rmtree(self.folder / name)
         by_language = score_languages(self.task, ranks, [measure])
         scores = score_settings(self.task, ranks, [measure], by_language)
         averages = average(self.task, scores)
@@ -89,7 +97,12 @@ class RetrievalValidation:
 
 
 def from_rows(
-    goal: RetrievalGoal, rows: Rows, tokens: Tokens, languages: Sequence[str], config: Config
+    goal: RetrievalGoal,
+    rows: Rows,
+    tokens: Tokens,
+    languages: Sequence[str],
+    config: Config,
+    folder: Path,
 ) -> RetrievalValidation:
     """Return the validation on rows: their queries find the passages of their group.
 
@@ -119,17 +132,19 @@ def from_rows(
         *(np.ones(len(relevant)), np.full(len(groups), -1)),
     )
     texts = tokens.texts("query", q[0]), tokens.texts("passage", p[0])
-    return RetrievalValidation(goal, task, *texts, config)
+    return RetrievalValidation(goal, task, *texts, config, folder)
 
 
-def from_task(goal: RetrievalGoal, task: Task, encoder: Any, config: Config) -> RetrievalValidation:
+def from_task(
+    goal: RetrievalGoal, task: Task, encoder: Any, config: Config, folder: Path
+) -> RetrievalValidation:
     """Return the validation on an evaluation set, whose texts are tokenized here."""
     queries, passages = (
         _tokens(task, role, table, encoder, config)
         for role, table in (("query", task.queries), ("passage", task.passages))
     )
     encoder.log_clipped(task.name)
-    return RetrievalValidation(goal, task, queries, passages, config)
+    return RetrievalValidation(goal, task, queries, passages, config, folder)
 
 
 def _tokens(task: Task, role: str, table: Any, encoder: Any, config: Config) -> list[np.ndarray]:

@@ -186,12 +186,12 @@ def _fill_training(data: RunData, folder: Path) -> dict[str, Any]:
         facts["id"] = trainer.save_model(encoder, config, folder / "model")
     else:
         parts = (folder, config, encoder, schedule, rows, validation, device)
-        facts = trainer.Trainer(*parts, _retrieval(data, encoder, validation)).run()
+        facts = trainer.Trainer(*parts, _retrieval(data, encoder, validation, folder)).run()
     # a hub snapshot's folder names its commit
     return {**facts, "started_from": str(initial.folder)}
 
 
-def _retrieval(data: RunData, encoder: Any, validation: Any) -> Any:
+def _retrieval(data: RunData, encoder: Any, validation: Any, folder: Path) -> Any:
     """Return what measures `metric_for_best_model`, where the settings name it."""
     from hbr.evaluation import validation as by_retrieval
 
@@ -200,11 +200,11 @@ def _retrieval(data: RunData, encoder: Any, validation: Any) -> Any:
         return None
     goal = RetrievalGoal.parse(config.train.metric_for_best_model)
     if data.goal:
-        return by_retrieval.from_task(goal, data.goal[1], encoder, config)
+        return by_retrieval.from_task(goal, data.goal[1], encoder, config, folder)
     if validation is None:
         raise UserError("metric_for_best_model: there are no validation rows; name a data set")
     rows, tokens = validation.rows, validation.tokens
-    return by_retrieval.from_rows(goal, rows, tokens, validation.languages, config)
+    return by_retrieval.from_rows(goal, rows, tokens, validation.languages, config, folder)
 
 
 # Vectors

@@ -54,7 +54,7 @@ class Encode:
 
 
 @pytest.mark.parametrize("limit", [None, 20])
-def test_rows_are_ranked_as_one_would_by_hand(world, limit):
+def test_rows_are_ranked_as_one_would_by_hand(world, tmp_path, limit):
     _, rows = prepare.rows(world, prepare.validation_name(("embedded",)))
     cells = {
         r: getattr(rows, s).start[-1] for r, s in (("query", "queries"), ("passage", "passages"))
@@ -63,9 +63,11 @@ def test_rows_are_ranked_as_one_would_by_hand(world, limit):
     tokens = Tokens(ids, {r: np.arange(n + 1) for r, n in cells.items()})
     languages = rows.languages[:3]
     config = Config.model_validate({"train": {"eval_limit": limit}})
-    judge = from_rows(RetrievalGoal.parse("map@20 multi"), rows, tokens, languages, config)
+    goal = RetrievalGoal.parse("map@20 multi")
+    judge = from_rows(goal, rows, tokens, languages, config, tmp_path)
     encode = Encode()
     found = judge(encode)
+    assert not [*tmp_path.iterdir()]
 
     kept = range(limit or len(rows))
     seen = {}
