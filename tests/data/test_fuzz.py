@@ -31,6 +31,22 @@ QA = {"id": "1", "question": "who?", "answers": [{"answer_start": 1, "text": "o"
 SQUAD = json.dumps(
     {"data": [{"paragraphs": [{"context": "Bo. It.", "qas": [QA], "sentence_breaks": [[0, 3]]}]}]}
 )
+FOUR = json.dumps(  # articles, one of which is held out
+    {
+        "data": [
+            {
+                "paragraphs": [
+                    {
+                        "context": f"Bo {number}. It.",
+                        "qas": [QA | {"id": str(number)}],
+                        "sentence_breaks": [[0, 5]],
+                    }
+                ]
+            }
+            for number in range(4)
+        ]
+    }
+)
 SQUADS = {"train-v1.1.json": SQUAD, "squad.translate.train.en-de.json": SQUAD}
 SHIFTS = {f"{n}_v1.0.json": SQUAD for n in ("new_wiki", "nyt", "reddit", "amazon_reviews")}
 ROW = {"id": "2", "group": 7, "query": {"en": "r"}, "passage": {"en": "s"}}
@@ -140,12 +156,21 @@ TRAIN: dict[str, Files] = {
     "yahoo-qa": {"nfL6.json": json.dumps([{"id": "1", "question": "q", "answer": "a"}])},
     "bitext": {"x.de-en.de": "a\n", "x.de-en.en": "b\n", "y.de-en.tsv": "c\td\n"},
     "rows.jsonl": {"rows.jsonl": ROWS},
+    "xquad-r:train": dict.fromkeys(XQUAD_R_FILES, FOUR),
 }
 EVALUATE: dict[str, Files] = {
     "xquad-r": dict.fromkeys(XQUAD_R_FILES, SQUAD),
     "mlqa-r": dict.fromkeys(MLQA_R_FILES, SQUAD),
     "lareqa": {"en.json": SQUAD, "de.json": SQUAD},
     "miracl": MIRACL,
+    "xquad-r:heldout": dict.fromkeys(XQUAD_R_FILES, FOUR),
+    "ntrex": {f"newstest2019-{name}.txt": "a\nb\n" for name in ("src.eng", "ref.deu")},
+    "belebele": {
+        f"data/{language}.jsonl": lines(
+            {"link": "l", "question_number": 1, "flores_passage": "p", "question": "q"}
+        )
+        for language in ("eng_Latn", "deu_Latn")
+    },
     **dict.fromkeys((name for name in names("dataset") if name.startswith("tatoeba")), TATOEBA),
     "bucc": BUCC,
     "xm3600": {

@@ -9,8 +9,10 @@ import torch
 from hbr.core.config import resolve_config
 from hbr.data.tasks import EvaluationData, Passage, Query, Task, open_task, write_task
 from hbr.evaluation import encode as stage
+from hbr.evaluation.retriever import Retriever
 from hbr.experiments.run_spec import complete
 from hbr.models import tiny
+from hbr.models.encoder import token_batches
 from hbr.models.loading import save
 
 CPU = torch.device("cpu")
@@ -76,7 +78,7 @@ def test_a_killed_attempt_keeps_its_whole_shards(
     whole.mkdir()
     broken.mkdir()
     stage.encode(whole, model, config, task, CPU)
-    real, calls = stage._vectors, []
+    real, calls = Retriever._vectors, []
 
     def killed_in_the_third(*args, **kwargs):
         calls.append(1)
@@ -84,11 +86,11 @@ def test_a_killed_attempt_keeps_its_whole_shards(
             raise KeyboardInterrupt
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(stage, "_vectors", killed_in_the_third)
+    monkeypatch.setattr(Retriever, "_vectors", killed_in_the_third)
     with pytest.raises(KeyboardInterrupt):
         stage.encode(broken, model, config, task, CPU)
     (broken / "passages-00003.npy").write_bytes(b"half a shard")
-    monkeypatch.setattr(stage, "_vectors", real)
+    monkeypatch.setattr(Retriever, "_vectors", real)
     before = (broken / "queries-00000.npy").stat().st_mtime_ns
     stage.encode(broken, model, config, task, CPU)
     assert (broken / "queries-00000.npy").stat().st_mtime_ns == before
@@ -138,16 +140,16 @@ def test_vectors_in_float16_take_half_the_room_and_are_near(
 
 def test_batches_keep_to_the_token_budget_longest_first() -> None:
     lengths = np.array([3, 9, 4, 9, 1])
-    batches = [some.tolist() for some in stage.token_batches(lengths, 18)]
+    batches = [some.tolist() for some in token_batches(lengths, 18)]
     assert batches == [[1, 3], [2, 0, 4]]
-    assert [some.tolist() for some in stage.token_batches(np.array([50]), 10)] == [[0]]
+    assert [some.tolist() for some in token_batches(np.array([50]), 10)] == [[0]]
 
 
 def test_without_padding_batches_hold_more_texts() -> None:
     lengths = np.array([3, 9, 4, 9, 1])
 
     def batches(budget: int) -> list[list[int]]:
-        return [some.tolist() for some in stage.token_batches(lengths, budget, unpadded=True)]
+        return [some.tolist() for some in token_batches(lengths, budget, unpadded=True)]
 
     assert batches(22) == [[1, 3, 2], [0, 4]]
     assert batches(26) == [[1, 3, 2, 0, 4]]
