@@ -10,8 +10,8 @@ INSTALL := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)
 sweep: .venv/base  ## the embedded study end to end, and its table
 	$(BIN)/hbr sweep experiments/embedded.yaml --jobs $(JOBS)
 
-test: .venv/dev  ## all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+test: .venv/dev  ## all tests, or those of MARKS="not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(if $(MARKS),-m "$(MARKS)")
 
 test-cluster: .venv/dev  ## a study on a two-node Slurm in namespaces, as root, with Debian's packages
 	HBR_TEST_CLUSTER=1 $(BIN)/python -m pytest -q tests/cluster

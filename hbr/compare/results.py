@@ -141,11 +141,11 @@ def _read_result(
         if entries[after].get("inputs", {}).get(before) != entries[before].get("id"):
             raise UserError(f"{run.path}: the results on {target} are stale; renew them: {renew}")
     _check_clean_queries(run, stages, target)
+    folder, anew = run.path / chain[-1], f"{renew[:-1]} --force`"
+    metrics = _read_metrics(folder / "metrics.json", anew)
     for stage in chain[:-1]:
         run.verify(stage, stages[stage], missing=False)  # weights and vectors may be gone
-    run.verify(chain[-1], stages[chain[-1]], remedy=f"renew it: {renew[:-1]} --force`")
-    folder = run.path / chain[-1]
-    metrics = _read_metrics(folder / "metrics.json", f"`{_command(target, run)} --force`")
+    run.verify(chain[-1], stages[chain[-1]], remedy=f"renew it: {anew}")
     return Result(config.at(target), metrics, folder, entries, _diagnostics(run, stages, target))
 
 

@@ -13,9 +13,9 @@ class Adapter(Section):
     name: Literal["lora"] | None = Field(
         None, description="Kind of adapter; null: none, all weights are trained."
     )
-    rank: Positive = Field(16, description="r, the rank of the matrices.")
+    rank: Positive = Field(16, description="Rank of the matrices, r.")
     lora_alpha: PositiveFloat = Field(
-        32.0, description="α: the matrices' product is scaled by α / r."
+        32.0, description="The matrices' product is scaled by this α over r."
     )
     lora_dropout: Share = Field(0.0, description="Dropout before the matrices.")
     target_modules: Names | None = Field(

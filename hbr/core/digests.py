@@ -4,7 +4,6 @@ import contextlib
 import functools
 import hashlib
 import json
-import uuid
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -105,9 +104,7 @@ def _stats(path: Path) -> Stats:
 def _note(known: Path, noted: Mapping[str, Any]) -> None:
     with contextlib.suppress(OSError):  # where nothing can be written, files are read again
         known.parent.mkdir(parents=True, exist_ok=True)
-        partial = known.with_name(f"{known.name}.{uuid.uuid4().hex[:8]}.partial")
-        partial.write_text(json.dumps(noted), encoding="utf-8")
-        partial.replace(known)
+        known.write_text(json.dumps(noted), encoding="utf-8")  # half of it is as good as nothing
 
 
 def _noted(known: Path) -> dict[str, list[Any]]:

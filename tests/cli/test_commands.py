@@ -140,7 +140,7 @@ def test_centred_results_stand_apart_from_plain_ones(trained: Path) -> None:
     assert json.loads((run / "evaluate/embedded~center/metrics.json").read_text()) == found
     assert json.loads((run / "evaluate/embedded/metrics.json").read_text()) == plain
     compared = hbr("compare", run, "--output-dir", trained, "--format", "csv").out
-    assert {"False", "True"} <= set(compared.replace("\n", ",").split(","))
+    assert "centred" in compared.replace("\n", ",").split(",")
     for also in (("--perturb", "typo"), ("--index", "flat")):
         said = hbr(*centred, *also)
         assert (said.code, "goes without --perturb and --index" in said.err) == (2, True)
@@ -404,7 +404,7 @@ def test_a_damaged_shard_is_named(trained: Path) -> None:
             shard.touch()
         said = hbr("evaluate", "--output-dir", trained, "--force")
         assert said.code == 2
-        assert f"{shard} is damaged; delete {shard.parent} and run the command again" in said.err
+        assert f"{shard} is not what was written there; restore it, or delete" in said.err
     assert hbr("encode", "--output-dir", trained, "--force").code == 0
     assert hbr("evaluate", "--output-dir", trained, "--force").code == 0
 
@@ -420,6 +420,10 @@ def test_weights_that_are_not_finite_are_refused_while_encoding(
     weights = load_file(path)
     weights["embeddings.LayerNorm.bias"][0] = float("nan")
     save_file(weights, path, {"format": "pt"})
+    for manifest in (path.parents[1] / "manifest.json", path.parents[1] / "train" / ".stage.json"):
+        content = json.loads(manifest.read_text())
+        content.get("stages", {"train": content})["train"].pop("files")  # of an older hbr
+        manifest.write_text(json.dumps(content))
     said = hbr("evaluate", "--output-dir", runs)
     assert said.code == 1
     assert "gives no finite vector for" in said.err

@@ -85,7 +85,6 @@ def test_a_text_keeps_its_last_space(words: tuple[str, ...]) -> None:
             "train has no option --outptu-dir; did you mean --output-dir?",
         ),
         ("train --per_device_train_batch_size 8", "did you mean train.batch_size?"),
-        ("train --gradient-checkpointing", "did you mean train.mini_batch_size?"),
         ("train --warmup 0.1", "did you mean train.warmup_ratio?"),
         ("train --prefix x", "did you mean encoder.query_prompt?"),
         ("train lr=1e-4", "there is no setting 'lr'; did you mean train.learning_rate?"),

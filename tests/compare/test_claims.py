@@ -19,7 +19,7 @@ def examples() -> list[dict[str, Any]]:
 
 def test_every_form_that_the_description_shows_can_be_read():
     read = {said["id"]: Claim.model_validate(said) for said in examples()}
-    assert len(read) == 5
+    assert len(read) == 6
     best = read["hybrid-best"]
     assert best.greater == {"sampler": "hybrid"}
     assert best.than == ({"sampler": "monolingual"}, {"sampler": "untrained"})

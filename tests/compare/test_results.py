@@ -97,7 +97,7 @@ def test_results_are_read_from_the_run_unless_they_are_stale(tmp_path: Path) -> 
     with pytest.raises(UserError, match="hbr evaluate --dataset other --run"):
         read_result(run, config, EvaluationTarget("other"))
     (run.path / "evaluate" / "small" / "metrics.json").write_text('{"settings"')
-    with pytest.raises(UserError, match=r"metrics.json is not what .*; renew it: `[^`]* --force`"):
+    with pytest.raises(UserError, match=r"is missing or damaged; renew it: `[^`]* --force`"):
         read_result(run, config, EvaluationTarget("small"))
     stage(run, "train", "second", {"rows": "changed"})
     with pytest.raises(UserError, match="the results on small are stale; renew them"):
