@@ -321,10 +321,7 @@ class Evaluate(Section):
 UNTRAINED = "untrained"  # what tables and claims call runs whose encoder is as it came
 LATER = {  # settings of training that came later: at their defaults no part of a run's identity
     name: Train.model_fields[name].default
-    for name in (
-        *("matryoshka_dims", "matryoshka_weights", "metric_for_best_model", "eval_limit"),
-        *("hard_negatives", "start_from", "round"),
-    )
+    for name in ("matryoshka_dims", "matryoshka_weights", "metric_for_best_model", "eval_limit")
 }
 LOG_ONLY = {  # they change what is kept, not the weights
     *("logging_steps", "save_steps", "save_minutes", "keep_checkpoint", "report_to"),
