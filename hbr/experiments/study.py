@@ -172,7 +172,8 @@ def _claims_of(name: str, study: Path) -> Any:
 
 
 def _mistake(path: Path, item: Any) -> str:
-    where = ".".join(map(str, item["loc"]))
+    # a grid may be one or several: which of them pydantic tried is no place in the file
+    where = ".".join(str(part) for part in item["loc"] if "[" not in str(part))
     if item["type"] == "extra_forbidden" and item["loc"][0] == "claims":
         where, key = ".".join(map(str, item["loc"][:-1])), str(item["loc"][-1])
         return f"{path}: {where}: there is no {key!r} in a claim{near(key, Claim.model_fields)}"

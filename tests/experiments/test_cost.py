@@ -32,7 +32,7 @@ def test_hours_and_disk_follow_from_the_pace(
 
     def fixed(_folder, _config, lengths, _device):
         seen.append(lengths)
-        return Pace(step=36.0, token=1e-3, parameters=10**9, dimension=250)
+        return Pace(step=36.0, token=1e-3, parameters=10**9, trained=10**9, dimension=250)
 
     monkeypatch.setattr(pacing, "pace", fixed)
     monkeypatch.setattr(costs, "_tokens", lambda column, *_: 10.0)

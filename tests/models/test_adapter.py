@@ -147,7 +147,7 @@ def test_a_run_trains_checkpoints_and_evaluates_its_adapter(world, tmp_path, mer
     words = ["--set", "adapter=lora", "--set", f"adapter.merge={merge}", "--lr", "1e-2"]
     small = ["--batch-size", "32", "--set", "logging_steps=1"]
     out = ["--output-dir", beside(world, tmp_path)]
-    said = hbr("train", *small, *words, "--steps", "30", *out, "--json")
+    said = hbr("train", *small, *words, "--steps", "30", "--keep-checkpoint", *out, "--json")
     assert said.code == 0, said.err
     assert json.loads(said.out)["trained"] < 20_000
     run = only_run(tmp_path)
