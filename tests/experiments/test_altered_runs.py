@@ -1,6 +1,7 @@
 """Runs are not believed blindly: a file that is not as it was written is named, and no number."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,11 +41,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def altered(runs: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A file with one bit flipped, for as long as the test runs."""
+    """A file with one bit flipped, of a number in JSON, for as long as the test runs."""
     run = only_run(runs).name
     path = next(runs.glob(request.param.replace("RUN", run)))
     before = path.read_bytes()
-    path.write_bytes(bytes([before[0] ^ 1]) + before[1:])
+    at = re.search(rb"\d", before).start() if path.suffix == ".json" else 0
+    path.write_bytes(before[:at] + bytes([before[at] ^ 1]) + before[at + 1 :])
     yield path
     path.write_bytes(before)
 

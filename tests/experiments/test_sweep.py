@@ -153,7 +153,6 @@ def test_a_data_set_that_is_missing_fails_its_cells_and_stops_no_other(
     assert "mAP" in said.out  # of embedded
 
 
-@pytest.mark.slow
 def test_a_cell_that_fails_stops_no_other_and_is_named(world: Path, tmp_path: Path) -> None:
     text = STUDY.replace("seed: [0, 1]", "learning_rate: [1e-3, 1e6]").replace("hybrid", "english")
     runs, path = beside(world, tmp_path / "runs"), study(tmp_path, text)
