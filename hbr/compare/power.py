@@ -58,11 +58,12 @@ def outlook(
     number = sum(
         len(list(comparisons(claim, settings, [0.0] * len(settings), {"encoder", *planned.varied})))
         for claim in claims
-        for target in targets
+        for target in dict.fromkeys(target.tabled for target in targets)
         if claim.concerns(target)
     )
     effect = inference.least_effect(seeds, LEVEL / max(number, 1))
+    compared = f"{number} comparison{'s' * (number != 1)}"
     return (
-        f"{seeds} seeds a cell, {number} comparisons: a difference is found with 80 % power where "
-        f"it is {effect:.1f} times the standard deviation over seeds, or more"
+        f"{seeds} seeds a cell, {compared}: a difference is found with 80 % power where it is "
+        f"{effect:.1f} times the standard deviation over seeds, or more"
     )
