@@ -105,7 +105,13 @@ def test_the_claims_of_a_shipped_study_name_cells_that_it_has(path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in STUDIES if p.stem != "embedded"], ids=lambda path: path.stem
+    "path",
+    [
+        pytest.param(path, marks=pytest.mark.slow if path.stem == "xquad-negatives" else ())
+        for path in STUDIES
+        if path.stem != "embedded"
+    ],
+    ids=lambda path: path.stem,
 )
 def test_a_shipped_study_runs_end_to_end_when_it_is_small(
     path: Path, world: Path, upstream: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
