@@ -14,6 +14,7 @@ SMALL = {
     "encoding.py": [
         *("--count", "2", "--rounds", "1", "--budgets", "64", "--batches", "2"),
         *("--kind", "sentences", "--precision", "fp32", "--allocator", "as installed"),
+        *("--backends", "openvino", "onnx"),
     ],
     "training.py": [
         *("--steps", "2", "--batch-size", "4", "--mini-batch-size", "2", "--length", "16"),

@@ -1,6 +1,6 @@
 """Settings of vectors: how texts are encoded, and the faiss index over them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,11 @@ from hbr.core.fields import Positive, Precision, Section, Tokens
 class Encode(Section):
     """Encoding an evaluation set."""
 
+    backend: Literal["torch", "openvino", "onnx", "auto"] = Field(
+        "torch",
+        description="Engine of the forward pass, but in training and its validation; auto: "
+        "OpenVINO on a CPU where it is installed.",
+    )
     precision: Precision = Field("fp32", description="Precision of the forward pass.")
     dtype: Literal["float32", "float16"] = Field("float32", description="Type of stored vectors.")
     unpadded: bool = Field(
@@ -17,6 +22,11 @@ class Encode(Section):
     )
     token_budget: Tokens = Field(4096, description="Tokens in one forward pass, padding included.")
     shard_size: Annotated[Positive, "vectors"] = Field(16384, description="Vectors in one file.")
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that decide vectors, the engine where it is another than torch."""
+        same = {"unpadded"} | ({"backend"} if self.backend == "torch" else set())
+        return self.model_dump(mode="json", exclude=same)
 
 
 class Index(Section):

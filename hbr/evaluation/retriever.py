@@ -9,6 +9,7 @@ import torch
 from hbr.core.errors import UserError
 from hbr.core.progress import Progress
 from hbr.core.settings import Config
+from hbr.models.backends import choose, compiled
 from hbr.models.encoder import Encoder, token_batches
 from hbr.models.loading import load
 from hbr.models.precision import autocast, warn_slow_bf16
@@ -18,17 +19,27 @@ class Retriever:
     """Encodes queries and passages with the prompts, lengths and precision of a run's settings."""
 
     def __init__(
-        self, encoder: Encoder, config: Config, device: torch.device | str = "cpu"
+        self, encoder: Encoder, config: Config, device: torch.device | str, cache: Path
     ) -> None:
-        self.device = torch.device(device)
+        """Make a retriever; another engine than torch keeps its export in the folder `cache`.
+
+        Raises UserError for an engine that does not run here.
+        """
+        settings, self.device = config.encode, torch.device(device)
         self.encoder, self.config = encoder.to(self.device), config
-        self.encoder.use_unpadded(config.encode.unpadded)  # says so where it cannot
-        warn_slow_bf16(self.device, config.encode.precision)
+        self.backend = choose(settings.backend, self.device, settings.precision)
+        if self.backend == "torch":
+            self._run = None
+            self.encoder.use_unpadded(settings.unpadded)  # says so where it cannot
+            warn_slow_bf16(self.device, settings.precision)
+        else:
+            self._run = compiled(self.backend, encoder, settings.precision, cache)
 
     @classmethod
     def open(cls, model: Path, config: Config, device: torch.device | str = "cpu") -> "Retriever":
         """Return the retriever of a model's folder."""
-        return cls(load(model, normalize=config.encoder.normalize), config, device)
+        encoder = load(model, normalize=config.encoder.normalize)
+        return cls(encoder, config, device, model.parent / "exported")
 
     def encode_queries(
         self,
@@ -65,17 +76,19 @@ class Retriever:
         settings = self.config.encode
         vectors = np.empty((len(tokens), self.encoder.embedding_dimension), dtype=np.float32)
         lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
-        unpadded = settings.unpadded and self.encoder.supports_unpadded
+        unpadded = settings.unpadded and self.encoder.supports_unpadded and not self._run
         # a GPU may pad for attention alone
         spare = unpadded and self.device.type == "cpu"
         batches = token_batches(lengths, settings.token_budget, unpadded=spare)
         # one block for all batches: weights are rounded once, not in each
         with autocast(self.device, settings.precision):
             for some in batches:
-                encoded = self.encoder.encode(
-                    [tokens[i] for i in some], self.device, unpadded=unpadded
-                )
-                vectors[some] = encoded.float().cpu().numpy()
+                ids = [tokens[i] for i in some]
+                if self._run:
+                    vectors[some] = self._run(*self.encoder.pad(ids))
+                else:
+                    encoded = self.encoder.encode(ids, self.device, unpadded=unpadded)
+                    vectors[some] = encoded.float().cpu().numpy()
                 if progress:
                     progress.advance(len(some))
         return vectors

@@ -100,7 +100,7 @@ class Miner:
         config = self.run.config
         of_encoder = self.encoder.settings.model_dump(mode="json", exclude={"name", "revision"})
         index = {} if self.settings.index in ("exact", "flat") else config.index.model_dump()
-        exact = config.encode.model_dump(mode="json", exclude={"unpadded"})
+        exact = config.encode.identity()
         return {"encoder": of_encoder, "encode": exact, "faiss": index}
 
     def _search(self, store: Store, rows: Rows) -> Any:
@@ -218,7 +218,7 @@ def encoded_rows(
 
     config = run.config.model_copy(update={"encoder": encoder.settings})
     settings = {
-        "encode": config.encode.model_dump(mode="json", exclude={"unpadded"}),
+        "encode": config.encode.identity(),
         "encoder": encoder.settings.model_dump(mode="json", exclude={"name", "revision"}),
         "languages": [texts.languages[code] for code in texts.codes],
         "first_alone": texts.first_alone,
@@ -227,7 +227,8 @@ def encoded_rows(
     stage = f"vectors-{fingerprint([settings, inputs], 8)}"
 
     def make(folder: Path) -> dict[str, Any]:
-        retriever = Retriever(encoder.load(), config, run.torch_device())
+        parts = encoder.load(), config, run.torch_device(), store.path / "exported"
+        retriever = Retriever(*parts)
         if check:
             check(retriever, texts)
         return write_vectors(folder, retriever, texts)

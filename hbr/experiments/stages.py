@@ -218,7 +218,7 @@ def encode(data: RunData, target: EvaluationTarget) -> Stage:
     if perturbation and perturbation.entry.needs_encoder:
         needs["clean"] = encode(data, target.clean)
     settings = {
-        **config.encode.model_dump(mode="json", exclude={"unpadded"}),
+        **config.encode.identity(),
         "encoder": config.identity()["encoder"],
     }
     if perturbation:

@@ -1,0 +1,96 @@
+"""Other engines than torch: the same vectors, one export, and what they cannot is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig, BertModel, Qwen3Config, Qwen3Model
+
+from hbr.core.errors import UserError
+from hbr.evaluation.retriever import Retriever
+from hbr.models import backends, tiny
+from hbr.models.loading import load
+from tests.compare.support import config
+from tests.support import beside, hbr
+
+WORDS = ["Ri luli Sasal Mobil?", "Сасал Мобил темусду", "हुहदु ससल मोबिल", "a", "x " * 300]
+MODELS = {
+    "bert": (BertModel, BertConfig, {}),
+    "decoder": (Qwen3Model, Qwen3Config, {"num_key_value_heads": 1, "head_dim": 16}),
+}
+
+
+def made(folder: Path, kind: str) -> Path:
+    """Write a small encoder of some kind."""
+    model, settings, more = MODELS[kind]
+    torch.manual_seed(0)
+    _, tokenizer = tiny._bert()
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    shape |= {"intermediate_size": 64, "vocab_size": len(tokenizer), **more}
+    model(settings(**shape)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def vectors(folder: Path, cache: Path, **settings: object) -> np.ndarray:
+    chosen = config("hybrid", **{f"encode__{key}": value for key, value in settings.items()})
+    retriever = Retriever(load(folder), chosen, "cpu", cache)
+    assert retriever.backend == settings.get("backend", "torch")
+    return retriever.encode_passages(WORDS)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("backend", ["openvino", "onnx"])
+def test_vectors_are_those_of_torch(tmp_path, backend, kind):
+    folder = made(tmp_path / "model", kind)
+    ours = vectors(folder, tmp_path, backend=backend)
+    few = vectors(folder, tmp_path, backend=backend, token_budget=8)  # each text alone
+    theirs = vectors(folder, tmp_path)
+    assert np.abs(ours - theirs).max() < 1e-5
+    assert np.abs(few - theirs).max() < 1e-5
+
+
+def test_an_encoder_is_exported_once_for_each_of_its_states(tmp_path, monkeypatch):
+    folder, exported = made(tmp_path / "model", "bert"), []
+    export = backends._export
+    monkeypatch.setattr(backends, "_export", lambda *a: (exported.append(a), export(*a)))
+    for _ in range(2):
+        vectors(folder, tmp_path / "cache", backend="openvino")
+    assert len(exported) == 1
+    made(folder, "decoder")
+    vectors(folder, tmp_path / "cache", backend="openvino")
+    assert len(exported) == 2
+
+
+def test_an_export_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(backends, "_export", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        vectors(made(tmp_path / "model", "bert"), tmp_path / "cache", backend="openvino")
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_what_an_engine_cannot_do_is_refused(monkeypatch):
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    with pytest.raises(UserError, match="computes on a CPU alone"):
+        backends.choose("openvino", cuda, "fp32")
+    with pytest.raises(UserError, match=r"set encode\.precision=fp32"):
+        backends.choose("onnx", cpu, "bf16")
+    assert backends.choose("auto", cpu, "bf16") == "openvino"
+    assert backends.choose("auto", cuda, "bf16") == "torch"
+    monkeypatch.setattr(backends, "find_spec", lambda _: None)
+    assert backends.choose("auto", cpu, "bf16") == "torch"
+    with pytest.raises(UserError, match=r"pip install 'hbr\[openvino\]'"):
+        backends.choose("openvino", cpu, "fp32")
+
+
+def test_a_run_is_evaluated_and_searched_by_another_engine(world, tmp_path):
+    runs = beside(world, tmp_path / "runs")
+    small = ("--set", "max_steps=2", "--set", "batch_size=4", "--output-dir", runs)
+    run = Path(hbr("train", *small).out.splitlines()[-1])
+    engine = ("--set", "encode.backend=openvino", "--run", run)
+    done = hbr("evaluate", *engine)
+    assert done.code == 0, done.err
+    (export,) = (run / "exported").iterdir()
+    assert export.name.startswith("openvino-")
+    assert hbr("evaluate", "--run", run).code == 0  # torch's own, beside it
