@@ -82,10 +82,25 @@ def _show(run: Any, built: bool, as_json: bool, is_real: bool) -> None:
     if not built:
         logger.info("up to date; --force trains again")
     elif entry["steps"]:
-        named = ((name.replace("_", " "), value) for name, value in entry["best"].items())
-        at = f"at step {entry['best_step']:,}"
-        best = "".join(f", {name} {value:.4f} {at}" for name, value in named)
-        logger.info(f"trained on {entry['pairs']:,} pairs in {entry['seconds']:.0f} s{best}")
+        _log_end(entry)
     real = " --dataset NAME (hbr prepare --list names them), such as xquad-r --source DIR"
     logger.info(f"next: hbr evaluate{real if is_real else ''}")
     print(run.path)
+
+
+def _log_end(entry: Any) -> None:
+    """Say what training came to: its loss, the best validation, rate and memory."""
+    seconds, pairs = entry["seconds"], entry["pairs"]
+    memory = f"{entry['peak_memory_mb'] / 1000:.1f} GB of memory at most"
+    if entry["device"] != "cpu":
+        memory += " (not the GPU's)"
+    rate = f"{entry['pairs_per_s']:,.0f} pairs/s" if entry.get("pairs_per_s") else ""
+    steps = f"trained {entry['steps']:,} steps of {pairs // entry['steps']:,} pairs"
+    logger.info(", ".join(filter(None, (f"{steps} in {seconds:.0f} s", rate, memory))))
+    named = ((name.replace("_", " "), value) for name, value in entry["best"].items())
+    at = f"the best, at step {entry['best_step']:,}"
+    best = [f"{name} {value:.4f}, {at}" for name, value in named]
+    if entry.get("loss") is not None:  # not of runs before it was kept
+        best.insert(0, f"loss {entry['loss']:.4f}, its running mean at the end")
+    if best:
+        logger.info("; ".join(best))

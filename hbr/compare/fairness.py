@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 
 from hbr.compare.evidence import Evidence
 from hbr.compare.results import CENTER, Result
+from hbr.core.errors import UserError
 from hbr.core.settings import LOG_ONLY
+from hbr.core.target import EvaluationTarget
+from hbr.data.lookup import dataset
 
 PER_ENCODER = frozenset(  # these go with the encoder: they may differ from one to another
     {
@@ -118,6 +121,22 @@ def contamination(metrics: Mapping[str, Any]) -> str:
     return "; ".join(parts)
 
 
+def part(metrics: Mapping[str, Any]) -> str:
+    """Return how much of a published data set was evaluated on, as a clause; "" for the whole.
+
+    `metrics` is the content of `metrics.json`.
+    """
+    name = EvaluationTarget.parse(metrics["dataset"]).dataset
+    if "queries" not in metrics:  # printed figures
+        return ""
+    try:
+        entry = dataset(name)
+    except UserError:  # from outside, and not installed here
+        return ""
+    some = entry.part(metrics["queries"], len(metrics["languages"]))
+    return f"a part of {name}, {some}" if some else ""
+
+
 def _languages_seen(evidence: Evidence) -> list[str]:
     """Return a note where runs were trained on different languages."""
     seen = {
@@ -132,7 +151,12 @@ def _languages_seen(evidence: Evidence) -> list[str]:
 
 def warnings(evidence: Evidence, varied: Collection[str] = ()) -> list[str]:
     """Return what limits trust: unfair comparisons, contamination, missing runs."""
-    lines = [*unfair(evidence, varied), *_languages_seen(evidence)]
+    parts = dict.fromkeys(part(result.metrics) for result in evidence.results)
+    lines = [
+        *(f"{one}: no figure of the whole compares with these" for one in parts if one),
+        *unfair(evidence, varied),
+        *_languages_seen(evidence),
+    ]
     for result in evidence.results:
         if sentence := contamination(result.metrics):
             lines.append(f"‡ {result.name}: {sentence}")

@@ -2,9 +2,13 @@
 
 import logging
 import os
+import shutil
 import sys
+import textwrap
 
 from hbr.core.errors import printable
+
+COMMAND = "hbr "
 
 
 class _StderrHandler(logging.Handler):
@@ -14,7 +18,17 @@ class _StderrHandler(logging.Handler):
     """
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(printable(self.format(record)), file=sys.stderr, flush=True)
+        text = printable(self.format(record))
+        if sys.stderr.isatty() and COMMAND not in text:  # a command is copied as one line
+            text = _folded(text, shutil.get_terminal_size().columns)
+        print(text, file=sys.stderr, flush=True)
+
+
+def _folded(text: str, width: int) -> str:
+    """Break lines between words where they are too long for a terminal."""
+    wrapper = textwrap.TextWrapper(width, subsequent_indent="    ")
+    wrapper.break_long_words = wrapper.break_on_hyphens = False
+    return "\n".join("\n".join(wrapper.wrap(line)) for line in text.split("\n"))
 
 
 def configure(*, quiet: bool = False, verbose: bool = False) -> None:

@@ -3,7 +3,8 @@
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
 from html import escape
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ logger = logging.getLogger(__name__)
 
 LOG_INTERVAL = 10.0  # seconds between lines where there is no terminal
 NOTEBOOK_INTERVAL = 0.5  # seconds between updates of a notebook's bar
+Listener = Callable[[float, str], None]
 
 
 class Progress:
@@ -22,6 +24,8 @@ class Progress:
     """
 
     drawn = False  # whether there is a bar
+    listener: Listener | None = None  # in a worker of a sweep: hears the share done, and of what
+    stage = (0, 1)  # how many stages of a run are done, of how many
 
     def __init__(self, title: str, total: int, unit: str, done: int = 0) -> None:
         self.title, self.total, self.unit = title, total, unit
@@ -48,15 +52,31 @@ class Progress:
     def advance(self, n: int = 1, note: str = "") -> None:
         """Count `n` more units as done; `note` stands behind the rate."""
         self.done += n
+        if Progress.listener:
+            before, stages = Progress.stage
+            share = (before + self.done / max(self.total, 1)) / stages
+            Progress.listener(share, self._so_far)
+        self._show(self.done, note)
+
+    def show(self, begun: float, lines: Sequence[str]) -> None:
+        """Show units that are not done as far as they are begun, with lines on each of them."""
+        if self.bar:
+            self.bar.lines = lines
+        self._show(self.done + begun, "" if self.bar else "; ".join(lines))
+
+    def _show(self, done: float, note: str) -> None:
         now = time.monotonic()
-        rate = (self.done - self.initial) / max(now - self.started, 1e-9)
+        words = left = ""
+        if done - self.initial >= 1:  # of less than one, a rate says nothing
+            rate = (done - self.initial) / max(now - self.started, 1e-9)
+            words = f"{_amount(rate)} {self.unit}/s"
+            left = f"{timedelta(seconds=max(0, round((self.total - done) / rate)))} left"
         if self.bar:
             task = self.bar.task_ids[0]
-            self.bar.update(task, completed=self.done, rate=f"{rate:,.0f} {self.unit}/s", note=note)
+            self.bar.update(task, completed=done, rate=f"{words or self.unit} {left}", note=note)
         elif now - self.reported >= (NOTEBOOK_INTERVAL if self.cell else LOG_INTERVAL):
             self.reported = now
-            left = (self.total - self.done) / max(rate, 1e-9)
-            text = f"{rate:,.0f}/s, {left:,.0f} s left {note}".rstrip()
+            text = ", ".join(filter(None, (words, left, note)))
             if self.cell:
                 self.cell.update(self._html(text))
             else:
@@ -81,17 +101,30 @@ def track(items: Iterable[T], title: str, total: int, unit: str) -> Iterator[T]:
             progress.advance()
 
 
+def _amount(number: float) -> str:
+    """Write a rate with as many decimals as say something."""
+    return f"{number:,.0f}" if number >= 10 else f"{number:.1f}" if number >= 1 else f"{number:.2g}"
+
+
 def _bar(title: str, total: int, unit: str, done: int):  # type: ignore[no-untyped-def]
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as RichProgress
+    from rich.text import Text
+
+    class Bar(RichProgress):
+        lines: Sequence[str] = ()  # below the bar
+
+        def get_renderables(self) -> Iterator[Any]:
+            yield self.make_tasks_table(self.tasks)
+            for line in self.lines:
+                yield Text(f"  {line}", "dim", no_wrap=True, overflow="ellipsis")
 
     bar = Bar(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(compact=True),
         TextColumn("[dim]{task.fields[note]}"),
         console=Console(stderr=True),
         transient=True,

@@ -4,6 +4,7 @@ Each stands in the file of its reader, one line of the registry names it, and on
 used like any other. A fact that is not known is an empty text.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from hbr.data.fetch import Remote
 from hbr.data.snapshot import Snapshot
 
 KINDS = {"evaluate": "dataset", "train": "training data"}  # kinds of the registry, by their use
+PUBLISHED = re.compile(r"(?P<queries>[\d,]+)(?P<each> × \d+)? / ")  # queries, then passages
 YOUR_FILES = "your own files"  # the licence of a layout that many data sets share
 
 
@@ -44,6 +46,17 @@ class Dataset:
     def is_remote(self) -> bool:
         """Whether it can be downloaded."""
         return bool(self.remote or self.hub)
+
+    def part(self, queries: int, languages: int) -> str:
+        """Return `302 of 1,190 questions` where these are fewer than are published, or nothing.
+
+        `queries` are those of all languages; a published size of `N × …` is that of each.
+        """
+        if not (known := PUBLISHED.match(self.size)):
+            return ""
+        each = languages if known["each"] else 1
+        whole, here = int(known["queries"].replace(",", "")), round(queries / max(each, 1))
+        return f"{here:,} of {whole:,} questions" if here < whole else ""
 
     def facts(self) -> dict[str, str]:
         """Return what is published of it, by the names of the fields."""

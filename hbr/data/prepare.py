@@ -170,7 +170,7 @@ def task(
         return {**counts, "source": str(place) if place else None}
 
     if store.build("task", make, settings=settings, force=force):
-        _log_task(name, store.entries()["task"])
+        _log_task(name, entry, store.entries()["task"])
     return _opened(store)
 
 
@@ -244,12 +244,14 @@ def _log_rows(label: str, entry: Mapping[str, Any]) -> None:
     _log_notes(entry)
 
 
-def _log_task(label: str, entry: Mapping[str, Any]) -> None:
+def _log_task(label: str, known: Dataset, entry: Mapping[str, Any]) -> None:
     counts = ", ".join(f"{lang} {n:,}" for lang, n in entry["passages_by_language"].items())
     logger.info(
         f"prepared {label}: {entry['queries']:,} queries, {entry['passages']:,} passages in "
         f"{len(entry['languages'])} languages ({counts})"
     )
+    if some := known.part(entry["queries"], len(entry["languages"])):
+        logger.warning(f"  {some}: a part of {label}; no figure of the whole compares with these")
     _log_notes(entry)
 
 

@@ -1,6 +1,7 @@
 """Encode: the queries and passages of a task to vectors, in shards that outlive a kill."""
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -19,6 +20,8 @@ from hbr.data.arrays import load_array
 from hbr.data.tasks import CHUNK
 from hbr.evaluation.retriever import EmptyText, Retriever
 from hbr.retrieval.vectors import ShardedVectors
+
+logger = logging.getLogger(__name__)
 
 SHARDS = "shards.json"
 ROLES = {"queries": "query", "passages": "passage"}
@@ -89,6 +92,9 @@ def write_vectors(
     mine = shards[ranks[0] :: ranks[1]]
     todo = [shard for shard in mine if not _is_whole(folder, shard.name)]
     total, left = (sum(stop - start for _, start, stop, _ in some) for some in (mine, todo))
+    if left and ranks[0] == 0:
+        counts = ", ".join(f"{len(column):,} {side}" for side, column in texts.items())
+        logger.info(f"encoding {task.name} on {retriever.device}: {counts}")
     with Progress(f"encoding {task.name}", total, "texts", total - left) as progress:
         for shard in todo:
             column = texts[shard.side][shard.start : shard.stop].to_pylist()

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable
 
 from hbr.core import distributed, stopping
+from hbr.core.progress import Progress
 from hbr.core.store import Make
 from hbr.experiments.stages import Stage, in_order
 
@@ -34,6 +35,8 @@ def update(
 def _update(goals: Iterable[Stage], force: Collection[str], fresh: bool, wait: bool) -> set[str]:
     seen: set[str] = set()
     built: set[str] = set()
+    goals = list(goals)
+    stages = len(in_order(goals))
     for goal in goals:
         if goal.run.device not in ("auto", "cpu"):
             goal.run.torch_device()  # raises UserError before anything is prepared
@@ -41,6 +44,7 @@ def _update(goals: Iterable[Stage], force: Collection[str], fresh: bool, wait: b
         for stage in in_order([goal]):
             if stage.name in seen and not stage.lacks_file:
                 continue
+            Progress.stage = len(seen), stages
             seen.add(stage.name)
             again = stage.lacks_file or stage.kind in force
             if _update_one(stage, again, fresh, wait):

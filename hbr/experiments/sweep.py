@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, redirect_stderr
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -18,11 +19,13 @@ from hbr.core.cores import share_cores
 from hbr.core.errors import AGAIN
 from hbr.core.progress import Progress
 from hbr.core.stopping import Stopped
+from hbr.experiments.board import Board, Work
 from hbr.experiments.cells import Cell
 from hbr.experiments.work import Outcome, work
 
 logger = logging.getLogger(__name__)
 
+POLL = 0.5  # seconds between looks at what the workers do
 GRACE = 25.0  # seconds that workers have to save what they do when the sweep is told to go
 
 
@@ -39,7 +42,7 @@ def sweep(stale: list[Cell], logs: Path, jobs: int) -> dict[str, Outcome]:
         outcomes = (
             outcome
             for number in sorted({cell.config.train.round for cell in stale})
-            for outcome in _outcomes(_spread(_of_round(stale, number)), logs, jobs)
+            for outcome in _outcomes(_spread(_of_round(stale, number)), logs, jobs, progress)
         )
         for number, (cell, outcome) in enumerate(outcomes, start=1):
             name, ending = cell.run.name, f"done in {outcome.seconds:.0f} s"
@@ -68,19 +71,23 @@ def _spread(cells: Iterable[Cell]) -> list[Cell]:
     return sorted(cells, key=turn)
 
 
-def _outcomes(todo: list[Cell], logs: Path, jobs: int) -> Iterator[tuple[Cell, Outcome]]:
-    """Yield every cell as it ends, and how."""
+def _outcomes(
+    todo: list[Cell], logs: Path, jobs: int, progress: Progress
+) -> Iterator[tuple[Cell, Outcome]]:
+    """Yield every cell as it ends, and how; until then, show how far the workers are."""
     waiting, suspects = list(todo), []
     gpus = visible_gpus(todo[0].run.device, jobs) if todo else []
     while waiting:
-        with _pool(jobs, gpus) as pool:
+        with _pool(jobs, gpus) as (pool, board):
             running: dict[Future[Outcome], Cell] = {}
             broken = False
             while (waiting and not broken) or running:
                 while waiting and len(running) < jobs and not broken:
                     cell = waiting.pop(0)
                     running[pool.submit(_work, cell, logs)] = cell
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                doing = board.read() or [Work(0.0, "the workers start")]
+                progress.show(sum(one.share for one in doing), [one.text for one in doing])
+                for future in wait(running, POLL, FIRST_COMPLETED).done:
                     cell = running.pop(future)
                     try:
                         yield cell, future.result()
@@ -91,7 +98,7 @@ def _outcomes(todo: list[Cell], logs: Path, jobs: int) -> Iterator[tuple[Cell, O
                         else:
                             yield cell, Outcome("failed", "its process was killed (out of memory?)")
     for cell in suspects:
-        yield from _outcomes([cell], logs, 1)
+        yield from _outcomes([cell], logs, 1, progress)
 
 
 def visible_gpus(device: str, jobs: int) -> list[str]:
@@ -111,13 +118,14 @@ def visible_gpus(device: str, jobs: int) -> list[str]:
 
 
 @contextmanager
-def _pool(jobs: int, gpus: list[str]) -> Iterator[ProcessPoolExecutor]:
-    """Worker processes, which save and end where the sweep is told to go."""
+def _pool(jobs: int, gpus: list[str]) -> Iterator[tuple[ProcessPoolExecutor, Board]]:
+    """Worker processes, which save and end where the sweep is told to go, and their board."""
     context = multiprocessing.get_context("spawn")
-    how = (jobs, gpus, context.Value("i", 0))
+    board = Board(context, jobs)
+    how = (jobs, gpus, context.Value("i", 0), board)
     with ProcessPoolExecutor(jobs, context, _start_worker, how) as pool:
         try:
-            yield pool
+            yield pool, board
         except BaseException:
             _end_workers()
             raise
@@ -134,7 +142,7 @@ def _end_workers() -> None:
         worker.kill()
 
 
-def _start_worker(jobs: int, gpus: list[str], count: Any) -> None:
+def _start_worker(jobs: int, gpus: list[str], count: Any, board: Board) -> None:
     share_cores(jobs)  # before torch is imported
     alone = os.environ.get("OMP_NUM_THREADS") == "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false" if alone else "true"
@@ -142,7 +150,9 @@ def _start_worker(jobs: int, gpus: list[str], count: Any) -> None:
         number, count.value = count.value, count.value + 1
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
+    Progress.listener = partial(board.write, number)
     log.configure()  # to the `sys.stderr` of the moment
+    logging.getLogger("hbr").addHandler(_LastLine())
     Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -153,10 +163,27 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
+class _LastLine(logging.Handler):
+    """Hands each line of the log to the listener: some work has no progress to show."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        before, stages = Progress.stage
+        if Progress.listener:
+            Progress.listener(before / stages, record.getMessage().strip())
+
+
 def _work(cell: Cell, logs: Path) -> Outcome:
     """Work on a cell in this worker, which is silent; it ends once the worker was told to go."""
+    hear = Progress.listener
+    assert hear
+    name = cell.run.name.rpartition("-")[0]  # without the digest
+    Progress.listener = lambda share, text: hear(share, f"{name}: {text}")
+    Progress.stage = (0, 1)
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
         try:
             return work(cell, logs, wait=False)
         except Stopped:
             os._exit(AGAIN)
+        finally:
+            hear(0.0, "")
+            Progress.listener = hear

@@ -5,6 +5,7 @@ tokenizer at the top, `modules.json` naming pooling, dense layer and normalizati
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from hbr.models.adapter import load_adapter
 from hbr.models.encoder import Dense, Encoder, Normalize, Pooling
 from hbr.models.folder import POOLINGS, DenseConfig, EncoderFolder, read_folder
 from hbr.models.sources import hub_name, read_encoder
+
+logger = logging.getLogger(__name__)
 
 LIBRARY = "sentence_transformers.models"
 WEIGHTS = "model.safetensors"
@@ -40,6 +43,7 @@ def load(
     loaded, and no code. Raises UserError for what cannot be honoured, for weights that are not
     there, and for what encodes no text.
     """
+    logger.info(f"loading the encoder in {folder}")
     files, base = read_encoder(folder)
     backbone = _load_backbone(read_folder(base).path if base else files.path)
     if base:

@@ -187,6 +187,7 @@ def _make_tiny(runs: Path, tiny: Preset) -> Path:
         from hbr.models.loading import save
         from hbr.models.tiny import build
 
+        logger.info(f"making {tiny.name}: its tokenizer and weights")
         encoder = build(tiny.name)
         save(encoder, folder, {}, encoder.max_seq_length)
 

@@ -3,6 +3,7 @@
 from hbr.core import distributed
 from hbr.core.digests import fingerprint
 from hbr.core.errors import UserError
+from hbr.core.progress import Progress
 from hbr.core.settings import Encoder as EncoderSettings
 from hbr.core.store import Store
 from hbr.data.rows import Rows
@@ -10,6 +11,7 @@ from hbr.data.tokens import Tokens, open_tokens, write_tokens
 from hbr.models.encoder import Encoder
 from hbr.models.loading import reset_tokenizer
 
+BATCH = 4_000  # texts between signs of progress
 DECIDING = {"query_prompt", "passage_prompt", "query_max_seq_length", "passage_max_seq_length"}
 
 
@@ -18,7 +20,12 @@ def tokenize_rows(store: Store, rows: Rows, encoder: Encoder, settings: EncoderS
 
     def tokenize(role: str, texts: list[str]) -> list[list[int]]:
         prompt, max_length = settings.inputs(role)
-        token_ids = encoder.tokenize([prompt + text for text in texts], max_length)
+        prompted = [prompt + text for text in texts]
+        title, token_ids = f"tokenizing {rows.name}, {role} texts", list[list[int]]()
+        with Progress(title, len(texts), "texts") as progress:
+            for at in range(0, len(texts), BATCH):
+                token_ids += encoder.tokenize(prompted[at : at + BATCH], max_length)
+                progress.advance(len(token_ids) - progress.done)
         if not all(token_ids):
             text = texts[[len(ids) for ids in token_ids].index(0)]
             raise UserError(f"a {role}, {text!r}, has no tokens in this encoder: leave it out")

@@ -108,21 +108,22 @@ class Trainer:
         UserError (exit code 1) where training diverges.
         """
         self.state = state = self.checkpoints.resume()
-        if state.step and self.is_main:
-            logger.info(f"goes on from step {state.step:,}")
         settings = self.settings
         pairs = settings.batch_size * settings.gradient_accumulation_steps  # in a step
+        if self.is_main:
+            self._log_start(pairs)
         folder = self.folder if self.is_main else None
-        progress = Progress("training", settings.max_steps * pairs, "pairs", state.step * pairs)
+        progress = Progress("training", settings.max_steps, "steps", state.step)
         log = Log(folder, self.config, state.log_bytes, state.step)
+        started, first = time.monotonic(), state.step
         with stopping.at_safe_places(), log, progress:
             while state.step < settings.max_steps and not self._is_out_of_patience():
                 record = self.training_step(state.step)
                 state.step += 1
                 if self._is_due(settings.logging_steps):
                     log.write(record)
-                note = f"step {state.step:,}/{settings.max_steps:,} loss {record['loss_mean']:.3f}"
-                progress.advance(pairs, note)
+                speed = f"{record['pairs_per_s']:,.0f} pairs/s"
+                progress.advance(1, f"loss {record['loss_mean']:.3f}, {speed}")
                 if self.validate and self._is_due(settings.eval_steps):
                     log.write(self._validate(self.validate))
                 going = distributed.any_rank(stopping.told())
@@ -131,7 +132,28 @@ class Trainer:
                     self.checkpoints.save(state)
                 if going:
                     stopping.leave(f"saved at step {state.step:,}")
-        return self._finish(pairs) if self.is_main else {}
+        if not self.is_main:
+            return {}
+        rate = pairs * (state.step - first) / max(time.monotonic() - started, 1e-9)
+        return {**self._finish(pairs), "pairs_per_s": round(rate, 2)}
+
+    def _log_start(self, pairs: int) -> None:
+        """Say what is trained on, how long, and where."""
+        named = zip(self.schedule.datasets, self.sources, strict=True)
+        for data, source in named:
+            logger.info(
+                f"training rows: {source.rows.name}, {len(data.group):,} in {len(data.languages)} "
+                "languages"
+            )
+        ranks = distributed.world_size()
+        where = f"{ranks} ranks, {self.device}" if ranks > 1 else str(self.device)
+        measured = f", validated every {self.settings.eval_steps:,}" if self.validate else ""
+        logger.info(
+            f"training on {where} ({self.settings.precision}): {self.settings.max_steps:,} steps "
+            f"of {pairs:,} pairs{measured}"
+        )
+        if self.state.step:
+            logger.info(f"goes on from step {self.state.step:,}")
 
     def training_step(self, step: int) -> dict[str, Any]:
         """Take one optimizer step, counted from 0; return the record of it for the log."""
@@ -221,6 +243,7 @@ class Trainer:
             "steps": state.step,
             "pairs": state.step * pairs,
             "best_step": best_step,
+            "loss": state.means.get("loss_mean"),
             "validation_loss": best.get("validation_loss"),
             "best": best,
             "plan": {"batches": hashed, "hash": digest},

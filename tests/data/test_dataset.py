@@ -146,3 +146,18 @@ def test_a_file_whose_name_begins_like_the_embedded_data_is_a_file(tmp_path):
     assert whereabouts(tmp_path, str(tmp_path / "embedded-faq.jsonl"), "train") == ""
     (tmp_path / "embedded-faq.jsonl").write_text("{}")
     assert whereabouts(tmp_path, str(tmp_path / "embedded-faq.jsonl"), "train") == "a file"
+
+
+@pytest.mark.parametrize(
+    ("size", "queries", "languages", "part"),
+    [
+        ("1,190 × 11 / 13,014", 3322, 11, "302 of 1,190 questions"),
+        ("1,190 × 11 / 13,014", 13090, 11, ""),
+        ("1,190 × 11 / 13,014", 5950, 5, ""),  # all of five languages
+        ("323 / 3.6 k", 50, 1, "50 of 323 questions"),
+        ("31,692 pairs", 10, 2, ""),  # of what is not questions nothing is said
+        ("", 10, 1, ""),
+    ],
+)
+def test_a_part_of_a_published_data_set_is_known_by_its_questions(size, queries, languages, part):
+    assert Dataset("x", print, size=size).part(queries, languages) == part

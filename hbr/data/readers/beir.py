@@ -146,7 +146,7 @@ def named(name: str, split: str) -> Dataset:
     """Return a collection, or for "" any folder, with a split of one's choice or the usual one."""
     entry = COLLECTIONS.get(name) or (collection(name) if name else BEIR)
     read_split = partial(read_named, name=name, split=split) if name else partial(read, split=split)
-    return replace(entry, read=read_split) if split else entry
+    return replace(entry, read=read_split, size="") if split else entry
 
 
 HOSTED = (

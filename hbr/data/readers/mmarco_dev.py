@@ -102,7 +102,7 @@ def _passages(collections: Mapping[str, Path]) -> Iterator[Passage]:
 
 MMARCO_DEV = Dataset(
     "mmarco-dev", partial(read, translation="google"), "mMARCO v2 small dev",
-    language_list(LANGUAGES), "6,980 / 8.84 M, each × 14", LICENCE, source=REPOSITORY,
+    language_list(LANGUAGES), "6,980 × 14 / 8.84 M × 14", LICENCE, source=REPOSITORY,
     protocol="MRR@10", hub=hub("google", "dev", QRELS),
 )  # fmt: skip
 MMARCO_V1_DEV = replace(

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from hbr.compare.fairness import contamination
+from hbr.compare.fairness import contamination, part
 from hbr.compare.table import Cell, name
 from hbr.core import languages
 from hbr.core.target import EvaluationTarget
@@ -38,7 +38,8 @@ def evaluation_table(metrics: Mapping[str, Any], by_language: bool) -> Table:
     table = new_table(
         f"{metrics['dataset']}: {metrics['queries']:,} queries, {metrics['passages']:,} passages, "
         f"{len(metrics['languages'])} languages",
-        f"{metrics['protocol']}; search: {metrics['search']}{_contamination(metrics)}",
+        f"{metrics['protocol']}; search: {metrics['search']}{_part(metrics)}"
+        f"{_contamination(metrics)}",
     )
     table.add_column("setting")
     for metric in names:
@@ -49,6 +50,12 @@ def evaluation_table(metrics: Mapping[str, Any], by_language: bool) -> Table:
         for language, values_of in languages.items():
             table.add_row(f"  {language}", *_numbers(values_of, names))
     return table
+
+
+def _part(metrics: Mapping[str, Any]) -> str:
+    """Return, on a line of its own, how much of a published data set this is, if not all."""
+    clause = part(metrics)
+    return f"\n{clause}: no figure of the whole compares with these" if clause else ""
 
 
 def _contamination(metrics: Mapping[str, Any]) -> str:
