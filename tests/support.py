@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -244,7 +245,8 @@ def tabulars(text: str) -> list[tuple[int, list[int]]]:
     def look(nodes: Any) -> None:
         for node in nodes or ():
             if isinstance(node, LatexEnvironmentNode) and node.environmentname == "tabular":
-                form = node.nodeargd.argnlist[-1].latex_verbatim().strip("{}")
+                form = node.nodeargd.argnlist[-1].latex_verbatim()[1:-1]
+                form = re.sub(r"p\{.*?\}", "p", form)
                 found.append((len(form), widths(node.nodelist)))
             look(getattr(node, "nodelist", None))
 
@@ -264,14 +266,18 @@ def tabulars(text: str) -> list[tuple[int, list[int]]]:
     return found
 
 
-def pdflatex(folder: Path, text: str) -> str:
-    """Compile a document that has booktabs and nothing else; give what TeX says.
+def pdflatex(folder: Path, text: str, options: str = "") -> str:
+    """Compile an article that has booktabs and nothing else; give what TeX says.
 
     Skips where there is no pdflatex, and fails where TeX finds an error.
     """
     if shutil.which("pdflatex") is None:
         pytest.skip("needs pdflatex, of Debian's texlive-latex-recommended")
-    document = ["\\documentclass{article}", "\\usepackage{booktabs}", "\\begin{document}"]
+    document = [
+        f"\\documentclass[{options}]{{article}}",
+        "\\usepackage{booktabs}",
+        "\\begin{document}",
+    ]
     (folder / "a.tex").write_text("\n".join([*document, text, "\\end{document}", ""]), "utf-8")
     command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "a.tex"]
     done = subprocess.run(command, cwd=folder, capture_output=True, timeout=60, check=False)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from hbr.compare.table import Table
@@ -78,7 +78,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Series:
-    """All that plots need of one cell on one data set; means over its seeds."""
+    """All that plots need of one cell on one data set; means over its seeds.
+
+    Deviations over seeds are empty where there is one.
+    """
 
     dataset: str
     encoder: str
@@ -92,6 +95,8 @@ class Series:
     bytes_per_vector: int = 0
     losses: Sequence[Sequence[tuple[int, float]]] = ()  # a line a seed: (step, training loss)
     validation: Sequence[Sequence[tuple[int, float]]] = ()
+    deviations: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # as `settings`
+    by_language_deviations: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Series: what plots need of every cell, averaged over its seeds."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -23,7 +23,10 @@ def series(evidence: Evidence) -> list[Series]:
 def _series(evidence: Evidence, cell: StudyCell) -> Series:
     results = evidence.members(cell)
     metrics = [result.metrics for result in results]
-    by_language = _averaged([one["by_query_language"] for one in metrics])
+    by_language, deviations = (
+        _averaged([one["by_query_language"] for one in metrics], over)
+        for over in (np.mean, _deviation)
+    )
     logs = [_log(result) for result in results]
     losses, validation = (
         [[(entry["step"], entry[loss]) for entry in log if loss in entry] for log in logs]
@@ -37,16 +40,28 @@ def _series(evidence: Evidence, cell: StudyCell) -> Series:
         " ".join(evidence.label(cell.config)[1:]).strip(),
         alpha if isinstance(alpha, float | int) else None,
         _averaged([one["settings"] for one in metrics]),
-        {
-            setting: {code: value["map"] for code, value in values.items() if "map" in value}
-            for setting, values in by_language.items()
-        },
+        _maps(by_language),
         _averaged([one.get("bias", {}).get("mean_rank", {}) for one in metrics]),
         str(evidence.target.compression or ""),
         _bytes(results[0]),
         [curve for curve in losses if curve],
         [curve for curve in validation if curve],
+        _averaged([one["settings"] for one in metrics], _deviation) if len(metrics) > 1 else {},
+        _maps(deviations) if len(metrics) > 1 else {},
     )
+
+
+def _maps(by_language: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Return mAP alone of the values by setting and language."""
+    return {
+        setting: {code: value["map"] for code, value in values.items() if "map" in value}
+        for setting, values in by_language.items()
+    }
+
+
+def _deviation(values: Sequence[float]) -> float:
+    """Return the standard deviation over seeds, 0 of one."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
 def _bytes(result: Result) -> int:
@@ -56,15 +71,17 @@ def _bytes(result: Result) -> int:
     return int(result.metrics.get("bytes_per_vector", plain))
 
 
-def _averaged(trees: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _averaged(
+    trees: Sequence[Mapping[str, Any]], over: Callable[[Sequence[float]], Any] = np.mean
+) -> dict[str, Any]:
     """Average the numbers of equal trees, leaf by leaf; what one lacks is left out."""
     means: dict[str, Any] = {}
     for key, value in trees[0].items():
         values = [tree.get(key) for tree in trees]
         if isinstance(value, Mapping):
-            means[key] = _averaged([v or {} for v in values])
+            means[key] = _averaged([v or {} for v in values], over)
         elif None not in values:
-            means[key] = float(np.mean([float(v or 0) for v in values]))
+            means[key] = float(over([float(v or 0) for v in values]))
     return means
 
 

@@ -5,6 +5,7 @@ import math
 from hbr.compare.model import Finding, Verdict
 from hbr.compare.table import digits, plain, signed
 
+FAR = {True: 10.0, False: 1e7}  # by whether a metric has decimals: no value is so large
 HEADS = ("claim", "verdict", "effect [95 %]", "bound", "adj. p", "d", "seeds")
 
 
@@ -47,8 +48,15 @@ def bound(finding: Finding, metric: str) -> str:
 
 def interval(finding: Finding, metric: str) -> str:
     """Return the 95 % interval of an effect, `[+.008, +.016]`, nothing where there is none."""
-    bounds = (signed(value, digits(metric)) for value in (finding.low, finding.high))
+    bounds = (_limit(value, digits(metric)) for value in (finding.low, finding.high))
     return "" if math.isnan(finding.low + finding.high) else f"[{', '.join(bounds)}]"
+
+
+def _limit(value: float, digits: int) -> str:
+    """Write an end of an interval; without any degrees of freedom it lies far off the scale."""
+    if abs(value) > FAR[digits > 0]:
+        return "+∞" if value > 0 else "−∞"
+    return signed(value, digits)
 
 
 def p_text(p: float) -> str:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,7 +115,10 @@ def test_latex_holds_every_table_and_compiles(tmp_path: Path) -> None:
     found = tabulars(text)
     assert [columns for columns, _ in found] == [5, 5, 7]
     assert all(set(lines) == {columns} for columns, lines in found)
-    pdflatex(tmp_path, text)
+    assert text.startswith("% Needs \\usepackage{booktabs}.")
+    assert re.findall(r"\\label{(.*?)}", text) == ["tab:1", "tab:2", "tab:claims"]
+    for options in ("", "twocolumn"):
+        assert "Overfull" not in pdflatex(tmp_path, text, options)
 
 
 def test_latex_says_how_claims_were_tested() -> None:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -12,9 +13,10 @@ from matplotlib.figure import Figure
 from hbr.compare.model import OPEN, REFUTED, SUPPORTED, Finding, Series, Verdict
 from hbr.compare.table import signed
 from hbr.core import registry
+from hbr.report import findings
 from hbr.report.figures import claims, languages, losses, mean_ranks, robustness, style, tradeoff
 from hbr.report.figures.cells import UNTRAINED_LOOK
-from hbr.report.figures.drawing import save, to_svg
+from hbr.report.figures.drawing import Drawing, save, to_svg
 from hbr.training.samplers import Sampler
 
 NAN = math.nan
@@ -157,8 +159,10 @@ def test_the_settings_of_the_user_change_nothing(draw):
 def test_an_svg_stands_inside_a_page(draw):
     svg = to_svg(draw())
     assert svg.startswith("<svg ")
-    for absent in ("<?xml", "<!DOCTYPE", "<style", "<metadata", "<!--", "<text", "xlink"):
+    for absent in ("<?xml", "<!DOCTYPE", "<style", "<metadata", "<!--", "xlink"):
         assert absent not in svg
+    assert "<text" in svg
+    assert not re.search(r"#000000|: #ffffff", svg)  # ink and paper are those of the page
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
     assert used
     assert used <= ids(svg)
@@ -200,15 +204,45 @@ def test_a_panel_has_a_point_for_each_cell_and_a_line_along_alpha():
     line, *points = cross.lines
     np.testing.assert_allclose(line.get_xydata(), [[0.5, 0.4], [0.55, 0.35], [0.6, 0.2]])
     assert len(points) == 4
-    assert [text for text in texts(figure) if text in ("0", ".5", "1")] == ["1", "0", ".5"] * 2
+    (inset,) = cross.child_axes  # of the trained ones
+    assert [text.get_text() for text in inset.texts] == ["1", "0", ".5"]
     np.testing.assert_allclose(multi.lines[0].get_ydata(), [0.2, 0.175, 0.1])
     assert legend(figure) == [*ALPHA, "numbers: α"]
 
 
-def test_an_untrained_encoder_far_off_stands_on_the_frame_with_its_values():
+def test_an_untrained_encoder_far_off_stands_at_its_place_and_the_others_in_a_frame_too():
     cross = panels(tradeoff.draw(FOUR))[0]
-    assert "untrained: .10, .10" in [text.get_text() for text in cross.texts]
-    assert cross.lines[1].get_xdata()[0] == pytest.approx(cross.get_xlim()[0])
+    assert [text.get_text() for text in cross.texts] == ["untrained"]
+    np.testing.assert_allclose(cross.lines[1].get_xydata(), [[0.1, 0.1]])
+    assert cross.get_xlim()[0] < 0.1
+    assert 0.1 < cross.child_axes[0].get_xlim()[0] < 0.5
+    near = panels(tradeoff.draw(FOUR[1:]))[0]
+    assert not near.child_axes
+
+
+def test_deviations_over_seeds_are_drawn_where_there_are_any():
+    seeds = [
+        replace(
+            one, deviations={"mono": {"map": 0.02}}, by_language_deviations={"mono": {"de": 0.1}}
+        )
+        for one in FOUR
+    ]
+    assert len(panels(tradeoff.draw(seeds))[0].containers) == 4
+    assert not panels(tradeoff.draw(FOUR))[0].containers
+    bars = languages.draw(seeds)
+    assert "hybrid, mono de: .550 ± .100" in Drawing("", "", "", bars).values
+
+
+def test_marks_tell_their_values_in_the_svg():
+    svg = to_svg(mean_ranks.draw([FOUR[1]]))
+    assert "<title>monolingual, de → en: mean rank 30</title>" in svg
+
+
+def test_an_interval_without_end_is_cut_where_no_effect_is(tmp_path):
+    endless = replace(VERDICTS[0].findings[0], low=-1e80, high=1e80)
+    figure = claims.draw([replace(VERDICTS[0], findings=(endless,))])
+    assert max(map(abs, figure.axes[0].get_xlim())) < 10
+    assert findings.interval(endless, "map") == "[−∞, +∞]"
 
 
 def test_points_are_coloured_by_rank_distance():

@@ -302,6 +302,13 @@ FULL = Table(
 )
 
 
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paper on which every table is in one part."""
+    monkeypatch.setattr("hbr.report.formats.latex.TEXT_WIDTH", 1000)
+
+
+@pytest.mark.usefixtures("wide")
 def test_latex_is_balanced_and_every_line_has_the_same_columns() -> None:
     for made in (FULL, THREE, replace(THREE, rows=()), THREE.with_places()):
         ((columns, lines),) = tabulars(to_latex(made))
@@ -310,6 +317,7 @@ def test_latex_is_balanced_and_every_line_has_the_same_columns() -> None:
         assert len(lines) == 2 + len(made.rows)
 
 
+@pytest.mark.usefixtures("wide")
 def test_latex_marks_best_second_daggers_and_deviations() -> None:
     text = to_latex(FULL)
     lines = text.splitlines()
@@ -326,6 +334,7 @@ def test_latex_marks_best_second_daggers_and_deviations() -> None:
     assert lines.index(second) == lines.index(first) + 2  # another encoder: a rule between them
 
 
+@pytest.mark.usefixtures("wide")
 def test_latex_puts_the_columns_of_a_setting_together() -> None:
     text = to_latex(FULL)
     assert r"\multicolumn{2}{c}{mono} & \multicolumn{1}{c}{cross} & \multicolumn{1}{c}{multi}" in (
@@ -372,16 +381,17 @@ TEXTS = {
 def test_latex_compiles_whatever_the_names_are(tmp_path: Path, text: str) -> None:
     rows = tuple(replace(r, label=(f"{text}{i}", text, text)) for i, r in enumerate(FULL.rows))
     made = replace(FULL, title=text, protocol=text, notes=(text, text), rows=rows)
-    ((columns, lines),) = tabulars(to_latex(made))
-    assert set(lines) == {columns}
+    assert all(set(lines) == {columns} for columns, lines in tabulars(to_latex(made)))
     pdflatex(tmp_path, to_latex(made))
 
 
-def test_latex_of_the_papers_columns_fits_a_page_of_16_cm(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", ["", "twocolumn"], ids=["one column", "two columns"])
+def test_latex_of_the_papers_columns_fits_an_article(tmp_path: Path, options: str) -> None:
     settings = [("mono", "map"), ("cross", "map"), ("multi", "map"), ("mono", "recall@1")]
     settings += [("cross", "recall@1"), ("multi", "recall@10"), ("multi", "rank_distance")]
     cells = tuple(Cell(1000.0 if "rank" in m else 0.5, 0.01, 0, dagger="†") for _, m in settings)
     rows = [Row(("xlm-r-tiny", s), None, 3, cells, 3) for s in ("untrained", "cross-lingual")]
     made = Table("Samplers", ("encoder", "sampler"), tuple(settings), tuple(rows), "by hand")
-    wide = "".join(rf"\setlength{{\{w}width}}{{16cm}}" for w in ("text", "line", "column"))
-    assert "Overfull" not in pdflatex(tmp_path, rf"{wide}\hsize=16cm" + "\n" + to_latex(made))
+    text = to_latex(made, "tab:samplers")
+    assert [columns for columns, _ in tabulars(text)] == [7, 6]  # with the names of the rows
+    assert "Overfull" not in pdflatex(tmp_path, text + r"See Table~\ref{tab:samplers}.", options)

@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
 from hbr.compare.model import STATUSES, Finding, Report, Verdict
+from hbr.compare.table import digits
 from hbr.core.target import Measure
 from hbr.report.figures import style
-from hbr.report.figures.drawing import Drawing
-from hbr.report.findings import effect, interval, sentence
+from hbr.report.figures.drawing import Drawing, tell
+from hbr.report.findings import FAR, effect, interval, sentence
 
 CAPTION = (
     "What the claims rest on: each comparison's difference with its 95 % interval, and as a short "
@@ -95,6 +96,9 @@ def _lines(verdict: Verdict) -> Iterator[Line]:
 def _draw_lines(figure: Figure, axes: Axes, lines: Sequence[Line]) -> None:
     place = blended_transform_factory(figure.dpi_scale_trans, axes.transData)
     text: style.Style = {"transform": place, "va": "center", "fontsize": 6.2}
+    findings = [line.entry for line in lines if isinstance(line.entry, Finding)]
+    ends = (abs(end) for f in findings for end in (f.effect, f.low, f.high))
+    far = max((end for end in ends if end <= FAR[digits(lines[0].metric) > 0]), default=1.0)
     y = 0.0
     for line in lines:
         middle = y - (line.height + (0.5 if line.text.startswith("\n") else 0)) / 2
@@ -102,7 +106,7 @@ def _draw_lines(figure: Figure, axes: Axes, lines: Sequence[Line]) -> None:
         if isinstance(line.entry, Verdict):
             _draw_claim(axes, line.text.strip(), line.entry, middle, text)
         else:
-            _draw_comparison(axes, line, line.entry, middle, text)
+            _draw_comparison(axes, line, line.entry, middle, text, far)
 
 
 def _draw_claim(axes: Axes, text: str, verdict: Verdict, y: float, look: style.Style) -> None:
@@ -113,7 +117,10 @@ def _draw_claim(axes: Axes, text: str, verdict: Verdict, y: float, look: style.S
     axes.text(style.DOUBLE - 0.08, y, status, ha="right", color=status.colour, **bold)
 
 
-def _draw_comparison(axes: Axes, line: Line, finding: Finding, y: float, look: style.Style) -> None:
+def _draw_comparison(
+    axes: Axes, line: Line, finding: Finding, y: float, look: style.Style, far: float
+) -> None:
+    """Draw an effect and its interval, which ends where no effect is so large."""
     axes.text(0.2, y, line.text, color="#333333", **look)
     numbers = f"{effect(finding, line.metric)} {interval(finding, line.metric)}".rstrip()
     was_run = not math.isnan(finding.effect)
@@ -124,5 +131,7 @@ def _draw_comparison(axes: Axes, line: Line, finding: Finding, y: float, look: s
         if any(finding.bounds):
             for bound in finding.bounds:
                 axes.plot([bound] * 2, [y - 0.45, y + 0.45], color="#333333", lw=0.8, zorder=3)
-        axes.plot([finding.low, finding.high], [y, y], color=colour, lw=1.2, zorder=2)
-        axes.plot(finding.effect, y, marker, color=colour, ms=4, mec="white", mew=0.4)
+        ends = [max(finding.low, -far), min(finding.high, far)]
+        axes.plot(ends, [y, y], color=colour, lw=1.2, zorder=2)
+        (point,) = axes.plot(finding.effect, y, marker, color=colour, ms=4, mec="white", mew=0.4)
+        tell(point, f"{finding.label}, {finding.dataset}: {numbers}, {finding.status}")

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -13,7 +14,7 @@ from hbr.core import languages
 from hbr.core.target import EvaluationTarget, folder_name
 from hbr.report.figures import style
 from hbr.report.figures.cells import by_encoder, colours, value
-from hbr.report.figures.drawing import Drawing
+from hbr.report.figures.drawing import Drawing, tell
 
 CAPTION = (
     "{} on {}: what is left when vectors are cut (circles) or quantized too (squares int8, "
@@ -32,7 +33,8 @@ def drawings(report: Report) -> Iterator[Drawing]:
         groups.setdefault((dataset, encoder), []).extend(cells)
     for (dataset, encoder), cells in groups.items():
         name = f"compression-{folder_name(dataset)}-{encoder}"
-        yield Drawing(name, "Compression", CAPTION.format(encoder, dataset), draw(cells))
+        caption = CAPTION.format(encoder, dataset)
+        yield Drawing(name, "Compression", caption, draw(cells), dataset, encoder)
 
 
 @style.paper_style()
@@ -74,17 +76,26 @@ def draw(cells: Sequence[Series]) -> Figure:
     return figure
 
 
-def _line(axes: object, points: list[tuple[Series, float]], colour: str, look: str = "-") -> None:
+def _line(axes: Axes, points: list[tuple[Series, float]], colour: str, look: str = "-") -> None:
     """Draw points by their bytes; those that are only cut are joined."""
     known = [(c, v) for c, v in points if not math.isnan(v)]
     cut = [(c.bytes_per_vector, v) for c, v in known if not _quantized(c)]
     if cut:
-        axes.plot(*zip(*cut, strict=True), look, color=colour, marker=".", ms=4, lw=1)  # type: ignore[attr-defined]
+        (line,) = axes.plot(*zip(*cut, strict=True), look, color=colour, marker=".", ms=4, lw=1)
+        values = ", ".join(f"{v:,.3g} in {size:,} bytes" for size, v in cut)
+        tell(line, f"{known[0][0].name}: {values}")
     for c, v in known:
         if kind := _quantized(c):
             fill = colour if look == "-" else "none"
-            shape = {"marker": SHAPES[kind], "ms": 3.5, "ls": "", "mfc": fill, "color": colour}
-            axes.plot(c.bytes_per_vector, v, **shape)  # type: ignore[attr-defined]
+            shape: style.Style = {
+                "marker": SHAPES[kind],
+                "ms": 3.5,
+                "ls": "",
+                "mfc": fill,
+                "color": colour,
+            }
+            (point,) = axes.plot(c.bytes_per_vector, v, **shape)
+            tell(point, f"{c.name}, {kind}: {v:,.3g} in {c.bytes_per_vector:,} bytes")
 
 
 def _quantized(cell: Series) -> str:

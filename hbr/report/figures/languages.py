@@ -8,19 +8,25 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from hbr.compare.model import Report, Series
+from hbr.compare.table import plain
 from hbr.core.target import folder_name
 from hbr.report.figures import style
 from hbr.report.figures.cells import by_encoder, colours, has_values
-from hbr.report.figures.drawing import Drawing
+from hbr.report.figures.drawing import Drawing, tell
 
 
 def drawings(report: Report) -> Iterator[Drawing]:
     """Yield a figure for each encoder on each data set."""
     cells = [cell for cell in report.series if has_values(cell.by_language)]
     for (dataset, encoder), unit in by_encoder(cells).items():
-        caption = f"{encoder} on {dataset}: mAP by the language of the query, means over seeds."
+        caption = f"{encoder} on {dataset}: mAP by the language of the query, means over seeds"
+        caption += ", and their standard deviations." if _has_seeds(unit) else "."
         name = f"languages-{folder_name(dataset)}-{encoder}"
-        yield Drawing(name, "Languages", caption, draw(unit))
+        yield Drawing(name, "Languages", caption, draw(unit), dataset, encoder)
+
+
+def _has_seeds(cells: Sequence[Series]) -> bool:
+    return any(cell.by_language_deviations for cell in cells)
 
 
 @style.paper_style()
@@ -42,7 +48,14 @@ def draw(series: Sequence[Series]) -> Figure:
         for number, cell in enumerate(cells):
             at = np.arange(len(order)) + (number - (len(cells) - 1) / 2) * width
             values = [cell.by_language[setting].get(lang, math.nan) for lang in order]
-            axes.bar(at, values, width * 0.92, color=colour[cell.name])
+            bars = axes.bar(at, values, width * 0.92, color=colour[cell.name])
+            spread = cell.by_language_deviations.get(setting, {})
+            for bar, lang, value in zip(bars, order, values, strict=True):
+                sd = f" ± {plain(spread[lang], 3)}" if lang in spread else ""
+                tell(bar, f"{cell.name}, {setting} {lang}: {plain(value, 3)}{sd}")
+            if spread:
+                errors = [spread.get(lang, 0.0) for lang in order]
+                axes.errorbar(at, values, errors, ls="", ecolor="#333333", elinewidth=0.6)
         axes.set_xticks(range(len(order)), order)
         axes.tick_params(axis="x", length=0)
         axes.set(xlim=(-0.6, len(order) - 0.4), ylabel=f"{setting} mAP")

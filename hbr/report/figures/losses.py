@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 from hbr.compare.model import Report, Series
 from hbr.report.figures import style
 from hbr.report.figures.cells import colours
-from hbr.report.figures.drawing import Drawing
+from hbr.report.figures.drawing import Drawing, tell
 
 Line = Sequence[tuple[int, float]]  # step, loss
 
@@ -48,7 +48,11 @@ def draw(series: Sequence[Series]) -> Figure:
         look: style.Style = {"lw": 1, "ms": 2.5, "marker": "o" if kind == VALIDATION else ""}
         for (encoder, name), line in lines.items():
             axes = row[encoders.index(encoder)]
-            axes.plot([x for x, _ in line], [y for _, y in line], color=colour[name], **look)
+            xs, ys = [x for x, _ in line], [y for _, y in line]
+            (curve,) = axes.plot(xs, ys, color=colour[name], **look)
+            if line:
+                loss = f"{kind.partition(chr(10))[0]} {ys[-1]:.3f} at step {xs[-1]:,}"
+                tell(curve, f"{encoder}, {name}: {loss}")
         losses = [y for line in lines.values() for _, y in line]
         row[0].set_yscale("log" if 0 < 10 * min(losses) < max(losses) else "linear")
         style.set_ticks(row[0].yaxis)

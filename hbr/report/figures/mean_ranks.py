@@ -8,13 +8,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from hbr.compare.model import Report, Series
 from hbr.core.target import folder_name
 from hbr.report.figures import style
 from hbr.report.figures.cells import by_encoder, has_values
-from hbr.report.figures.drawing import Drawing
+from hbr.report.figures.drawing import Drawing, tell
 
+LIGHT, DARK = "#fefefe", "#010101"  # on squares: neither the paper nor the ink of a page
 CAPTION = (
     "{} on {}: mean rank of the relevant passage in the pool of all languages, by the languages of "
     "query and passage. An encoder without language bias has even rows."
@@ -26,7 +28,8 @@ def drawings(report: Report) -> Iterator[Drawing]:
     cells = [cell for cell in report.series if has_values(cell.mean_rank)]
     for (dataset, encoder), unit in by_encoder(cells).items():
         name = f"ranks-{folder_name(dataset)}-{encoder}"
-        yield Drawing(name, "Language bias", CAPTION.format(encoder, dataset), draw(unit))
+        caption = CAPTION.format(encoder, dataset)
+        yield Drawing(name, "Language bias", caption, draw(unit), dataset, encoder)
 
 
 @style.paper_style()
@@ -66,10 +69,15 @@ def _draw_heat_map(axes: Axes, cell: Series, scale: Any, inches: float) -> None:
     axes.tick_params(length=0, pad=2)
     crowded = inches < 0.15 or any(len(language) > 3 for language in passages)
     axes.tick_params(axis="x", rotation=90 if crowded else 0)
-    for (row, column), rank in np.ndenumerate(ranks if inches >= 0.2 else np.empty((0, 0))):
-        if not math.isnan(rank):
+    for (row, column), rank in np.ndenumerate(ranks):
+        if math.isnan(rank):
+            continue
+        square = axes.add_patch(Rectangle((column, row), 1, 1, fc="none", ec="none"))
+        pair = f"{queries[row]} → {passages[column]}"
+        tell(square, f"{cell.name}, {pair}: mean rank {_compact(rank)}")
+        if inches >= 0.2:
             text: style.Style = {"ha": "center", "va": "center", "fontsize": inches * 21}
-            text["color"] = "white" if scale(rank) < 0.55 else "black"
+            text["color"] = LIGHT if scale(rank) < 0.55 else DARK
             axes.text(column + 0.5, row + 0.5, _compact(rank), **text)
 
 

@@ -7,10 +7,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from hbr.compare.model import Report, Series
+from hbr.compare.table import plain
 from hbr.core.target import EvaluationTarget, folder_name
 from hbr.report.figures import style
 from hbr.report.figures.cells import by_encoder, colours, value
-from hbr.report.figures.drawing import Drawing
+from hbr.report.figures.drawing import Drawing, tell
 
 Curve = list[tuple[float, float]]  # strength, mAP
 
@@ -31,7 +32,7 @@ def drawings(report: Report) -> Iterator[Drawing]:
         if perturbed:
             name = f"robustness-{folder_name(dataset)}-{encoder}"
             caption = CAPTION.format(encoder, dataset)
-            yield Drawing(name, "Robustness", caption, draw(clean, perturbed))
+            yield Drawing(name, "Robustness", caption, draw(clean, perturbed), dataset, encoder)
 
 
 @style.paper_style()
@@ -50,7 +51,11 @@ def draw(clean: Sequence[Series], perturbed: Sequence[Series]) -> Figure:
     for axes, (perturbation, lines) in zip(panels.flat, curves.items(), strict=False):
         for name, curve in lines.items():
             if curve:
-                axes.plot(*zip(*curve, strict=True), color=colour[name], marker=".", ms=4, lw=1)
+                (line,) = axes.plot(
+                    *zip(*curve, strict=True), color=colour[name], marker=".", ms=4, lw=1
+                )
+                values = ", ".join(f"{plain(y, 3)} at {x:g}" for x, y in curve)
+                tell(line, f"{name}, {perturbation}: {values}")
         axes.set_title(perturbation)
         axes.set_ylim(bottom=0)
         style.set_ticks(axes.xaxis, 4)

@@ -1,7 +1,7 @@
 """Monolingual against cross-lingual and multilingual retrieval, coloured by language bias."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -14,29 +14,48 @@ from hbr.compare.table import plain
 from hbr.core.settings import UNTRAINED
 from hbr.report.figures import style
 from hbr.report.figures.cells import by_encoder, markers, value
-from hbr.report.figures.drawing import Drawing
+from hbr.report.figures.drawing import Drawing, tell
 
 SETTINGS = ("cross", "multi")  # of the upper and the lower panels
 GREY = "#bbbbbb"
 CAPTION = (
-    "Monolingual against cross-lingual and multilingual retrieval, means over seeds. The line "
-    "joins the samplers in order of α, the share of monolingual batches. An untrained encoder far "
-    "off the others stands on the frame, with its values."
+    "Monolingual against cross-lingual and multilingual retrieval, means over seeds{}. The line "
+    "joins the samplers in order of α, the share of monolingual batches. Where an untrained "
+    "encoder is far off the others, these are drawn larger in a frame."
 )
+SEEDS = ", with their standard deviations"
+INSET = (0.44, 0.1, 0.54, 0.46)  # x, y, width, height: below the line from untrained to trained
 
 
 class Point(NamedTuple):
     """A cell of a study in one panel."""
 
     cell: Series
+    setting: str  # of y
     x: float
     y: float
+
+    @property
+    def deviations(self) -> tuple[float, float]:
+        """Those of x and y over seeds, 0 of one."""
+        of = self.cell.deviations
+        return of.get("mono", {}).get("map", 0.0), of.get(self.setting, {}).get("map", 0.0)
+
+    def xs(self) -> tuple[float, float]:
+        """Return the ends of the deviation of x."""
+        return self.x - self.deviations[0], self.x + self.deviations[0]
+
+    def ys(self) -> tuple[float, float]:
+        """Return the ends of the deviation of y."""
+        return self.y - self.deviations[1], self.y + self.deviations[1]
 
 
 def drawings(report: Report) -> Iterator[Drawing]:
     """Yield one figure of all encoders and data sets."""
     if any(_points(report.series, setting) for setting in SETTINGS):
-        yield Drawing("tradeoff", "Trade-off", CAPTION, draw(report.series))
+        several = any(cell.deviations for cell in report.series)
+        caption = CAPTION.format(SEEDS if several else "")
+        yield Drawing("tradeoff", "Trade-off", caption, draw(report.series))
 
 
 @style.paper_style()
@@ -80,21 +99,41 @@ def _bands(keys: Sequence[tuple[str, str]]) -> tuple[list[list[tuple[str, str]]]
 
 
 def _points(cells: Iterable[Series], setting: str) -> list[Point]:
-    points = [Point(c, value(c, "mono", "map"), value(c, setting, "map")) for c in cells]
+    places = ((c, value(c, "mono", "map"), value(c, setting, "map")) for c in cells)
+    points = [Point(cell, setting, x, y) for cell, x, y in places]
     return [point for point in points if not math.isnan(point.x + point.y)]
 
 
 def _draw_panel(
     axes: Axes, points: Sequence[Point], scale: Normalize | None, look: Mapping[str, str]
 ) -> None:
-    """Draw an encoder's cells; an untrained one far off stands on the frame, with its values."""
+    """Draw an encoder's cells; an untrained one far off gets the others a frame of their own."""
     if not points:
         return
     trained = [point for point in points if point.cell.sampler != UNTRAINED]
-    trained = trained if len(trained) > 2 else list(points)
-    xs = _limits([point.x for point in trained], [point.x for point in points])
-    ys = _limits([point.y for point in trained], [point.y for point in points])
-    axes.set(xlim=xs, ylim=ys)
+    if len(trained) > 2 and _is_squashed(trained, points):
+        _draw_points(axes, points, points, scale, look, labelled=False)
+        inset = axes.inset_axes(INSET)
+        inset.spines[:].set(visible=True, color=GREY)
+        inset.tick_params(labelsize=5, length=1.5, pad=1)
+        _draw_points(inset, trained, points, scale, look)
+        axes.indicate_inset_zoom(inset, edgecolor=GREY, lw=0.6)
+    else:
+        _draw_points(axes, points, points, scale, look)
+
+
+def _draw_points(
+    axes: Axes,
+    points: Sequence[Point],
+    alike: Sequence[Point],
+    scale: Normalize | None,
+    look: Mapping[str, str],
+    *,
+    labelled: bool = True,
+) -> None:
+    """Draw points with their deviations over seeds, and the line by α; `alike` are all."""
+    xs, ys = ([end for p in points for end in ends(p)] for ends in (Point.xs, Point.ys))
+    axes.set(xlim=_limits(xs), ylim=_limits(ys))
     style.set_ticks(axes.xaxis, 4)
     style.set_ticks(axes.yaxis)
     line = _by_alpha([point.cell for point in points])
@@ -104,32 +143,42 @@ def _draw_panel(
     for point in points:
         distance = value(point.cell, "multi", "rank_distance")
         fill = style.COLOUR_MAP(scale(distance)) if scale and not math.isnan(distance) else "white"
-        at = (min(max(point.x, xs[0]), xs[1]), min(max(point.y, ys[0]), ys[1]))
         mark: style.Style = {"mec": "#333333", "mew": 0.5, "ms": 5.5, "mfc": fill}
-        axes.plot(*at, look[point.cell.sampler], zorder=3, clip_on=False, **mark)
-        _label(axes, point, at, points, line)
+        (drawn,) = axes.plot(
+            point.x, point.y, look[point.cell.sampler], zorder=3, clip_on=False, **mark
+        )
+        tell(drawn, _told(point, distance))
+        if any(point.deviations):
+            errors: style.Style = {"ecolor": "#333333", "elinewidth": 0.5, "zorder": 2}
+            dx, dy = point.deviations
+            axes.errorbar(point.x, point.y, dy, dx, ls="", **errors)
+        if labelled or point.cell.sampler == UNTRAINED:
+            _label(axes, point, alike, line)
 
 
-def _label(
-    axes: Axes,
-    point: Point,
-    at: tuple[float, float],
-    points: Sequence[Point],
-    line: Sequence[Series],
-) -> None:
-    """Write α, or what tells a cell from others of its sampler; values where it is on the frame."""
+def _told(point: Point, distance: float) -> str:
+    rank = "" if math.isnan(distance) else f", rank distance {plain(distance, 0)}"
+    cell = point.cell
+    return (
+        f"{cell.encoder}, {cell.name}, {cell.dataset}: mono {plain(point.x, 3)}, "
+        f"{point.setting} {plain(point.y, 3)}{rank}"
+    )
+
+
+def _label(axes: Axes, point: Point, points: Sequence[Point], line: Sequence[Series]) -> None:
+    """Write α, or what tells a cell from others of its sampler."""
     cell = point.cell
     alike = [other.cell.name for other in points if other.cell.sampler == cell.sampler]
     label = cell.name.removeprefix(cell.sampler).strip(" ,·") if len(alike) > 1 else ""
     if cell in line:
         label = style.short(cell.alpha or 0.0)
-    if at != (point.x, point.y):
-        label = f"{cell.name}: {plain(point.x, 2)}, {plain(point.y, 2)}"
+    elif cell.sampler == UNTRAINED:
+        label = cell.name
     below = cell not in line and alike.index(cell.name) % 2
-    left = len(label) > 4 and at[0] > sum(axes.get_xlim()) / 2
+    left = len(label) > 4 and point.x > sum(axes.get_xlim()) / 2
     axes.annotate(
         label,
-        at,
+        (point.x, point.y),
         (-4.5 if left else 4.5, -8 if below else 3.5),
         textcoords="offset points",
         ha="right" if left else "left",
@@ -143,10 +192,22 @@ def _by_alpha(cells: Iterable[Series]) -> list[Series]:
     return line if len({cell.alpha for cell in line}) == len(line) > 2 else []
 
 
-def _limits(trained: Sequence[float], everything: Sequence[float]) -> tuple[float, float]:
-    """Return the limits of an axis: those of all points unless that would squash the trained."""
-    low, high = min(trained), max(trained)
-    if max(everything) - min(everything) <= 1.8 * (high - low):
-        low, high = min(everything), max(everything)
+def _is_squashed(trained: Sequence[Point], points: Sequence[Point]) -> bool:
+    """Return whether the trained points would have little room among all."""
+
+    def size(ends: Iterable[float]) -> float:
+        low, *_, high = sorted(ends)
+        return high - low
+
+    def is_squashed(ends: Callable[[Point], tuple[float, float]]) -> bool:
+        some, every = ([end for p in part for end in ends(p)] for part in (trained, points))
+        return size(every) > 2.5 * size(some)
+
+    return is_squashed(Point.xs) or is_squashed(Point.ys)
+
+
+def _limits(values: Sequence[float]) -> tuple[float, float]:
+    """Return the limits of an axis with room around its values."""
+    low, high = min(values), max(values)
     pad = 0.16 * (high - low) or 0.05
     return max(0.0, low - pad), high + pad

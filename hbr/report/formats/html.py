@@ -15,6 +15,8 @@ from hbr.report.figures.drawing import Drawing, to_svg
 from hbr.report.findings import bound, effect, interval, p_text
 from hbr.report.formats import Format
 
+TOLD_AT_ONCE = 80  # marks of a figure whose values are read out
+
 
 def page(report: Report, drawings: Iterable[Drawing]) -> str:
     """Return a report as one HTML page; equal reports give equal bytes."""
@@ -41,7 +43,8 @@ def page(report: Report, drawings: Iterable[Drawing]) -> str:
         synthetic=any("synthetic" in table.protocol for table in report.tables),
         tally=[(status, statuses.count(status)) for status in STATUSES if status in statuses],
         claims=[(verdict, _summary(verdict)) for verdict in report.verdicts],
-        figures=[_figure(drawing) for drawing in drawings],
+        figures=_by_heading(drawings),
+        filters=_filters(report),
         facts=list(dict.fromkeys(key for run in report.provenance for key in run)),
     )
 
@@ -64,9 +67,35 @@ def _tip(cell: Cell) -> str:
     return "\n".join(lines)
 
 
+def _filters(report: Report) -> dict[str, list[str]]:
+    """Return what the tables and figures can be filtered by: encoders, data sets, metrics."""
+    tables = report.tables
+    choices = {
+        "encoder": (row.label[0] for table in tables for row in table.rows),
+        "dataset": (table.dataset for table in tables if table.dataset),
+        "metric": (name(metric) for table in tables for _, metric in table.columns),
+    }
+    distinct = {what: list(dict.fromkeys(values)) for what, values in choices.items()}
+    return {what: values for what, values in distinct.items() if len(values) > 1}
+
+
+def _by_heading(drawings: Iterable[Drawing]) -> dict[str, list[dict[str, Any]]]:
+    """Return the figures by the heading that they stand under, in their order."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for drawing in drawings:
+        groups.setdefault(drawing.heading, []).append(_figure(drawing))
+    return groups
+
+
 def _figure(drawing: Drawing) -> dict[str, Any]:
-    svg = Markup(to_svg(drawing.figure))  # ours: its texts are shapes
-    return {**drawing._asdict(), "svg": svg, "inches": drawing.figure.get_figwidth()}
+    """Return a figure as the page has it; the values of few marks stand in its alternative text."""
+    svg = Markup(to_svg(drawing.figure))  # ours: names in it are escaped by matplotlib
+    values = drawing.values
+    told = values if len(values) <= TOLD_AT_ONCE else ["the tables above have the values"]
+    alt = f"{drawing.caption} Values: {'; '.join(told)}." if values else drawing.caption
+    of = " · ".join(filter(None, (drawing.encoder, drawing.dataset)))
+    about = {"svg": svg, "inches": drawing.figure.get_figwidth(), "alt": alt, "of": of}
+    return {**drawing._asdict(), **about}
 
 
 HTML = Format("html", ".html", page, "one page with all tables and figures")

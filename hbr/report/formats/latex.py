@@ -1,4 +1,4 @@
-"""A report as LaTeX tables, which need the package booktabs alone."""
+"""A report as LaTeX tables that fit the text of `article`, in one column or two."""
 
 import itertools
 import math
@@ -11,7 +11,10 @@ from hbr.report.findings import HEADS, comparison, numbers, sentence
 from hbr.report.formats import Format
 
 PLACE = {0: r"\textbf{{{}}}", 1: r"\underline{{{}}}", None: "{}"}
-LINES_PER_PAGE = 52
+LINES_PER_PAGE = 54
+PREAMBLE = r"% Needs \usepackage{booktabs}. In a text of two columns, a table* spans both."
+TEXT_WIDTH = 345  # points: of `article` in one column, the narrower one
+CHARACTER, SMALL, BETWEEN = 4.3, 3.6, 6  # points: in \footnotesize, in \tiny, between columns
 SYMBOLS = {
     **{c: f"\\{c}" for c in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
@@ -31,15 +34,50 @@ SYMBOLS = {
 
 def write(report: Report, _: object = ()) -> str:
     """Return all tables and the claims."""
-    parts = [*map(to_latex, report.tables), claims(report.verdicts, report.statistics)]
-    return "\n".join(part for part in parts if part)
+    tables = [to_latex(table, f"tab:{n}") for n, table in enumerate(report.tables, 1)]
+    parts = [*tables, claims(report.verdicts, report.statistics)]
+    kept = [part for part in parts if part]
+    return "\n".join([PREAMBLE, *kept]) if kept else ""
 
 
-def to_latex(table: Table) -> str:
-    """Return a table: best bold, second underlined, daggers; the columns of a setting together."""
+def to_latex(table: Table, label: str = "tab:results") -> str:
+    """Return a table: best bold, second underlined, daggers; the columns of a setting together.
+
+    Columns that do not fit beside the others stand below them, with the names of the rows again.
+    """
     settings = list(dict.fromkeys(setting for setting, _ in table.columns))
     places = range(len(table.columns))
     table = table.with_columns(sorted(places, key=lambda i: settings.index(table.columns[i][0])))
+    notes = " ".join(_sentence(n) for n in (table.title, table.protocol, *table.notes) if n)
+    tabulars = [_part(table.with_columns(part)) for part in _parts(table)]
+    return _float(tabulars, notes, label, r"\footnotesize\setlength{\tabcolsep}{3pt}")
+
+
+def _parts(table: Table) -> list[list[int]]:
+    """Return the places of the columns that fit side by side, about equally many in each part."""
+    lines = table.lines()
+    labels = len(lines[0]) - len(table.columns)
+    longest = [max(map(len, texts)) for texts in zip(*lines, strict=True)]
+    left = TEXT_WIDTH - sum(CHARACTER * n + BETWEEN for n in longest[:labels])
+    widths = [
+        max(_width(row.cells[i], metric) for row in table.rows) if table.rows else 0.0
+        for i, (_, metric) in enumerate(table.columns)
+    ]
+    most = max(1, int(left / max([1.0, *widths])))
+    parts = math.ceil(len(widths) / most) or 1
+    size = math.ceil(len(widths) / parts) or 1
+    places = list(range(len(widths)))
+    return [places[at : at + size] for at in places[::size]] or [[]]
+
+
+def _width(cell: Cell, metric: str) -> float:
+    """Return about how wide a cell is, in points."""
+    mean = CHARACTER * len(replace(cell, sd=None).text(metric))
+    spread = 0 if cell.sd is None else SMALL * (len(plain(cell.sd, digits(metric))) + 2)
+    return max(mean + spread, CHARACTER * len(name(metric))) + BETWEEN
+
+
+def _part(table: Table) -> str:
     lines = table.lines()
     labels = len(lines[0]) - len(table.columns)
     metrics = [metric for _, metric in table.columns]
@@ -50,10 +88,9 @@ def to_latex(table: Table) -> str:
         cells = map(_cell, row.cells, metrics)
         body.append(_row([*map(escape, texts[:labels]), *cells]))
     heads = [*map(escape, lines[0][:labels]), *(escape(name(metric)) for metric in metrics)]
-    notes = " ".join(_sentence(n) for n in (table.title, table.protocol, *table.notes) if n)
     columns = f"{'l' * (labels - 1)}r{'r' * len(metrics)}"
     head = [*_setting_heads(table, labels), _row(heads)]
-    return _tabular(columns, head, body, notes, r"\setlength{\tabcolsep}{3pt}")
+    return _tabular(columns, head, body)
 
 
 def claims(verdicts: Sequence[Verdict], statistics: str = "") -> str:
@@ -62,18 +99,31 @@ def claims(verdicts: Sequence[Verdict], statistics: str = "") -> str:
     `statistics` says how the claims were tested. No table is longer than a page.
     """
     pages: list[list[str]] = []
+    height = 0
     for verdict in verdicts:
-        lines = _claim(verdict)
-        if not pages or len(pages[-1]) + len(lines) > LINES_PER_PAGE:
+        height += _height(verdict)
+        if not pages or height > LINES_PER_PAGE:
             pages.append([])
-        pages[-1] += lines
+            height = _height(verdict)
+        pages[-1] += _claim(verdict)
     head = [_row(map(escape, ("claim", *HEADS[2:], "verdict")))]
     tables = []
     for number, page in enumerate(pages, 1):
         part = f" ({number} of {len(pages)})" if len(pages) > 1 else ""
         caption = f"Claims and verdicts{part}. {statistics}"
-        tables.append(_tabular(f"l{'r' * (len(HEADS) - 2)}l", head, page[:-1], caption))
+        columns = f"p{{.31\\linewidth}}{'r' * (len(HEADS) - 2)}p{{.13\\linewidth}}"
+        tabular = _tabular(columns, head, page[:-1])
+        label = f"tab:claims{number if len(pages) > 1 else ''}"
+        layout = r"\scriptsize\setlength{\tabcolsep}{2pt}"
+        tables.append(_float([tabular], caption, label, layout))
     return "\n".join(tables)
+
+
+def _height(verdict: Verdict) -> int:
+    """Return about how many lines of a page a claim and its comparisons take, space included."""
+    labels = [comparison(finding, verdict) for finding in verdict.findings]
+    wrapped = [len(sentence(verdict)) / 80, *(len(label) / 24 for label in labels)]
+    return sum(map(math.ceil, wrapped)) + 1
 
 
 def _claim(verdict: Verdict) -> list[str]:
@@ -84,25 +134,26 @@ def _claim(verdict: Verdict) -> list[str]:
     lines = [_row([text, rf"\textbf{{{verdict.status}}}"])]
     for finding in verdict.findings:
         cells = [comparison(finding, verdict), *numbers(finding, verdict.metric), finding.status]
-        lines.append(r"\quad " + _row(map(escape, cells)))
+        lines.append(r"\raggedright\quad " + _row(map(escape, cells)))
     return [*lines, r"\addlinespace"]
 
 
-def _tabular(
-    columns: str, head: Sequence[str], body: Sequence[str], caption: str, layout: str = ""
-) -> str:
-    return "\n".join(
-        [
-            r"\begin{table}[t]",
-            rf"\centering\footnotesize{layout}",
-            rf"\begin{{tabular}}{{{columns}}}",
-            *(r"\toprule", *head, r"\midrule", *body, r"\bottomrule"),
-            r"\end{tabular}",
-            rf"\caption{{{escape(caption)}}}",
-            r"\end{table}",
-            "",
-        ]
-    )
+def _float(tabulars: Sequence[str], caption: str, label: str, layout: str) -> str:
+    lines = [
+        r"\begin{table*}[t]",
+        rf"\centering{layout}",
+        "\n\\par\\medskip\n".join(tabulars),
+        rf"\caption{{{escape(caption)}}}",
+        rf"\label{{{label}}}",
+        r"\end{table*}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _tabular(columns: str, head: Sequence[str], body: Sequence[str]) -> str:
+    lines = (r"\toprule", *head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}")
+    return "\n".join([rf"\begin{{tabular}}{{{columns}}}", *lines])
 
 
 def _row(cells: Iterable[str]) -> str:
