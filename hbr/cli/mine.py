@@ -10,6 +10,7 @@ import typer
 from hbr.cli import options
 from hbr.cli.resolve import training_config
 from hbr.cli.screen import console, show_written
+from hbr.core import distributed
 from hbr.core.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -34,14 +35,14 @@ def mine(
     as_json: options.Json = False,
 ) -> None:
     """Mine hard negatives of training rows, for all their languages at once."""
-    from hbr.data import prepare
     from hbr.experiments.negatives import Miner, write_negatives
+    from hbr.experiments.run_data import RunData
     from hbr.experiments.run_spec import RunSpec
     from hbr.report.terminal.negatives import mined_table
 
     resolved = training_config(config, settings, output_dir)
     run = RunSpec(resolved, output_dir, device)
-    prepared = prepare.training_rows(resolved.data, output_dir)
+    prepared = RunData(run).rows
     if output and len(prepared) > 1:
         raise UserError("--output takes the rows of one data set: name one with --data")
     miner, entries = Miner(run), {}
@@ -53,6 +54,8 @@ def mine(
         if output:
             write_negatives(output, run, store, rows)
             show_written([output])
+    if distributed.rank():
+        return
     if as_json:
         print(json.dumps(entries))
         return

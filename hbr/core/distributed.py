@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hbr.core.errors import PEER_LOST
 from hbr.core.peers import Peers
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+T = TypeVar("T")
 TIMEOUT = timedelta(minutes=10)  # of a collective, which all ranks enter at about the same time
 _peers: list[Peers] = []  # once joined: none or one
 
@@ -74,6 +75,16 @@ def broadcast(value: Any) -> Any:
         return value
     with _peers[0].blamed():
         return _peers[0].broadcast(value)
+
+
+def main_first(read: Callable[[], T]) -> T:
+    """Read something on rank 0, which prepares it, and then on the other ranks."""
+    if rank() != 0:
+        broadcast(None)
+    data = read()
+    if rank() == 0:
+        broadcast(None)
+    return data
 
 
 def fill_together(

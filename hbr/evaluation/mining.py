@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hbr.core import distributed
 from hbr.core.errors import UserError
 from hbr.core.negatives import RULES, Mine
 from hbr.core.progress import Progress
@@ -77,17 +78,24 @@ def mine(
     same: tuple[np.ndarray, np.ndarray],
     settings: Mine,
 ) -> dict[str, Any]:
-    """Fill a folder with the negatives of some rows; return what the report says of them."""
+    """Fill a folder with the negatives of some rows; return what the report says of them.
+
+    Parts of the rows are dealt out among the ranks; rank 0 joins them, and has the report.
+    """
     if not pools:
         raise UserError(f"{rows.name}: no row has a query and a passage in the languages to mine")
     parts = [range(at, min(at + ROWS, len(rows))) for at in range(0, len(rows), ROWS)]
     paths = [folder / f"part-{part.start // ROWS:06d}.npz" for part in parts]
-    done = sum(len(part) for part, path in zip(parts, paths, strict=True) if path.exists())
-    with Progress(f"mining {rows.name}", len(rows), "rows", done) as progress:
-        for part, path in zip(parts, paths, strict=True):
-            if not path.exists():
-                _write_part(path, rows, pools, same, settings, part)
-                progress.advance(len(part))
+    own = list(zip(parts, paths, strict=True))[distributed.rank() :: distributed.world_size()]
+    todo = [(part, path) for part, path in own if not path.exists()]
+    total, left = (sum(len(part) for part, _ in some) for some in (own, todo))
+    with Progress(f"mining {rows.name}", total, "rows", total - left) as progress:
+        for part, path in todo:
+            _write_part(path, rows, pools, same, settings, part)
+            progress.advance(len(part))
+    distributed.barrier()
+    if distributed.rank():
+        return {}
     return _join(folder, paths, len(rows))
 
 

@@ -3,7 +3,9 @@
 import json
 import logging
 import os
+import re
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -47,7 +49,8 @@ class Job:
         except Stopped as going:
             logger.info(str(going))
             stopping.end_ranks(going)
-            if going.number == signal.SIGUSR2 and distributed.rank() == 0 and callable(queue_again):
+            again = going.number == signal.SIGUSR2 or _is_preempted()
+            if again and distributed.rank() == 0 and callable(queue_again):
                 queue_again(going.number, None)
             raise SystemExit(AGAIN) from going
         distributed.destroy_process_group()
@@ -58,6 +61,16 @@ class Job:
         import submitit
 
         return submitit.helpers.DelayedSubmission(self, *arguments)
+
+
+def _is_preempted() -> bool:
+    """Return whether Slurm gives the place of this job to another one."""
+    command = ["scontrol", "show", "job", "--oneliner", os.environ.get("SLURM_JOB_ID", "")]
+    try:
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return False
+    return re.search(r"\bPreemptTime=\d", done.stdout) is not None
 
 
 def cell_job(cell: Cell, logs: Path) -> Outcome:

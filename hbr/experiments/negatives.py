@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hbr.core import distributed
 from hbr.core.digests import file_digest
 from hbr.core.errors import UserError
-from hbr.core.store import Store, fingerprint
+from hbr.core.store import Make, Store, fingerprint
 from hbr.data.contamination import open_hashes, row_hashes
 from hbr.data.negatives_file import read, write
 from hbr.data.rows import ROLES, Rows
@@ -70,7 +71,10 @@ class Miner:
         return tuple(i for i, language in enumerate(rows.languages) if language in chosen)
 
     def build(self, store: Store, rows: Rows, *, force: bool = False) -> tuple[Store, str, bool]:
-        """Mine the negatives of some rows unless it was done: the store, the stage, whether so."""
+        """Mine the negatives of some rows unless it was done: the store, the stage, whether so.
+
+        All ranks call this, and share the encoding and the mining.
+        """
         languages = [rows.languages[code] for code in self.codes(rows)]
         settings = self.settings.model_dump(mode="json", exclude={"miner"})
         settings |= {"version": VERSION, "languages": languages}
@@ -78,17 +82,14 @@ class Miner:
         settings |= self._vector_settings() if self._uses_vectors else {}
         inputs = {"rows": store.completion("rows"), "miner": self.id}
         stage = f"mined-{fingerprint([settings, inputs], 8)}"
-        if not force and store.is_current(stage, settings, inputs):
+        if distributed.broadcast(not force and store.is_current(stage, settings, inputs)):
             return store, stage, False
         make = self._from_file if self.is_file else self._search(store, rows)
-        built = store.build(
-            stage,
-            lambda folder: make(folder, rows),
-            settings=settings,
-            inputs=inputs,
-            force=force,
-            wait=True,
-        )
+
+        def build(fill: Make) -> bool:
+            return store.build(stage, fill, settings=settings, inputs=inputs, force=force)
+
+        built = distributed.fill_together(build, lambda folder: make(folder, rows))
         _warn_of_few(rows.name, store.entries()[stage], self.settings.num_negatives)
         return store, stage, built
 
@@ -107,7 +108,7 @@ class Miner:
         from hbr.evaluation.mining import mine, pools
 
         texts = TextsOfRows(rows, self.codes(rows))
-        folder = row_hashes(store, rows)
+        folder = distributed.main_first(lambda: row_hashes(store, rows))
         same = same_labels(rows, {role: open_hashes(folder, role) for role in ROLES})
         search = self._vectors(store, texts) if self._uses_vectors else self._words(texts)
 
@@ -152,6 +153,8 @@ class Miner:
         return search
 
     def _from_file(self, folder: Path, rows: Rows) -> dict[str, Any]:
+        if distributed.rank():
+            return {}
         path = Path(str(self.settings.miner))
         most = self.settings.num_negatives
         items = [np.zeros(0, np.int64)] * len(rows)
@@ -209,7 +212,7 @@ def encoded_rows(
     texts: TextsOfRows,
     check: Callable[[Any, TextsOfRows], None] | None = None,
 ) -> Path:
-    """Encode the texts of rows once; return the folder of their vectors.
+    """Encode the texts of rows once, on all ranks; return the folder of their vectors.
 
     `check(retriever, texts)` comes before anything is encoded.
     """
@@ -231,16 +234,13 @@ def encoded_rows(
         retriever = Retriever(*parts)
         if check:
             check(retriever, texts)
-        return write_vectors(folder, retriever, texts)
+        ranks = distributed.rank(), distributed.world_size()
+        return write_vectors(folder, retriever, texts, ranks=ranks)
 
-    if not store.is_current(stage, settings, inputs):
-        store.build(
-            stage,
-            make,
-            settings=settings,
-            inputs=inputs,
-            wait=True,
-        )
+    def build(fill: Make) -> bool:
+        return store.build(stage, fill, settings=settings, inputs=inputs)
+
+    distributed.fill_together(build, make)
     return store.path / stage
 
 
@@ -254,4 +254,6 @@ def _warn_of_few(name: str, entry: dict[str, Any], wanted: int) -> None:
 
 def write_negatives(path: Path, run: RunSpec, store: Store, rows: Rows) -> None:
     """Write what was mined for some rows as JSON lines, by the ids of the rows."""
-    write(path, mined_rows(run, store, rows))
+    found = mined_rows(run, store, rows)
+    if distributed.rank() == 0:
+        write(path, found)

@@ -69,6 +69,11 @@ class RunData:
         )
 
     @cached_property
+    def rows(self) -> list[tuple[Store, Rows]]:
+        """The training rows as they are given."""
+        return self._main_first(lambda: self._rows)
+
+    @cached_property
     def rows_with_negatives(self) -> list[tuple[Store, Rows]]:
         """The training rows with the negatives that the run trains with, and their scores.
 
@@ -89,24 +94,20 @@ class RunData:
     def scored_rows(self) -> list[Rows]:
         """The training rows with a teacher's scores of their passages and negatives."""
         teacher, rows = Teacher(self.run), self._with_negatives
-        return self._main_first(lambda: [teacher.scored(store, data) for store, data in rows])
+        return [teacher.scored(store, data) for store, data in rows]
 
     @cached_property
     def _with_negatives(self) -> list[tuple[Store, Rows]]:
         if self.run.config.train.hard_negatives == "given":
             return self._rows
-        return self._main_first(
-            lambda: [(store, mined_rows(self.run, store, rows)) for store, rows in self._rows]
-        )
+        return [(store, mined_rows(self.run, store, rows)) for store, rows in self.rows]
 
     @cached_property
     def teacher_vectors(self) -> list[TeacherVectors | None]:
         """A teacher's vectors of each of the training rows, where the objective needs them."""
         if not self.needs.vectors:
             return [None] * len(self._rows)
-        return self._main_first(
-            lambda: [Teacher(self.run).vectors(store, rows) for store, rows in self._rows]
-        )
+        return [Teacher(self.run).vectors(store, rows) for store, rows in self.rows]
 
     @property
     def needs(self) -> Needs:
@@ -202,12 +203,7 @@ class RunData:
         """Read something on rank 0, which prepares it, and then on the other ranks."""
         several = distributed.world_size() > 1
         distributed.init_process_group(cuda=several and self.run.torch_device().type == "cuda")
-        if distributed.rank() != 0:
-            distributed.broadcast(None)
-        data = read()
-        if distributed.rank() == 0:
-            distributed.broadcast(None)
-        return data
+        return distributed.main_first(read)
 
 
 def _is_scored(rows: Rows) -> bool:

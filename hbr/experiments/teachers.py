@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hbr.core import distributed
 from hbr.core.digests import file_digest
 from hbr.core.errors import UserError
 from hbr.core.progress import Progress
@@ -91,12 +92,13 @@ class Teacher:
         encoded = encoded_rows(self.run, self.encoder, store, texts, check)
         inputs = {"vectors": store.completion(encoded.name)}
         stage = f"teacher-{fingerprint(inputs, 8)}"
-        store.build(
-            stage,
-            lambda folder: _write_means(folder, encoded, texts),
-            settings={"version": 1},
-            inputs=inputs,
-            wait=True,
+        distributed.main_first(
+            lambda: store.build(
+                stage,
+                lambda folder: _write_means(folder, encoded, texts),
+                settings={"version": 1},
+                inputs=inputs,
+            )
         )
         return open_teacher_vectors(store.path / stage)
 
@@ -166,18 +168,15 @@ class Teacher:
         settings = self.settings.model_dump(mode="json", exclude={"name", "revision"})
         inputs = {"rows": store.completion("rows"), "negatives": pairs, "teacher": self.id}
         stage = f"scores-{fingerprint([settings, inputs], 8)}"
-        store.build(
-            stage,
+        distributed.fill_together(
+            lambda fill: store.build(stage, fill, settings=settings, inputs=inputs),
             lambda folder: self._write_scores(folder, rows),
-            settings=settings,
-            inputs=inputs,
-            wait=True,
         )
         scores = load_array(store.path / stage / "scores.npy")
         return np.array(scores[: len(rows)]), np.array(scores[len(rows) :])
 
     def _write_scores(self, folder: Path, rows: Rows) -> None:
-        """Score every row with its passage, then with its negatives, part by part."""
+        """Score every row with its passage, then with its negatives, part by part, on all ranks."""
         model = cross_encoder(self.folder, self.run.torch_device())
         counts = np.diff(rows.negatives_of)
         row = np.concatenate([np.arange(len(rows)), np.repeat(np.arange(len(rows)), counts)])
@@ -186,11 +185,15 @@ class Teacher:
         with Progress(f"scoring {rows.name}", len(row), "pairs") as progress:
             for number, path in enumerate(parts):
                 some = slice(number * PAIRS, (number + 1) * PAIRS)
-                if not path.exists():
+                own = number % distributed.world_size() == distributed.rank()
+                if own and not path.exists():
                     scores = self._mean_scores(model, rows, row[some], item[some])
                     np.save(partial := path.with_suffix(".partial.npy"), scores)
                     partial.replace(path)
                 progress.advance(len(row[some]))
+        distributed.barrier()
+        if distributed.rank():
+            return
         np.save(folder / "scores.npy", np.concatenate([np.load(path) for path in parts]))
         for path in parts:
             path.unlink()

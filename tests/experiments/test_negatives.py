@@ -1,6 +1,8 @@
 """`hbr mine`, and training with what it found."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,8 @@ from hbr.models.sources import encoder_folder
 from tests.support import beside, hbr, log_of
 
 LANGUAGES = ("de", "en", "th")
+RANKS = [*(sys.executable, "-m", "torch.distributed.run", "--standalone"), "--nproc-per-node", "3"]
+RANKS += ["-m", "hbr"]
 
 
 def row(number: int, **changed: object) -> dict:
@@ -111,6 +115,24 @@ def test_a_killed_mining_goes_on_and_ends_in_the_same_bytes(
     assert parts == [f"part-{n:06d}.npz" for n in (0, 1, 2, 2, 3)]
     for one, again in zip(whole, broken, strict=True):
         assert np.array_equal(one, again, equal_nan=True)
+
+
+@pytest.mark.slow
+def test_three_ranks_mine_what_one_process_does(world, tmp_path, rows_file):
+    file = rows_file([row(number) for number in range(9000)])  # three parts, nine shards
+    words = ["mine", "--data", file, "--device", "cpu", "--set", "validation=null"]
+    words += ["--set", "encode.shard_size=6000", "--set", "mine.pool=all"]
+    runs = [beside(world, tmp_path / name) for name in ("one", "three")]
+    assert hbr(*words, "--output-dir", runs[0], "--output", tmp_path / "one.jsonl").code == 0
+    command = [*RANKS, *words, "--output-dir", runs[1], "--output", tmp_path / "three.jsonl"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "three.jsonl").read_bytes()
+    made = [sorted(folder.glob("data/*/*/*.npy")) for folder in runs]
+    assert [p.parts[-3:] for p in made[0]] == [p.parts[-3:] for p in made[1]]
+    assert len(made[0]) > 10
+    for one, other in zip(*made, strict=True):
+        assert one.read_bytes() == other.read_bytes(), other
 
 
 def test_mined_negatives_train_and_their_number_and_language_are_settings(
