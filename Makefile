@@ -13,8 +13,8 @@ sweep: .venv/base  ## the embedded study end to end, and its table
 test: .venv/dev  ## all tests, or those of MARKS="not slow"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(if $(MARKS),-m "$(MARKS)")
 
-test-cluster: .venv/dev  ## a study on a two-node Slurm in namespaces, as root, with Debian's packages
-	HBR_TEST_CLUSTER=1 $(BIN)/python -m pytest -q tests/cluster
+test-cluster: .venv/dev  ## a study on a two-node Slurm in namespaces, as root; see tests/cluster
+	HBR_TEST_CLUSTER=1 $(BIN)/python -m pytest -q tests/cluster $(if $(ONLY),-k "$(ONLY)")
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -1,11 +1,19 @@
 #!/bin/bash
 # Two Slurm nodes on one machine, in network and UTS namespaces; as root, on Debian with the packages
-# slurmctld slurmd slurm-client munge slurm-wlm-basic-plugins iproute2.
-#   slurm.sh up | down | on NODE COMMAND…     State is below $SLURM_TEST_STATE.
+# that `install` gets.
+#   slurm.sh install | up | down | on NODE COMMAND…     State is below $SLURM_TEST_STATE.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-state=${SLURM_TEST_STATE:?names a folder for the state of Slurm}
+state=${SLURM_TEST_STATE:-}
+[ "$1" = install ] || : "${state:?SLURM_TEST_STATE names a folder for the state of Slurm}"
 export SLURM_CONF=$state/slurm.conf
+
+install() {
+    unshare --net --uts true || return  # not root, or in a container without namespaces
+    command -v slurmd && command -v ip && return
+    apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        slurmctld slurmd slurm-client munge slurm-wlm-basic-plugins iproute2
+}
 
 on() {
     node=$1
@@ -45,6 +53,7 @@ down() {
     done
     sleep 1
     for node in n1 n2; do
+        ip netns pids $node | xargs --no-run-if-empty kill -KILL  # jobs that were left
         ip netns del $node
         rm -rf /etc/netns/$node
     done

@@ -11,16 +11,21 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
 
+from hbr.core.lease import owner_of
+
 HERE = Path(__file__).parent
 SCRIPTS = HERE.parents[1] / "docs" / "scripts"
 HBR = [sys.executable, "-m", "hbr"]
+MAX_STEPS = 60
+TRAIN = {"max_steps": MAX_STEPS, "batch_size": 8, "logging_steps": 1, "save_steps": 1000}
 STUDY = {
     "title": "three cells",
-    "base": {"train": {"max_steps": 60, "batch_size": 8, "logging_steps": 1, "save_steps": 1000}},
+    "base": {"train": TRAIN},
     "grid": {"sampler": ["monolingual", "hybrid", "cross-lingual"]},
     "untrained": False,
     "evaluate": ["embedded"],
@@ -61,8 +66,8 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "runs"
 
 
-def write_study(folder: Path, **base: object) -> Path:
-    content = STUDY | {"base": {"train": STUDY["base"]["train"] | base}}
+def write_study(folder: Path, **parts: object) -> Path:
+    content = STUDY | parts
     (folder / "study.yaml").write_text(yaml.safe_dump(content))
     (folder / "cluster.yaml").write_text(yaml.safe_dump(CLUSTER))
     return folder / "study.yaml"
@@ -83,7 +88,7 @@ def until(what: str, true, seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, what
-        time.sleep(0.2)
+        time.sleep(0.05)
 
 
 def ends(jobs: dict[str, str]) -> None:
@@ -95,10 +100,27 @@ def weights(runs: Path) -> dict[str, bytes]:
     return {path.relative_to(runs).parts[0]: path.read_bytes() for path in found}
 
 
-def steps(runs: Path) -> dict[str, int]:
-    """Return how many steps each cell that is being trained has in its log."""
-    logs = runs.glob("*/.train.*.partial/log.jsonl")
-    return {log.parts[-3]: len(log.read_bytes().splitlines()) for log in logs}
+class Trained(NamedTuple):
+    """A cell that is being trained, and by which process."""
+
+    cell: str
+    process: int
+
+
+def hold(runs: Path) -> dict[str, Trained]:
+    """Stop the process that first trains a few steps on each of the nodes."""
+    held: dict[str, Trained] = {}
+
+    def both() -> bool:
+        for log in runs.glob("*/.train.*.partial/log.jsonl"):
+            _, process, _, host = owner_of(log.parents[1]).split()  # process P on H
+            if host not in held and len(log.read_bytes().splitlines()) >= 3:
+                os.kill(int(process), signal.SIGSTOP)
+                held[host] = Trained(log.parts[-3], int(process))
+        return len(held) == 2
+
+    until("a cell trains on each node", both)
+    return held
 
 
 def test_cells_on_two_nodes_told_to_go_preempted_and_lost_end_in_the_same_bytes(
@@ -107,43 +129,44 @@ def test_cells_on_two_nodes_told_to_go_preempted_and_lost_end_in_the_same_bytes(
     write_study(tmp_path)
     jobs = submit(tmp_path)
     runs = tmp_path / "runs"
-    until("two cells train", lambda: sum(n >= 3 for n in steps(runs).values()) >= 2)
-    assert " running " in sweep(tmp_path, "--status")
-    first = next(name for name, n in steps(runs).items() if n >= 3)
-    on("n1", "scancel", "--signal=USR2", jobs[first], check=False)  # its time is up
+    trained = hold(runs)
+    assert sweep(tmp_path, "--status").count(f" of {MAX_STEPS}, ") == 2
+    on("n1", "scancel", "--signal=USR2", jobs[trained["n1"].cell])  # its time is up
     preempting = ["-p", "urgent", "-n", "1", "-c", "2", "--exclusive", "-w", "n2", "sleep", "1"]
+    for each in trained.values():
+        os.kill(each.process, signal.SIGCONT)
     on("n1", "srun", *preempting)
     ends(jobs)
-    assert " running " not in sweep(tmp_path, "--status")
-    jobs = jobs | submit(tmp_path)  # only what is stale, perhaps nothing
-    ends(jobs)
+    assert sweep(tmp_path, "--status").count(" done ") == 3
+    assert submit(tmp_path) == jobs  # nothing is left to do
     assert "told to go" in "".join(p.read_text() for p in runs.glob("studies/study/logs/*.log"))
     assert weights(runs) == weights(here)
     assert (runs / "studies/study/report.html").exists()
 
 
 def test_a_cell_that_diverges_fails_alone_and_says_why(tmp_path: Path) -> None:
-    write_study(tmp_path, learning_rate=1e6, weight_decay=1e6, max_steps=5)
+    base = {"train": TRAIN | {"weight_decay": 1e6}}
+    write_study(tmp_path, base=base, grid={"learning_rate": [1e-9, 1e6]})
     said = sweep(tmp_path, "--cluster", tmp_path / "cluster.yaml", "--wait", check=False)
+    assert said.count("failed: ") == 1
     assert "not finite" in said
-    assert sweep(tmp_path, "--status").count(" failed ") == 3
+    status = sweep(tmp_path, "--status")
+    assert (status.count(" done "), status.count(" failed ")) == (1, 1)
 
 
-def test_a_node_that_is_lost_takes_its_cell_along_until_the_command_is_repeated(
-    tmp_path: Path, here: Path
-) -> None:
+def test_a_cell_of_a_node_that_is_lost_goes_on_elsewhere(tmp_path: Path, here: Path) -> None:
     write_study(tmp_path)
     jobs = submit(tmp_path)
     runs = tmp_path / "runs"
-    until("a cell trains", lambda: any(n >= 3 for n in steps(runs).values()))
+    trained = hold(runs)
     pids = subprocess.run(["ip", "netns", "pids", "n2"], capture_output=True, encoding="utf-8")
-    for pid in pids.stdout.split():
-        os.kill(int(pid), signal.SIGKILL)
-    time.sleep(20)  # SlurmdTimeout
-    on("n2", "slurmd", "-N", "n2")
+    for pid in map(int, pids.stdout.split()):
+        os.kill(pid, signal.SIGKILL)
+    os.kill(trained["n1"].process, signal.SIGCONT)
     ends(jobs)
-    ends(jobs | submit(tmp_path))
     assert weights(runs) == weights(here)
+    on("n2", "slurmd", "-N", "n2")
+    until("n2 is back", lambda: on("n1", "sinfo", "-h", "-t", "idle", "-o", "%D").split()[0] == "2")
 
 
 def test_the_scripts_of_the_docs_do_cells_on_tasks_and_a_cell_on_two_nodes(
