@@ -92,6 +92,14 @@ class Evidence:
         names = list(short.values())
         return {full: name if names.count(name) == 1 else full for full, name in short.items()}
 
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """What `label` names: encoder, sampler, and `varied` in words, in full if words agree."""
+        words = ["vectors" if key == CENTER else word_of(key) for key in self.varied]
+        names = zip(words, self.varied, strict=True)
+        settings = (word if words.count(word) == 1 else key for word, key in names)
+        return ("encoder", "sampler", *settings)
+
     def label(self, config: Config) -> tuple[str, ...]:
         """Name a cell: encoder, sampler, and the values of `varied`."""
         settings = settings_of(config)

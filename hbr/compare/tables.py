@@ -58,7 +58,7 @@ def tabulate(columns: Sequence[Column], title: str, by: str | None) -> Table:
                 rows.append(row)
     return Table(
         title,
-        ("encoder", "sampler", *evidence.varied),
+        evidence.heads,
         tuple((setting, metric) for _, setting, metric in columns),
         tuple(rows),
         evidence.protocol,
@@ -175,7 +175,7 @@ def diagnostics(evidence: Evidence) -> list[Table]:
     return [
         Table(
             f"{evidence.dataset}: vectors",
-            ("encoder", "sampler", *evidence.varied),
+            evidence.heads,
             columns,
             tuple(rows),
             "alignment: a distance, low is near; probe: how well a linear one tells the language, "
