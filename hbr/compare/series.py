@@ -37,7 +37,7 @@ def _series(evidence: Evidence, cell: StudyCell) -> Series:
         evidence.dataset,
         str(cell.settings["encoder"]),
         cell.config.method,
-        " ".join(evidence.label(cell.config)[1:]).strip(),
+        " ".join(filter(None, evidence.label(cell.config)[1:])),
         alpha if isinstance(alpha, float | int) else None,
         _averaged([one["settings"] for one in metrics]),
         _maps(by_language),

@@ -151,7 +151,7 @@ def compared(study: Study) -> Iterator[tuple[Claim, list[Comparison]]]:
 
 
 def in_this_process(
-    todo: list[Cell], logs: Path, _jobs: int
+    todo: list[Cell], logs: Path, _jobs: int, _progress: object
 ) -> Iterator[tuple[Cell, str | None, float]]:
     """Do cells without worker processes, which import torch for seconds: others test those."""
     yield from ((cell, work(cell, logs, wait=True)) for cell in todo)

@@ -65,7 +65,9 @@ def draw(clean: Sequence[Series], perturbed: Sequence[Series]) -> Figure:
         axes.set_ylabel(f"{setting} mAP")
     for axes in panels[-1]:
         axes.set_xlabel("strength")
-    handles = [Line2D([], [], color=colour[c.name], marker=".", label=c.name) for c in clean]
+    drawn = {name for lines in curves.values() for name in lines}
+    names = [cell.name for cell in clean if cell.name in drawn]
+    handles = [Line2D([], [], color=colour[name], marker=".", label=name) for name in names]
     style.add_legend(figure, handles)
     return figure
 
