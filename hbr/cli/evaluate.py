@@ -131,7 +131,7 @@ def _show(
 ) -> None:
     from hbr.report.terminal import evaluation
 
-    console().print(evaluation.evaluation_table(metrics, by_language))
+    console().print(evaluation.EvaluationTable(metrics, by_language))
     if perturbed:
         names = next(iter(perturbed[0]["drops"].values()))
         metric = "map" if "map" in names else next(iter(names))

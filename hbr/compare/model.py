@@ -1,9 +1,9 @@
 """What a report shows, as plain values: compare fills these, plots and pages read them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, NamedTuple, Self
 
 from hbr.compare.table import Table
 
@@ -60,6 +60,7 @@ class Finding:
     note: str = ""
     missing: bool = False  # what it is about was not run
     bounds: tuple[float, ...] = ()  # that the effect must lie beyond, or between
+    sides: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())  # runs that count for and against
     side: int = 0  # 1: above the bound, -1: below it, 0: between two
 
 
@@ -74,6 +75,16 @@ class Verdict:
     status: Status
     findings: tuple[Finding, ...]
     note: str = ""
+    among: Mapping[str, str] = field(default_factory=dict)  # a group of languages
+
+
+class Moved(NamedTuple):
+    """The queries that two sides of a comparison differ in most, as `hbr inspect` has them."""
+
+    label: str
+    setting: str
+    metric: str
+    queries: Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -113,3 +124,4 @@ class Report:
     perturbed: Sequence[Series] = ()  # as `series`, of perturbed queries
     compressed: Sequence[Series] = ()  # of compressed vectors, and of the whole ones beside them
     languages: Sequence[Mapping[str, str]] = ()  # what is known of each, a line a language
+    moved: Callable[[], Mapping[str, Moved]] = dict  # by `hbr.compare.queries.moved_key`

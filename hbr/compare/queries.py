@@ -1,12 +1,15 @@
 """Queries of runs on one data set: the worst, the best, the most changed, those that all fail."""
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from hbr.compare.model import Finding, Verdict
 from hbr.compare.results import Result
+from hbr.core.digests import fingerprint
 from hbr.core.errors import UserError
 from hbr.core.target import Measure
 
@@ -73,6 +76,37 @@ def extremes(lines: Sequence[QueryLine], metric: str, number: int) -> dict[str, 
         moved = sorted(lines, key=lambda line: -abs(line.change))[:number]
         found["most changed"] = [line for line in moved if line.change]
     return found
+
+
+def moved(
+    above: Sequence[Result],
+    below: Sequence[Result],
+    setting: str,
+    metric: str,
+    keep: Callable[[str, str | None], bool],
+    number: int,
+) -> list[QueryLine]:
+    """Return the queries in which two sides differ most, each a mean over its runs.
+
+    `keep` says which languages of query and passage count.
+    """
+    tables = [[_table(result, setting, [metric]) for result in side] for side in (above, below)]
+    values, others = (
+        np.mean([table[metric].to_numpy() for table in side], axis=0) for side in tables
+    )
+    rows = tables[0][0].select(KEYS[1:]).to_pylist()
+    lines = [
+        QueryLine(**row, value=float(value), other=float(other))
+        for row, value, other in zip(rows, values, others, strict=True)
+        if keep(row["query_language"], row["passage_language"]) and value != other
+    ]
+    return heapq.nlargest(number, lines, key=lambda line: abs(line.change))
+
+
+def moved_key(verdict: Verdict, finding: Finding) -> str:
+    """Return the name of what a comparison looks at: equal ones of several claims share it."""
+    about = (finding.dataset, finding.sides, verdict.setting, verdict.metric, verdict.among)
+    return f"moved-{fingerprint(about, 8)}"
 
 
 def failed_by_all(results: Sequence[Result], setting: str, number: int) -> list[FailedConcept]:

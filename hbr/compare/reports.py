@@ -1,14 +1,15 @@
 """The whole of a comparison: tables, verdicts, warnings, and what they rest on."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from hbr.compare.claims import Claim
 from hbr.compare.compression import beside_whole, compression
 from hbr.compare.evidence import Evidence, gather
 from hbr.compare.fairness import unfair
-from hbr.compare.model import Report
+from hbr.compare.model import Moved, Report, Verdict
 from hbr.compare.references import Reference, reference
 from hbr.compare.results import Result, provenance
 from hbr.compare.robustness import beside_clean, robustness
@@ -45,6 +46,7 @@ class StudyResults(NamedTuple):
     """Results to compare, and what a study expects and claims of them.
 
     `varied` are the settings that differ on purpose, `datasets` those that a study evaluates on.
+    `moved` looks up the queries that the sides of comparisons differ in most.
     """
 
     title: str
@@ -53,6 +55,7 @@ class StudyResults(NamedTuple):
     claims: Sequence[Claim] = ()
     varied: Collection[str] = ()
     datasets: Sequence[str] = ()
+    moved: Callable[[Sequence[Verdict]], Mapping[str, Moved]] = lambda _: {}
 
 
 def assemble(study: StudyResults, options: Options) -> Report:
@@ -100,6 +103,7 @@ def assemble(study: StudyResults, options: Options) -> Report:
         [line for _, several in perturbed for one in several for line in series(one)],
         [line for whole, some in compressed for one in (whole, *some) for line in series(one)],
         _languages(evidence),
+        partial(study.moved, judged),
     )
 
 

@@ -63,6 +63,11 @@ class Case:
         """The results that the comparison rests on."""
         return [result for cell in self.cells for result in self.evidence.members(cell)]
 
+    def names(self, sign: int) -> tuple[str, ...]:
+        """Return the runs whose mean counts for the effect, or with -1 against it."""
+        cells = (self.evidence.cells[i] for i, w in self.comparison.effect.items() if w * sign > 0)
+        return tuple(result.name for cell in cells for result in self.evidence.members(cell))
+
     @property
     def seeds(self) -> int:
         """The fewest seeds of a trained cell; 0 for printed figures, which do not say."""
@@ -274,6 +279,7 @@ def _finding(case: Case, adjusted: float) -> Finding:
         adjusted=adjusted,
         seeds=case.seeds,
         cells=tuple(result.name for result in case.results),
+        sides=(case.names(1), case.names(-1)),
         note="; ".join(notes),
         status=case.status(adjusted),
     )
@@ -294,4 +300,5 @@ def _verdict(claim: Claim, findings: Sequence[Finding]) -> Verdict:
         overall(findings),
         tuple(findings),
         "; ".join(dict.fromkeys(finding.note for finding in findings if finding.note)),
+        dict(claim.among),
     )

@@ -6,7 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from hbr.compare.queries import extremes, failed_by_all, line_values, query_lines
+from hbr.compare.queries import (
+    QueryLine,
+    extremes,
+    failed_by_all,
+    line_values,
+    query_lines,
+)
 from hbr.compare.results import Result, read_result
 from hbr.core.target import EvaluationTarget
 from hbr.data.tasks import Task
@@ -58,19 +64,18 @@ class Inspector:
             "runs": [result.name for result in self.results],
             "setting": setting,
             "metric": metric,
-            **{
-                name: [
-                    line_values(one)
-                    | self._texts(one.query, one.query_language, one.passage_language)
-                    for one in some
-                ]
-                for name, some in found.items()
-            },
+            **{name: [self.values_of(one) for one in some] for name, some in found.items()},
             "failed by every run": [
                 one._asdict() | self._texts(one.query, *self._own(one.concept, setting))
                 for one in failed
             ],
         }
+
+    def values_of(self, line: QueryLine) -> Values:
+        """Return a query's values with its text, and the passages as the first run ranks them."""
+        return line_values(line) | self._texts(
+            line.query, line.query_language, line.passage_language
+        )
 
     def _own(self, concept: int, setting: str) -> tuple[str, str | None]:
         """Return a language of a concept's query, English if it can be, and where to search."""

@@ -1,6 +1,7 @@
 """What the runs of a study have computed so far."""
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from hbr.compare.results import Result, read_result
 from hbr.core.errors import UserError
 from hbr.core.target import EvaluationTarget
 from hbr.experiments.cells import Cell
+from hbr.experiments.moved import moved_queries
 from hbr.experiments.run_spec import base_model
 from hbr.experiments.study import Study
 from hbr.report import mteb
@@ -31,7 +33,8 @@ def study_results(
     expected = [cell.config for cell in cells]
     names = list(dict.fromkeys(str(target.tabled) for target in targets))
     title = study.title or study.name
-    return StudyResults(title, results, expected, study.claims, study.varied, names), missing
+    about = (title, results, expected, study.claims, study.varied, names)
+    return StudyResults(*about, partial(moved_queries, results, cells)), missing
 
 
 def write_report(

@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from hbr.compare.model import OPEN, REFUTED, SUPPORTED, Finding, Report, Series, Verdict
+from hbr.compare.model import OPEN, REFUTED, SUPPORTED, Finding, Moved, Report, Series, Verdict
+from hbr.compare.queries import moved_key
 from hbr.compare.table import Cell, Row, Table
 from hbr.report.formats import write
 
@@ -292,3 +293,24 @@ def test_the_contents_lead_to_every_section_and_table_that_there_is() -> None:
     assert {"claims", "results", "figures", "table-1"} <= set(places)
     for place in re.findall(r'href="#([^"]+)"', contents):
         assert html.count(f'id="{place}"') == 1
+
+
+def test_a_comparison_leads_to_the_queries_that_moved_most() -> None:
+    finding = Finding("d", "a vs b", OPEN, 0.1, 0.0, 0.2, sides=(("a",), ("b",)))
+    verdict = Verdict("c", "a beats b", "map", "mono", OPEN, (finding,))
+    hit = {"rank": 4, "language": "de", "text": "Er <heißt> so."}
+    query = {
+        "question": "Wie?", "query_language": "de", "passage_language": "de", "value": 0.25,
+        "other": 1.0, "change": -0.75, "relevant": [hit], "before": [],
+    }  # fmt: skip
+    key = moved_key(verdict, finding)
+    one = Moved("a vs b, d", "mono", "map", [query])
+    html = write(replace(EMPTY, verdicts=[verdict], moved=lambda: {key: one}), "html")
+    assert f'href="#{key}"' in html
+    assert f'id="{key}"' in html
+    assert "Wie? de→de · .250, −.750 from 1.000 ✓ #4 de Er <heißt> so." in text(html)
+
+
+def test_tables_can_be_filtered_by_what_they_have_several_of() -> None:
+    assert re.findall('data-filter="(.*?)"', full()) == ["encoder", "metric"]
+    assert "data-filter" not in write(EMPTY, "html")

@@ -9,11 +9,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from hbr.compare.model import STATUSES, Report, Status, Verdict
-from hbr.compare.table import Cell, lower_is_better, name, signed
+from hbr.compare.queries import moved_key
+from hbr.compare.table import Cell, digits, lower_is_better, name, signed
 from hbr.core.target import Measure
 from hbr.report.figures.drawing import Drawing, to_svg
 from hbr.report.findings import bound, effect, interval, p_text
 from hbr.report.formats import Format
+from hbr.report.terminal import number
 
 TOLD_AT_ONCE = 80  # marks of a figure whose values are read out
 
@@ -31,12 +33,15 @@ def page(report: Report, drawings: Iterable[Drawing]) -> str:
     environment.globals["bound"] = bound
     environment.globals |= {"tip": _tip, "kind": _kind}
     environment.filters |= {
+        "number": number,
         "signed": signed,
         "measure": Measure.parse,
         "name": name,
         "lower_is_better": lower_is_better,
     }
     environment.tests["missing"] = math.isnan
+    moved = report.moved()
+    environment.globals |= {"moved_key": moved_key, "digits": digits}
     statuses = [verdict.status for verdict in report.verdicts]
     return environment.get_template("page.html.j2").render(
         report=report,
@@ -45,6 +50,7 @@ def page(report: Report, drawings: Iterable[Drawing]) -> str:
         claims=[(verdict, _summary(verdict)) for verdict in report.verdicts],
         figures=_by_heading(drawings),
         filters=_filters(report),
+        moved=moved,
         facts=list(dict.fromkeys(key for run in report.provenance for key in run)),
     )
 

@@ -1,10 +1,10 @@
 """The list of data sets."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from rich.console import Group
+from rich.console import Console, ConsoleOptions, Group
 from rich.table import Table
 
 from hbr.data.dataset import KINDS, Dataset
@@ -15,15 +15,17 @@ HEADS = {
     "evaluate": ("to evaluate on", "lang.", "queries / passages", "licence", "protocol", "here"),
     "train": ("to train on", "lang.", "size", "licence", "paired with", "here"),
 }
+WIDE = 100  # columns
+LEFT_OUT, CUT = {"protocol", "paired with"}, {"licence", "protocol", "paired with"}
 
 
 def listing(here: Mapping[str, str], more: Mapping[str, Iterable[str]] = NONE) -> Group:
     """Return a table of all data sets by kind; `here` says of a name in which form it is here.
 
     `more` has further names by kind, such as those from outside.
-    It takes 100 columns; languages, titles and sources in full are in `plain`.
+    On less than 100 columns it has no protocols, and cuts licences alone; all is in `plain`.
     """
-    return Group(*(_table(kind, listed(kind, more.get(kind, ())), here) for kind in KINDS))
+    return Group(*(_Listing(kind, listed(kind, more.get(kind, ())), here) for kind in KINDS))
 
 
 def plain(
@@ -37,12 +39,30 @@ def plain(
     ]
 
 
-def _table(kind: str, entries: Mapping[str, Dataset], here: Mapping[str, str]) -> Table:
-    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
-    for head in HEADS[kind]:
-        table.add_column(head, no_wrap=True, overflow="ellipsis")
-    for name, entry in entries.items():
-        languages = entry.languages.partition(":")[0].partition(",")[0]
-        cells = (languages, entry.size, entry.licence, entry.protocol, here.get(name, ""))
-        table.add_row(name, *(cell or "–" for cell in cells))
-    return table
+class _Listing:
+    """A table of data sets that rich prints at the width of its console."""
+
+    def __init__(self, kind: str, entries: Mapping[str, Dataset], here: Mapping[str, str]) -> None:
+        self.heads = HEADS[kind]
+        self.rows = [
+            (name, *(cell or "–" for cell in _cells(entry)), here.get(name, "") or "–")
+            for name, entry in entries.items()
+        ]
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[Table]:
+        table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+        wide = options.max_width >= WIDE
+        shown = [i for i, head in enumerate(self.heads) if wide or head not in LEFT_OUT]
+        longest = {i: max(map(len, (self.heads[i], *(row[i] for row in self.rows)))) for i in shown}
+        left = options.max_width - sum(longest[i] + 1 for i in shown if self.heads[i] not in CUT)
+        for i in shown:
+            most = min(longest[i], left - 1) if self.heads[i] in CUT and not wide else None
+            table.add_column(self.heads[i], no_wrap=True, overflow="ellipsis", max_width=most)
+        for row in self.rows:
+            table.add_row(*(row[i] for i in shown))
+        yield table
+
+
+def _cells(entry: Dataset) -> tuple[str, ...]:
+    languages = entry.languages.partition(":")[0].partition(",")[0]
+    return languages, entry.size, entry.licence, entry.protocol

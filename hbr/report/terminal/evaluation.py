@@ -1,10 +1,12 @@
 """What an evaluation shows: its metrics, those on perturbed queries, diagnostics of the vectors."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from hbr.compare.fairness import contamination, part
 from hbr.compare.table import Cell, name
@@ -28,28 +30,63 @@ MEANING = {
 }
 
 
-def evaluation_table(metrics: Mapping[str, Any], by_language: bool) -> Table:
-    """Return a table of settings by metrics, with a line for every query language on request.
+class EvaluationTable:
+    """Settings by metrics, with a line for every query language on request.
 
-    `metrics` is the content of `metrics.json`.
+    `metrics` is the content of `metrics.json`. Metrics that do not fit the width of the console
+    stand below the others, so that no number is cut.
     """
-    settings = metrics["settings"]
-    names = list(dict.fromkeys(key for values in settings.values() for key in values))
-    table = new_table(
+
+    def __init__(self, metrics: Mapping[str, Any], by_language: bool) -> None:
+        self.metrics = metrics
+        self.rows: list[tuple[str, Mapping[str, float | None], str]] = []  # label, values, style
+        for setting, values in metrics["settings"].items():
+            self.rows.append((setting, values, "bold"))
+            languages = metrics["by_query_language"][setting] if by_language else {}
+            self.rows += [(f"  {code}", values_of, "") for code, values_of in languages.items()]
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        parts = self._fitting(options.max_width)
+        for i, names in enumerate(parts):
+            title = _title(self.metrics) if i == 0 else None
+            table = new_table(title)
+            table.add_column("setting", no_wrap=True)
+            for metric in names:
+                table.add_column(name(metric), justify="right", no_wrap=True)
+            for label, values, style in self.rows:
+                numbers = _numbers(values, names)
+                if i == 0 or any(numbers):
+                    table.add_row(label, *numbers, style=style)
+            yield table
+        yield Text(_how(self.metrics), "dim italic")
+
+    def _fitting(self, width: int) -> list[list[str]]:
+        """Return the metrics that fit side by side."""
+        every = dict.fromkeys(key for _, values, _ in self.rows for key in values)
+        taken = first = 4 + max(len("setting"), *(len(label) for label, *_ in self.rows))
+        parts: list[list[str]] = [[]]
+        for metric in every:
+            texts = (_numbers(values, [metric])[0] for _, values, _ in self.rows)
+            needed = 2 + max(len(name(metric)), *map(len, texts))
+            if parts[-1] and taken + needed > width:
+                parts.append([])
+                taken = first
+            parts[-1].append(metric)
+            taken += needed
+        return parts
+
+
+def _title(metrics: Mapping[str, Any]) -> str:
+    return (
         f"{metrics['dataset']}: {metrics['queries']:,} queries, {metrics['passages']:,} passages, "
-        f"{len(metrics['languages'])} languages",
-        f"{metrics['protocol']}; search: {metrics['search']}{_part(metrics)}"
-        f"{_contamination(metrics)}",
+        f"{len(metrics['languages'])} languages"
     )
-    table.add_column("setting")
-    for metric in names:
-        table.add_column(name(metric), justify="right")
-    for setting, values in settings.items():
-        table.add_row(setting, *_numbers(values, names), style="bold")
-        languages = metrics["by_query_language"][setting] if by_language else {}
-        for language, values_of in languages.items():
-            table.add_row(f"  {language}", *_numbers(values_of, names))
-    return table
+
+
+def _how(metrics: Mapping[str, Any]) -> str:
+    """Return how it was measured, and what limits trust in it."""
+    search = f"{metrics['protocol']}; search: {metrics['search']}"
+    return f"{search}{_part(metrics)}{_contamination(metrics)}"
 
 
 def _part(metrics: Mapping[str, Any]) -> str:

@@ -1,0 +1,76 @@
+"""The queries that a study's comparisons rest on most, with their texts, for its report."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hbr.compare.model import Finding, Moved, Verdict
+from hbr.compare.queries import moved, moved_key
+from hbr.compare.results import Result
+from hbr.core import languages
+from hbr.core.target import EvaluationTarget
+from hbr.experiments.cells import Cell
+from hbr.experiments.inspection import Inspector
+
+NUMBER = 20  # queries of a comparison
+PASSAGES = 100_000  # of a larger data set no query is searched for again
+
+
+def moved_queries(
+    results: Sequence[Result], cells: Sequence[Cell], verdicts: Sequence[Verdict]
+) -> dict[str, Moved]:
+    """Return the queries that moved most in every comparison, by `moved_key`.
+
+    Those of perturbed, compressed, centred and indexed vectors, and of large data sets, are left
+    out. Ranks and passages are those of the first run that counts for the effect.
+    """
+    by_name = {(result.name, str(result.target)): result for result in results}
+    cell_of = {cell.run.path.resolve().name: cell for cell in cells}
+    found: dict[str, Moved] = {}
+    for verdict in verdicts:
+        for finding in verdict.findings:
+            sides = [
+                [
+                    by_name[name, finding.dataset]
+                    for name in side
+                    if (name, finding.dataset) in by_name
+                ]
+                for side in finding.sides
+            ]
+            key = moved_key(verdict, finding)
+            if key not in found and all(sides) and _is_small(finding, sides[0][0]):
+                found[key] = _moved(verdict, finding, sides, cell_of)
+    return found
+
+
+def _is_small(finding: Finding, result: Result) -> bool:
+    target = EvaluationTarget.parse(finding.dataset)
+    plain = target == EvaluationTarget(target.dataset) and result.metrics.get("by_pair")
+    return bool(plain) and result.metrics["passages"] <= PASSAGES
+
+
+def _moved(
+    verdict: Verdict,
+    finding: Finding,
+    sides: Sequence[Sequence[Result]],
+    cell_of: Mapping[str, Cell],
+) -> Moved:
+    trained = {
+        code
+        for side in sides
+        for result in side
+        for code in result.metrics.get("training", {}).get("languages", ())
+    }
+
+    def keep(query: str, passage: str | None) -> bool:
+        return all(
+            languages.group(by, query, passage, trained) == label
+            for by, label in verdict.among.items()
+        )
+
+    above, below = sides
+    lines = moved(above, below, verdict.setting, verdict.metric, keep, NUMBER)
+    cell = cell_of[sides[0][0].name]
+    source: Path | None = cell.sources.get(finding.dataset)
+    inspector = Inspector([cell.run], finding.dataset, source)
+    queries = [inspector.values_of(line) for line in lines]
+    return Moved(f"{finding.label}, {finding.dataset}", verdict.setting, verdict.metric, queries)
