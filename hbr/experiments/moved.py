@@ -73,4 +73,6 @@ def _moved(
     source: Path | None = cell.sources.get(finding.dataset)
     inspector = Inspector([cell.run], finding.dataset, source)
     queries = [inspector.values_of(line) for line in lines]
-    return Moved(f"{finding.label}, {finding.dataset}", verdict.setting, verdict.metric, queries)
+    among = (f"{by}: {label}" for by, label in verdict.among.items())
+    label = ", ".join((finding.label, finding.dataset, *among))
+    return Moved(label, verdict.setting, verdict.metric, queries)
