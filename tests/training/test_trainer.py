@@ -23,6 +23,7 @@ DIVERGING = ["--lr", "1e6", "--set", "weight_decay=1e6"]  # weights grow 10¹² 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]  # on any free port
 TWO_RANKS = [*TORCHRUN, "--nproc-per-node", "2", "-m", "hbr"]
+THREE_RANKS = [*TORCHRUN, "--nproc-per-node", "3", "-m", "hbr"]
 
 
 def train(world: Path, folder: Path, *words: object) -> Said:
@@ -138,14 +139,17 @@ def test_two_ranks_train_what_one_process_trains(world: Path, tmp_path: Path, na
 
 
 @pytest.mark.slow
-def test_two_ranks_encode_and_rank_what_one_process_does(world: Path, tmp_path: Path) -> None:
-    one, two = (beside(world, tmp_path / name) for name in ("one", "two"))
+@pytest.mark.parametrize("ranks", [TWO_RANKS, THREE_RANKS], ids=["two", "three"])
+def test_ranks_encode_and_rank_what_one_process_does(
+    world: Path, tmp_path: Path, ranks: list[str]
+) -> None:
+    one, two = (beside(world, tmp_path / name) for name in ("one", "several"))
     untrained = ["train", "--sampler", "untrained", "--encoder", "mbert-tiny", "--output-dir"]
     small = ["--set", "encode.shard_size=500", "--set", "memory_mb=1", "--output-dir"]  # streamed
     assert hbr(*untrained, one).code == hbr(*untrained, two).code == 0
     assert hbr("evaluate", *small, one).code == 0
     done = subprocess.run(
-        [*TWO_RANKS, "evaluate", *small, str(two)],
+        [*ranks, "evaluate", *small, str(two)],
         env=ONE_THREAD,
         check=True,
         capture_output=True,
