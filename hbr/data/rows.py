@@ -122,6 +122,19 @@ class Rows:
     def __len__(self) -> int:
         return len(self.group)
 
+    @property
+    def owner(self) -> np.ndarray:
+        """The row of each negative: (negatives,)."""
+        return np.repeat(np.arange(len(self)), np.diff(self.negatives_of))
+
+    @property
+    def unscored(self) -> np.ndarray:
+        """The rows whose passage, or one of whose negatives, has no finite score; ascending."""
+        assert self.positive_score is not None
+        assert self.negative_score is not None
+        passages = np.flatnonzero(~np.isfinite(self.positive_score))
+        return np.union1d(passages, self.owner[~np.isfinite(self.negative_score)])
+
     def query_cells(self, rows: np.ndarray, languages: np.ndarray) -> np.ndarray:
         """Return the cell of each row's query in each language, both (n,); the row must have it."""
         return self.queries.cells(self.query_of[rows], languages)

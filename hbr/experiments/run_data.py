@@ -5,8 +5,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
-
 from hbr.core import distributed
 from hbr.core.errors import UserError
 from hbr.core.registry import get, near
@@ -210,9 +208,11 @@ def _is_scored(rows: Rows) -> bool:
     """Return whether the data themselves have a teacher's scores of every row and negative."""
     if rows.positive_score is None or rows.negative_score is None or not len(rows.negative):
         return False
-    if not (np.isfinite(rows.positive_score).all() and np.isfinite(rows.negative_score).all()):
-        lacking = int(np.flatnonzero(~np.isfinite(rows.positive_score))[:1].sum())
-        raise UserError(f"{rows.name}: some rows lack scores, such as {rows.ids[lacking]}")
+    if len(lacking := rows.unscored):
+        raise UserError(
+            f"{rows.name}: {len(lacking):,} of {len(rows):,} rows lack scores, the first being "
+            f"{rows.ids[int(lacking[0])]}; give all, or name a teacher: --set teacher=NAME"
+        )
     return True
 
 

@@ -12,7 +12,7 @@ from hbr.core import distributed
 from hbr.core.digests import file_digest
 from hbr.core.errors import UserError
 from hbr.core.progress import Progress
-from hbr.core.store import Store, fingerprint
+from hbr.core.store import Store, fingerprint, partial_of, replace_synced
 from hbr.core.yaml_files import load
 from hbr.data.arrays import load_array
 from hbr.data.negatives_file import read
@@ -135,11 +135,14 @@ class Teacher:
             positive, negative = self._cross_encoded(store, rows)
         else:
             positive, negative = self.vectors(store, rows).scores(rows)
-        bad = np.flatnonzero(~np.isfinite(positive))
-        if len(bad) or not np.isfinite(negative).all():
-            where = f"row {rows.ids[int(bad[0])]}" if len(bad) else "a negative"
-            raise UserError(f"{self.name}: its score of {where} of {rows.name} is not finite")
-        return replace(rows, positive_score=positive, negative_score=negative)
+        scored = replace(rows, positive_score=positive, negative_score=negative)
+        if len(bad := scored.unscored):
+            raise self._not_finite(rows, bad[0])
+        return scored
+
+    def _not_finite(self, rows: Rows, row: int) -> UserError:
+        where = f"the passage or a negative of row {rows.ids[int(row)]}"
+        return UserError(f"{self.name}: its score of {where} of {rows.name} is not finite")
 
     def _from_file(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
         path, ids = Path(self.name), rows.ids
@@ -178,19 +181,26 @@ class Teacher:
     def _write_scores(self, folder: Path, rows: Rows) -> None:
         """Score every row with its passage, then with its negatives, part by part, on all ranks."""
         model = cross_encoder(self.folder, self.run.torch_device())
-        counts = np.diff(rows.negatives_of)
-        row = np.concatenate([np.arange(len(rows)), np.repeat(np.arange(len(rows)), counts)])
+        row = np.concatenate([np.arange(len(rows)), rows.owner])
         item = np.concatenate([rows.passage_of, rows.negative])
-        parts = [folder / f"part-{at // PAIRS:06d}.npy" for at in range(0, len(row), PAIRS)]
-        with Progress(f"scoring {rows.name}", len(row), "pairs") as progress:
-            for number, path in enumerate(parts):
-                some = slice(number * PAIRS, (number + 1) * PAIRS)
-                own = number % distributed.world_size() == distributed.rank()
-                if own and not path.exists():
-                    scores = self._mean_scores(model, rows, row[some], item[some])
-                    np.save(partial := path.with_suffix(".partial.npy"), scores)
-                    partial.replace(path)
-                progress.advance(len(row[some]))
+        parts = {
+            folder / f"part-{at // PAIRS:06d}.npy": slice(at, at + PAIRS)
+            for at in range(0, len(row), PAIRS)
+        }
+        if not self.settings.truncate:
+            self._refuse_long_pairs(model, rows, row, item)
+        mine = list(parts.items())[distributed.rank() :: distributed.world_size()]
+        left = [(path, some) for path, some in mine if not path.exists()]
+        total, todo = (sum(len(row[some]) for _, some in few) for few in (mine, left))
+        with Progress(f"scoring {rows.name}", total, "pairs", total - todo) as progress:
+            for path, some in left:
+                scores = self._mean_scores(model, *self._texts(rows, row[some], item[some]))
+                if len(bad := np.flatnonzero(~np.isfinite(scores))):
+                    raise self._not_finite(rows, row[some][bad[0]])
+                with partial_of(path).open("wb") as file:
+                    np.save(file, scores)
+                replace_synced(partial_of(path), path)
+                progress.advance(len(scores))
         distributed.barrier()
         if distributed.rank():
             return
@@ -198,8 +208,20 @@ class Teacher:
         for path in parts:
             path.unlink()
 
-    def _mean_scores(self, model: Any, rows: Rows, row: np.ndarray, item: np.ndarray) -> np.ndarray:
-        """Return the scores of pairs, each the mean over the languages that it is read in."""
+    def _refuse_long_pairs(self, model: Any, rows: Rows, row: np.ndarray, item: np.ndarray) -> None:
+        """Raise UserError where a cross-encoder's tokenizer would cut a pair."""
+        long = 0
+        for at in range(0, len(row), PAIRS):
+            _, texts = self._texts(rows, row[at : at + PAIRS], item[at : at + PAIRS])
+            tokens = model.tokenizer(*map(list, zip(*texts, strict=True)), truncation=False)
+            long += sum(len(ids) > model.max_seq_length for ids in tokens["input_ids"])
+        if long:
+            raise self._too_long(rows.name, long, "pairs", model.max_seq_length)
+
+    def _texts(
+        self, rows: Rows, row: np.ndarray, item: np.ndarray
+    ) -> tuple[list[int], list[tuple[str, ...]]]:
+        """Return the texts of pairs in the languages that they are read in, and whose each is."""
         owner, texts = [], []
         for number, (one, other) in enumerate(zip(row, item, strict=True)):
             for query, passage in self._pair_languages(rows, int(one), int(other)):
@@ -211,17 +233,17 @@ class Teacher:
                 said = (c[int(at[0])].as_py() for c, at in zip(columns, cells, strict=True))
                 owner.append(number)
                 texts.append(tuple(said))
-        if not self.settings.truncate:
-            count = model.tokenizer(*map(list, zip(*texts, strict=True)), truncation=False)
-            long = sum(len(ids) > model.max_seq_length for ids in count["input_ids"])
-            if long:
-                raise self._too_long(rows.name, long, "pairs", model.max_seq_length)
+        return owner, texts
+
+    def _mean_scores(
+        self, model: Any, owner: list[int], texts: list[tuple[str, ...]]
+    ) -> np.ndarray:
+        """Return the scores of pairs, each the mean over its texts."""
         scores = model.predict(texts, show_progress_bar=False, convert_to_numpy=True)
         if scores.ndim > 1:
             raise UserError(f"{self.name} gives {scores.shape[1]} numbers for a pair, not a score")
-        pair = np.array(owner)
-        total = np.bincount(pair, scores.astype(np.float64), len(row))
-        return (total / np.bincount(pair, minlength=len(row))).astype(np.float32)
+        total = np.bincount(owner, scores.astype(np.float64))
+        return (total / np.bincount(owner)).astype(np.float32)
 
     def _pair_languages(self, rows: Rows, row: int, item: int) -> Iterator[tuple[int, int]]:
         """Yield the languages of query and passage: the pivot, or all that both have.

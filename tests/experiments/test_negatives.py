@@ -1,6 +1,7 @@
 """`hbr mine`, and training with what it found."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from hbr.data.sameness import same_labels
 from hbr.evaluation import mining
 from hbr.evaluation.mining import open_mined
 from hbr.evaluation.retriever import Retriever
+from hbr.experiments import teachers
 from hbr.experiments.negatives import Miner
 from hbr.experiments.run_data import RunData
 from hbr.experiments.run_spec import RunSpec, complete
@@ -279,6 +281,55 @@ def test_a_cross_encoder_s_scores_are_sentence_transformers_own(world, tmp_path,
             ]
             assert score == pytest.approx(oracle.predict(pairs).mean(), abs=1e-6)
     assert np.std(rows.negative_score) > 1e-4
+
+
+def test_a_killed_scoring_goes_on_and_ends_in_the_same_bytes(
+    world, tmp_path, rows_file, monkeypatch
+):
+    monkeypatch.setattr(teachers, "PAIRS", 32)
+    name, file = str(cross_encoder(tmp_path / "teacher", 256)), rows_file(MADE)
+    whole = scored_by(file, beside(world, tmp_path / "whole"), name=name)
+    shutil.rmtree(world / "data" / whole.folder.parent.name)  # which both would share
+    calls, mean = [], teachers.Teacher._mean_scores
+
+    def killed(*words: object) -> np.ndarray:
+        calls.append(words)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return mean(*words)
+
+    monkeypatch.setattr(teachers.Teacher, "_mean_scores", killed)
+    runs = beside(world, tmp_path / "broken")
+    with pytest.raises(KeyboardInterrupt):
+        scored_by(file, runs, name=name)
+    broken = scored_by(file, runs, name=name)
+    assert len(calls) == 4  # of 20 passages and 60 negatives, the first part once
+    assert whole.positive_score.tolist() == broken.positive_score.tolist()
+    assert whole.negative_score.tolist() == broken.negative_score.tolist()
+
+
+def test_a_cross_encoder_s_pairs_are_measured_before_any_is_scored(
+    world, tmp_path, rows_file, monkeypatch
+):
+    monkeypatch.setattr(teachers, "PAIRS", 32)
+    monkeypatch.setattr(teachers.Teacher, "_mean_scores", None)
+    name = str(cross_encoder(tmp_path / "teacher", 20))
+    with pytest.raises(UserError, match="80 pairs are longer than the 20 tokens"):
+        scored_by(rows_file(MADE), beside(world, tmp_path / "runs"), name=name)
+
+
+def test_a_teacher_whose_scores_are_not_finite_is_refused(world, tmp_path, rows_file):
+    from safetensors.torch import load_file, save_file
+
+    folder = cross_encoder(tmp_path / "teacher", 256)
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.bias"][:] = float("nan")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    runs = beside(world, tmp_path / "runs")
+    before = sorted(runs.glob("data/*/scores-*"))
+    with pytest.raises(UserError, match="a negative of row r0 of rows is not finite"):
+        scored_by(rows_file(MADE), runs, name=str(folder))
+    assert sorted(runs.glob("data/*/scores-*")) == before
 
 
 def test_a_bi_encoder_s_scores_are_those_of_its_pivot_vectors(world, tmp_path, rows_file):

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from hbr.core import registry
 from hbr.core.errors import UserError
 from hbr.training import adversary
-from hbr.training.batch import Owned, TrainingBatch
+from hbr.training.batch import Owned, TeacherTexts, TrainingBatch
+from hbr.training.distillation import distill_kl, embedding_mse, margin_mse
 from hbr.training.gradient_cache import Gather
 from hbr.training.losses import info_nce, language_contrast, semantic_contrast
 from hbr.training.objectives import Objective, Recipe
@@ -29,6 +30,14 @@ ROWS = 7
 LANGUAGES = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1, 1, 1, 0, 0, 2, 2])  # queries, passages
 PAIRS = [0, 2, 3, 6]  # rows whose passage has a translation
 OWNERS = [0, 0, 3, 5]  # the row of each given negative
+
+
+def drawn(seed: int, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+TAUGHT = Owned(torch.tensor(OWNERS), drawn(1, ROWS), drawn(2, len(OWNERS)))  # a teacher's scores
+TEACHER = TeacherTexts(*(drawn(3 + i, n, WIDTH) for i, n in enumerate((ROWS, ROWS, len(OWNERS)))))
 SIZES = {"query": ROWS, "passage": ROWS, "negatives": len(OWNERS), "translation": len(PAIRS)}
 
 
@@ -113,7 +122,8 @@ def step_of(pieces: Mapping[str, list[Texts]], **changes: object) -> TrainingBat
         languages=LANGUAGES,
         translated_rows=torch.tensor(PAIRS),
         head=nn.Sequential(),
-        negatives=Owned(torch.tensor(OWNERS)),
+        negatives=TAUGHT,
+        teacher=TEACHER,
     )
     return replace(step, **changes)
 
@@ -139,6 +149,9 @@ RECIPES = {
     "smoothing": recipe_of("smoothing", sigma=0.3),
     "language-adversarial": recipe_of("language-adversarial", weight=0.7),
     "language-contrastive": recipe_of("language-contrastive", weight=0.5, language_weight=0.3),
+    "distill-kl": recipe_of("distill-kl", infonce_weight=0.3),
+    "margin-mse": recipe_of("margin-mse", scale=2.0),
+    "embedding-mse": recipe_of("embedding-mse", infonce_weight=0.5),
 }
 NAMED = pytest.mark.parametrize("name", RECIPES)
 
@@ -427,6 +440,28 @@ def test_language_adversarial_is_the_clean_loss_and_that_of_the_languages_turned
         torch.testing.assert_close(found[name], p.grad)
     constant, _ = made(with_settings(recipe, ramp=False), encoder, 3)
     assert constant["reversal"] == 0.7
+
+
+@pytest.mark.parametrize("name", ["distill-kl", "margin-mse", "embedding-mse"])
+def test_distillation_is_the_loss_that_follows_the_teacher_and_a_share_of_infonce(name):
+    encoder, recipe = bert(), RECIPES[name]
+    said, found = made(recipe, encoder, 3)
+    step = step_of(chunks(encoder, 100, roles_of(recipe)))
+    vectors = {role: of_role[0]() for role, of_role in step.chunks.items()}
+    scored = (vectors["query"], vectors["passage"], vectors["negatives"], TAUGHT)
+    follows = {
+        "distill-kl": lambda: distill_kl(*scored, temperature=0.5),
+        "margin-mse": lambda: margin_mse(*scored, scale=2.0),
+        "embedding-mse": lambda: embedding_mse(
+            torch.cat(scored[:2]), torch.cat([TEACHER.query, TEACHER.passage])
+        ),
+    }[name]()
+    weight, clean = recipe.settings.infonce_weight, step.contrastive_loss(vectors)
+    encoder.zero_grad()
+    (loss := follows + weight * clean).backward()
+    parts = {"loss": loss.item(), "distilled": follows.item()}
+    parts |= {"clean": clean.item()} if weight else {}
+    assert_same((said, found), (parts, gradients(encoder)))
 
 
 def test_a_classifier_needs_two_languages():

@@ -40,8 +40,7 @@ def mined_table(name: str, entry: Mapping[str, Any]) -> Table:
 def spread(rows: Any) -> dict[str, Any]:
     """Return the distribution of a teacher's scores of rows and of their negatives."""
     parts = {"passages": np.asarray(rows.positive_score), "negatives": rows.negative_score}
-    owner = np.repeat(np.arange(len(rows)), np.diff(rows.negatives_of))
-    above = np.asarray(rows.negative_score) > np.asarray(rows.positive_score)[owner]
+    above = np.asarray(rows.negative_score) > np.asarray(rows.positive_score)[rows.owner]
     quantiles = {
         name: [round(float(q), 6) for q in np.quantile(scores, QUANTILES)]
         for name, scores in parts.items()
@@ -54,11 +53,11 @@ def scored_table(name: str, found: Mapping[str, Any]) -> Table:
     """Return how a teacher's scores are distributed, and how many negatives it prefers."""
     table = Table(title=f"scores of {name}", title_justify="left")
     table.add_column("")
-    for column in ("number", "least", "quarter", "median", "three quarters", "most"):
+    for column in ("number", "min", "25 %", "50 %", "75 %", "max"):
         table.add_column(column, justify="right")
     for part, quantiles in found["quantiles"].items():
         table.add_row(part, f"{found['number'][part]:,}", *(f"{q:.3f}" for q in quantiles))
     above, of = found["above_passage"], found["number"]["negatives"]
     table.add_section()
-    table.add_row("negatives above their row's passage", f"{above:,}", f"{above / of:.1%}")
+    table.add_row("negatives above passage", f"{above:,}", f"{above / of:.1%}")
     return table
