@@ -87,7 +87,16 @@ ROBUST = {
     "language-adversarial": objective("language-adversarial"),
     "language-contrastive": objective("language-contrastive", symmetric="true"),
 }
-WAYS = ROBUST | {"infonce": [], "lora": ["--set", "adapter=lora"]}
+MINED = ["--set", "train.hard_negatives=mined", "--set", "mine.pool=pivot"]
+TWO = {"objective.num_negatives": 2}
+GUIDED = {"guide": "relative", "guide_margin": 0.05, "mini_batch_size": 5}
+TAUGHT = {
+    "mined": MINED + objective("infonce", negative_language="any", **TWO, **GUIDED),
+    "distill-kl": MINED + objective("distill-kl", mini_batch_size=5, infonce_weight=0.5, **TWO),
+    "margin-mse": MINED + objective("margin-mse", negative_language="query", **TWO),
+    "embedding-mse": objective("embedding-mse", infonce_weight=0.1),
+}
+WAYS = ROBUST | TAUGHT | {"infonce": [], "lora": ["--set", "adapter=lora"]}
 
 
 @pytest.mark.slow
