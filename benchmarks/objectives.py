@@ -30,7 +30,7 @@ from unittest import mock
 
 import numpy as np
 import torch
-from sentence_transformers import losses
+from sentence_transformers.sentence_transformer import losses
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, PreTrainedTokenizerBase
 

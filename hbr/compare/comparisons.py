@@ -204,9 +204,9 @@ class _Lineup:
         alphas = {c.get("alpha") for c in self.cells if c.get("sampler") == cell.get("sampler")}
         sampler = f"{cell['sampler']} α={cell['alpha']}" if len(alphas) > 1 else cell["sampler"]
         named = dict.fromkeys(key for side in self.claim.sides for key in side)
-        keys = [key for key in named if key in cell and word_of(key) not in {"sampler", "encoder"}]
-        values = [word for key in keys if (word := written(key, cell[key]))]
-        return " ".join([sampler, *(value for value in values if value not in sampler)])
+        told = {"sampler", "encoder", "alpha"}
+        keys = [key for key in named if key in cell and word_of(key) not in told]
+        return " ".join(filter(None, (sampler, *(written(key, cell[key]) for key in keys))))
 
 
 def _conditions(claim: Claim, effect: Weights, base: Weights) -> tuple[Condition, ...]:
