@@ -103,6 +103,7 @@ class Series:
     by_language: Mapping[str, Mapping[str, float]]  # setting -> query language -> mAP
     mean_rank: Mapping[str, Mapping[str, float]]  # query language -> passage language -> rank
     compression: str = ""  # of its vectors
+    is_centred: bool = False  # whether each language's mean is taken off them
     bytes_per_vector: int = 0
     losses: Sequence[Sequence[tuple[int, float]]] = ()  # a line a seed: (step, training loss)
     validation: Sequence[Sequence[tuple[int, float]]] = ()

@@ -43,6 +43,7 @@ def _series(evidence: Evidence, cell: StudyCell) -> Series:
         _maps(by_language),
         _averaged([one.get("bias", {}).get("mean_rank", {}) for one in metrics]),
         str(evidence.target.compression or ""),
+        cell.config.evaluate.center_languages,
         _bytes(results[0]),
         [curve for curve in losses if curve],
         [curve for curve in validation if curve],

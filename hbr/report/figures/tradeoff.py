@@ -21,7 +21,8 @@ GREY = "#bbbbbb"
 CAPTION = (
     "Monolingual against cross-lingual and multilingual retrieval, means over seeds{}. The line "
     "joins the samplers in order of α, the share of monolingual batches. Where an untrained "
-    "encoder is far off the others, these are drawn larger in a frame."
+    "encoder is far off the others, these are drawn larger in a frame. Of centred vectors only "
+    "those of untrained encoders are shown."
 )
 SEEDS = ", with their standard deviations"
 INSET = (0.44, 0.1, 0.54, 0.46)  # x, y, width, height: below the line from untrained to trained
@@ -52,10 +53,10 @@ class Point(NamedTuple):
 
 def drawings(report: Report) -> Iterator[Drawing]:
     """Yield one figure of all encoders and data sets."""
-    if any(_points(report.series, setting) for setting in SETTINGS):
-        several = any(cell.deviations for cell in report.series)
-        caption = CAPTION.format(SEEDS if several else "")
-        yield Drawing("tradeoff", "Trade-off", caption, draw(report.series))
+    cells = [c for c in report.series if c.sampler == UNTRAINED or not c.is_centred]
+    if any(_points(cells, setting) for setting in SETTINGS):
+        caption = CAPTION.format(SEEDS if any(cell.deviations for cell in cells) else "")
+        yield Drawing("tradeoff", "Trade-off", caption, draw(cells))
 
 
 @style.paper_style()
@@ -173,7 +174,7 @@ def _label(axes: Axes, point: Point, points: Sequence[Point], line: Sequence[Ser
     if cell in line:
         label = style.short(cell.alpha or 0.0)
     elif cell.sampler == UNTRAINED:
-        label = cell.name
+        label = "centred" if cell.is_centred else cell.name
     below = cell not in line and alike.index(cell.name) % 2
     left = len(label) > 4 and point.x > sum(axes.get_xlim()) / 2
     axes.annotate(
