@@ -137,6 +137,7 @@ def test_a_trial_uses_what_is_prepared(world: Path, tmp_path: Path) -> None:
     assert "LIMITED to 4 concepts" in said.out
 
 
+@pytest.mark.slow
 def test_a_data_set_that_is_missing_fails_its_cells_and_stops_no_other(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,6 +292,7 @@ def test_every_shipped_study_can_be_read(path: Path) -> None:
     assert len(configs(read_study(path), {})) > 1
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_takes_its_own_cell_along_only(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -366,6 +368,7 @@ claims:
 """
 
 
+@pytest.mark.slow
 def test_each_round_starts_from_the_one_before_which_is_trained_once(world, tmp_path):
     runs, file = beside(world, tmp_path / "runs"), tmp_path / "rounds.yaml"
     file.write_text(ROUNDS)
