@@ -88,7 +88,9 @@ def test_ten_processes_come_in_one_by_one_though_some_are_killed(tmp_path):
 
 def test_a_dead_process_of_this_host_is_replaced_at_once(tmp_path, building):
     patient = {**os.environ, "HBR_LEASE_SECONDS": "100"}
-    building("one", env=patient).kill()
+    one = building("one", env=patient)
+    one.kill()
+    one.wait()  # until it is reaped it is there
     begun = time.monotonic()
     other = building("two", env=patient)
     assert time.monotonic() - begun < 100  # not the time of a lease

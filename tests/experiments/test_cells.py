@@ -11,7 +11,9 @@ import yaml
 
 from hbr.core.errors import UserError
 from hbr.core.lease import lease
+from hbr.core.progress import Progress
 from hbr.experiments import sweep
+from hbr.experiments.board import Board
 from hbr.experiments.cells import cell_of, cells
 from hbr.experiments.study import read_study, trial
 from tests.support import beside, hbr
@@ -85,6 +87,7 @@ def test_gpus_are_dealt_out_among_the_workers(
 ) -> None:
     for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "TOKENIZERS_PARALLELISM"):
         monkeypatch.setenv(name, "")  # put back afterwards
+    monkeypatch.setattr(Progress, "listener", None)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
     gpus = sweep.visible_gpus("auto", 3)
     assert gpus == ["4", "6"]
@@ -92,7 +95,7 @@ def test_gpus_are_dealt_out_among_the_workers(
     assert sweep.visible_gpus("auto", 1) == []  # one job may have all
     count, seen = multiprocessing.Value("i", 0), []
     for _ in range(3):
-        sweep._start_worker(1, gpus, count)
+        sweep._start_worker(1, gpus, count, Board(multiprocessing, 3))
         seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
     assert seen == ["4", "6", "4"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")

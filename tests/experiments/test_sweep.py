@@ -15,7 +15,9 @@ import pytest
 from hbr.compare.references import reference
 from hbr.core.cores import available_cores
 from hbr.core.lease import owner_of
+from hbr.core.progress import Progress
 from hbr.experiments import sweep
+from hbr.experiments.board import Board
 from hbr.experiments.cells import cells as cells_of
 from hbr.experiments.run_spec import slug
 from hbr.experiments.study import configs, read_study, trial
@@ -342,11 +344,13 @@ def test_a_worker_waits_without_spinning_unless_told_otherwise(
 ) -> None:
     for name in ("OMP_NUM_THREADS", "TOKENIZERS_PARALLELISM"):
         monkeypatch.setenv(name, "")  # put back afterwards
+    monkeypatch.setattr(Progress, "listener", None)
     for before, after in (("ACTIVE", "ACTIVE"), (None, "PASSIVE")):
         monkeypatch.setenv("OMP_WAIT_POLICY", before or "")
         if before is None:
             del os.environ["OMP_WAIT_POLICY"]
-        sweep._start_worker(2, [], multiprocessing.Value("i", 0))
+        board = Board(multiprocessing, 1)
+        sweep._start_worker(2, [], multiprocessing.Value("i", 0), board)
         assert os.environ["OMP_WAIT_POLICY"] == after
     assert os.environ["OMP_NUM_THREADS"] == str(max(1, available_cores() // 2))
 
