@@ -9,7 +9,16 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from hbr.compare.results import CENTER, Keep, Result, cell_key, settings_of, word_of, written
+from hbr.compare.results import (
+    CENTER,
+    Keep,
+    Result,
+    cell_key,
+    settings_of,
+    training_languages,
+    word_of,
+    written,
+)
 from hbr.core import inference, languages, registry, statistics
 from hbr.core.errors import UserError
 from hbr.core.inference import Estimate, Term
@@ -81,8 +90,7 @@ class Evidence:
         """The languages that any of the runs was trained on; None for printed figures."""
         if not self.has_queries:
             return None
-        training = [result.metrics.get("training", {}) for result in self.results]
-        return frozenset(code for one in training for code in one.get("languages", ()))
+        return training_languages(result.metrics for result in self.results)
 
     @cached_property
     def encoders(self) -> dict[str, str]:

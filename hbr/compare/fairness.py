@@ -122,7 +122,7 @@ def contamination(metrics: Mapping[str, Any]) -> str:
 
 
 def part(metrics: Mapping[str, Any]) -> str:
-    """Return how much of a published data set was evaluated on, as a clause; "" for the whole.
+    """Return how much of a published data set was evaluated on, in words; "" for the whole.
 
     `metrics` is the content of `metrics.json`.
     """
@@ -134,7 +134,7 @@ def part(metrics: Mapping[str, Any]) -> str:
     except UserError:  # from outside, and not installed here
         return ""
     some = entry.part(metrics["queries"], len(metrics["languages"]))
-    return f"a part of {name}, {some}" if some else ""
+    return f"a part of {name}, {some}: no figure of the whole compares with these" if some else ""
 
 
 def _languages_seen(evidence: Evidence) -> list[str]:
@@ -153,7 +153,7 @@ def warnings(evidence: Evidence, varied: Collection[str] = ()) -> list[str]:
     """Return what limits trust: unfair comparisons, contamination, missing runs."""
     parts = dict.fromkeys(part(result.metrics) for result in evidence.results)
     lines = [
-        *(f"{one}: no figure of the whole compares with these" for one in parts if one),
+        *filter(None, parts),
         *unfair(evidence, varied),
         *_languages_seen(evidence),
     ]

@@ -235,6 +235,11 @@ def word_of(key: str) -> str:
     return key.removesuffix(".name").rpartition(".")[2].replace("-", "_")
 
 
+def training_languages(metrics: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Return the languages that the runs of some contents of `metrics.json` were trained on."""
+    return frozenset(x for one in metrics for x in one.get("training", {}).get("languages", ()))
+
+
 def cell_key(config: Config) -> str:
     """Return what tells a study cell from others: all but the seed."""
     identity = config.identity()

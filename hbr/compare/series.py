@@ -23,10 +23,10 @@ def series(evidence: Evidence) -> list[Series]:
 def _series(evidence: Evidence, cell: StudyCell) -> Series:
     results = evidence.members(cell)
     metrics = [result.metrics for result in results]
-    by_language, deviations = (
-        _averaged([one["by_query_language"] for one in metrics], over)
-        for over in (np.mean, _deviation)
+    settings, by_language = (
+        [one[key] for one in metrics] for key in ("settings", "by_query_language")
     )
+    several = len(metrics) > 1
     logs = [_log(result) for result in results]
     losses, validation = (
         [[(entry["step"], entry[loss]) for entry in log if loss in entry] for log in logs]
@@ -39,16 +39,16 @@ def _series(evidence: Evidence, cell: StudyCell) -> Series:
         cell.config.method,
         " ".join(filter(None, evidence.label(cell.config)[1:])),
         alpha if isinstance(alpha, float | int) else None,
-        _averaged([one["settings"] for one in metrics]),
-        _maps(by_language),
+        _averaged(settings),
+        _maps(_averaged(by_language)),
         _averaged([one.get("bias", {}).get("mean_rank", {}) for one in metrics]),
         str(evidence.target.compression or ""),
         cell.config.evaluate.center_languages,
         _bytes(results[0]),
         [curve for curve in losses if curve],
         [curve for curve in validation if curve],
-        _averaged([one["settings"] for one in metrics], _deviation) if len(metrics) > 1 else {},
-        _maps(deviations) if len(metrics) > 1 else {},
+        _averaged(settings, _deviation) if several else {},
+        _maps(_averaged(by_language, _deviation)) if several else {},
     )
 
 
@@ -60,9 +60,9 @@ def _maps(by_language: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     }
 
 
-def _deviation(values: Sequence[float]) -> float:
-    """Return the standard deviation over seeds, 0 of one."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+def _deviation(values: Sequence[float]) -> Any:
+    """Return the standard deviation over two seeds or more."""
+    return np.std(values, ddof=1)
 
 
 def _bytes(result: Result) -> int:

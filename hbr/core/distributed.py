@@ -4,7 +4,7 @@ A single process is rank 0 of 1. With one process these functions do nothing and
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -75,6 +75,11 @@ def broadcast(value: Any) -> Any:
         return value
     with _peers[0].blamed():
         return _peers[0].broadcast(value)
+
+
+def dealt(items: Sequence[T]) -> Sequence[T]:
+    """Return those of some items that are this rank's: every n-th, of n ranks."""
+    return items[rank() :: world_size()]
 
 
 def main_first(read: Callable[[], T]) -> T:

@@ -86,7 +86,7 @@ def mine(
         raise UserError(f"{rows.name}: no row has a query and a passage in the languages to mine")
     parts = [range(at, min(at + ROWS, len(rows))) for at in range(0, len(rows), ROWS)]
     paths = [folder / f"part-{part.start // ROWS:06d}.npz" for part in parts]
-    own = list(zip(parts, paths, strict=True))[distributed.rank() :: distributed.world_size()]
+    own = distributed.dealt(list(zip(parts, paths, strict=True)))
     todo = [(part, path) for part, path in own if not path.exists()]
     total, left = (sum(len(part) for part, _ in some) for some in (own, todo))
     with Progress(f"mining {rows.name}", total, "rows", total - left) as progress:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hbr.compare.model import Finding, Moved, Verdict
 from hbr.compare.queries import moved, moved_key
-from hbr.compare.results import Result
+from hbr.compare.results import Result, training_languages
 from hbr.core import languages
 from hbr.core.target import EvaluationTarget
 from hbr.experiments.cells import Cell
@@ -54,12 +54,7 @@ def _moved(
     sides: Sequence[Sequence[Result]],
     cell_of: Mapping[str, Cell],
 ) -> Moved:
-    trained = {
-        code
-        for side in sides
-        for result in side
-        for code in result.metrics.get("training", {}).get("languages", ())
-    }
+    trained = training_languages(result.metrics for side in sides for result in side)
 
     def keep(query: str, passage: str | None) -> bool:
         return all(

@@ -230,8 +230,8 @@ def encoded_rows(
     stage = f"vectors-{fingerprint([settings, inputs], 8)}"
 
     def make(folder: Path) -> dict[str, Any]:
-        parts = encoder.load(), config, run.torch_device(), store.path / "exported"
-        retriever = Retriever(*parts)
+        device, cache = run.torch_device(), store.path / "exported"
+        retriever = Retriever(encoder.load(), config, device, cache)
         if check:
             check(retriever, texts)
         ranks = distributed.rank(), distributed.world_size()

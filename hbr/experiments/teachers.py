@@ -189,7 +189,7 @@ class Teacher:
         }
         if not self.settings.truncate:
             self._refuse_long_pairs(model, rows, row, item)
-        mine = list(parts.items())[distributed.rank() :: distributed.world_size()]
+        mine = distributed.dealt(list(parts.items()))
         left = [(path, some) for path, some in mine if not path.exists()]
         total, todo = (sum(len(row[some]) for _, some in few) for few in (mine, left))
         with Progress(f"scoring {rows.name}", total, "pairs", total - todo) as progress:

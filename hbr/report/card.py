@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hbr.compare.fairness import contamination
+from hbr.compare.results import training_languages
 from hbr.compare.table import name
 from hbr.models.folder import read_folder
 from hbr.report.formats.markdown import escape
@@ -40,7 +41,7 @@ def card(
     encoder, trained = config["encoder"], config["train"]["max_steps"] > 0
     sampler = config["sampler"]["name"].rpartition(":")[2] if trained else "untrained"
     data = config["data"]["train"] if trained else []
-    languages = sorted({x for r in results for x in r.get("training", {}).get("languages", ())})
+    languages = sorted(training_languages(results))
     facts = _facts(config, train, languages, base_model, pooling)
     front_matter = ModelCardData(
         library_name="sentence-transformers",

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hbr.compare.results import training_languages
 from hbr.core.errors import UserError
 from hbr.core.languages import language
 
@@ -42,7 +43,7 @@ def write(folder: Path, model: Facts, results: Sequence[Facts]) -> list[Path]:
     name = model["name"] if "/" in model["name"] else f"hbr/{model['name']}"  # MTEB wants a slash
     place = folder / "results" / name.replace("/", "__") / model["revision"]
     place.mkdir(parents=True, exist_ok=True)
-    trained = {x for result in results for x in result.get("training", {}).get("languages", ())}
+    trained = training_languages(results)
     known = [code for code in trained if language(code) and not re.fullmatch("q[a-t].", code)]
     meta = dict.fromkeys(UNKNOWN_FIELDS) | {
         "languages": sorted(map(_language, known)) or None,

@@ -61,7 +61,7 @@ class ValidationLoss:
         """Return the loss; each rank computes a share of the batches."""
         encode.encoder.eval()
         batches = list(self._batches())
-        mine = batches[distributed.rank() :: distributed.world_size()]
+        mine = distributed.dealt(batches)
         losses = distributed.all_gather_objects([self._loss(encode, *batch) for batch in mine])
         encode.encoder.train()
         total, count = 0.0, 0

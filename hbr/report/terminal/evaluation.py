@@ -91,8 +91,8 @@ def _how(metrics: Mapping[str, Any]) -> str:
 
 def _part(metrics: Mapping[str, Any]) -> str:
     """Return, on a line of its own, how much of a published data set this is, if not all."""
-    clause = part(metrics)
-    return f"\n{clause}: no figure of the whole compares with these" if clause else ""
+    words = part(metrics)
+    return f"\n{words}" if words else ""
 
 
 def _contamination(metrics: Mapping[str, Any]) -> str:
