@@ -13,6 +13,7 @@ import torch
 from hbr.core import distributed
 from hbr.core.digests import file_digest
 from hbr.core.errors import UserError
+from hbr.core.prefetch import prefetch
 from hbr.core.progress import Progress
 from hbr.core.settings import Config
 from hbr.core.store import write_atomic
@@ -96,16 +97,14 @@ def write_vectors(
         counts = ", ".join(f"{len(column):,} {side}" for side, column in texts.items())
         logger.info(f"encoding {task.name} on {retriever.device}: {counts}")
     with Progress(f"encoding {task.name}", total, "texts", total - left) as progress:
-        for shard in todo:
-            column = texts[shard.side][shard.start : shard.stop].to_pylist()
-            try:
-                vectors = retriever.encode(ROLES[shard.side], column, progress)
-            except EmptyText as error:
-                id = _texts(task, shard.side)[1]["id"][shard.start + error.place]
-                raise UserError(
-                    f"{task.name}: {id} has no tokens in this encoder: leave it out"
-                ) from error
-            _write_shard(folder, task, shard, vectors, config.encode.dtype)
+        # at a time: tokens of the next shard, vectors of this one, files of the last
+        tokens = prefetch(lambda shard: _tokenize(retriever, task, shard, texts[shard.side]), todo)
+        made = (
+            (shard, retriever.vectors(ids, progress))
+            for shard, ids in zip(todo, tokens, strict=True)
+        )
+        for _ in prefetch(lambda one: _write_shard(folder, task, *one, config.encode.dtype), made):
+            pass
     retriever.encoder.log_clipped(task.name)
     if ranks[1] > 1:
         distributed.barrier()
@@ -137,6 +136,17 @@ def load_vectors(folder: Path, side: str) -> ShardedVectors:
 def _shards(side: str, texts: int, size: int) -> list[Shard]:
     starts = range(0, texts, size)
     return [Shard(side, at, min(at + size, texts), f"{side}-{at // size:05d}.npy") for at in starts]
+
+
+def _tokenize(
+    retriever: Retriever, task: Texts, shard: Shard, column: pa.Array | pa.ChunkedArray
+) -> list[list[int]]:
+    """Return the token ids of a shard's texts. Raises UserError for a text without any."""
+    try:
+        return retriever.tokenize(ROLES[shard.side], column[shard.start : shard.stop].to_pylist())
+    except EmptyText as error:
+        id = _texts(task, shard.side)[1]["id"][shard.start + error.place]
+        raise UserError(f"{task.name}: {id} has no tokens in this encoder: leave it out") from error
 
 
 def _write_shard(folder: Path, task: Texts, shard: Shard, vectors: np.ndarray, dtype: str) -> None:

@@ -64,33 +64,42 @@ class Retriever:
         self, role: str, texts: Sequence[str], progress: Progress | None = None
     ) -> np.ndarray:
         """Return the vectors of texts as a `query` or `passage` each: (texts, width), float32."""
+        return self.vectors(self.tokenize(role, texts), progress)
+
+    def tokenize(self, role: str, texts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of texts as a `query` or `passage` each, with prompt and cut.
+
+        Raises EmptyText for a text that has no tokens.
+        """
         prompt, length = self.config.encoder.inputs(role)
         tokens = self.encoder.tokenize([prompt + text for text in texts], length)
         if not all(tokens):
             raise EmptyText([len(ids) for ids in tokens].index(0))
-        return self._vectors(tokens, progress)
+        return tokens
 
     @torch.inference_mode()
-    def _vectors(self, tokens: list[list[int]], progress: Progress | None) -> np.ndarray:
-        """Encode texts, longest first, in batches under a token budget: (texts, width)."""
+    def vectors(self, tokens: list[list[int]], progress: Progress | None = None) -> np.ndarray:
+        """Encode token ids, longest first, in batches under a token budget: (texts, width)."""
         settings = self.config.encode
-        vectors = np.empty((len(tokens), self.encoder.embedding_dimension), dtype=np.float32)
         lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
         unpadded = settings.unpadded and self.encoder.supports_unpadded and not self._run
         # a GPU may pad for attention alone
         spare = unpadded and self.device.type == "cpu"
-        batches = token_batches(lengths, settings.token_budget, unpadded=spare)
+        batches = list(token_batches(lengths, settings.token_budget, unpadded=spare))
+        encoded = []
         # one block for all batches: weights are rounded once, not in each
         with autocast(self.device, settings.precision):
             for some in batches:
                 ids = [tokens[i] for i in some]
                 if self._run:
-                    vectors[some] = self._run(*self.encoder.pad(ids))
+                    encoded.append(torch.from_numpy(self._run(*self.encoder.pad(ids))))
                 else:
-                    encoded = self.encoder.encode(ids, self.device, unpadded=unpadded)
-                    vectors[some] = encoded.float().cpu().numpy()
+                    encoded.append(self.encoder.encode(ids, self.device, unpadded=unpadded).float())
                 if progress:
                     progress.advance(len(some))
+        vectors = np.empty((len(tokens), self.encoder.embedding_dimension), dtype=np.float32)
+        for some, part in zip(batches, encoded, strict=True):
+            vectors[some] = part.cpu().numpy()  # only now: a GPU need not wait between batches
         return vectors
 
 

@@ -78,7 +78,7 @@ def test_a_killed_attempt_keeps_its_whole_shards(
     whole.mkdir()
     broken.mkdir()
     stage.encode(whole, model, config, task, CPU)
-    real, calls = Retriever._vectors, []
+    real, calls = Retriever.vectors, []
 
     def killed_in_the_third(*args, **kwargs):
         calls.append(1)
@@ -86,11 +86,11 @@ def test_a_killed_attempt_keeps_its_whole_shards(
             raise KeyboardInterrupt
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(Retriever, "_vectors", killed_in_the_third)
+    monkeypatch.setattr(Retriever, "vectors", killed_in_the_third)
     with pytest.raises(KeyboardInterrupt):
         stage.encode(broken, model, config, task, CPU)
     (broken / "passages-00003.npy").write_bytes(b"half a shard")
-    monkeypatch.setattr(Retriever, "_vectors", real)
+    monkeypatch.setattr(Retriever, "vectors", real)
     before = (broken / "queries-00000.npy").stat().st_mtime_ns
     stage.encode(broken, model, config, task, CPU)
     assert (broken / "queries-00000.npy").stat().st_mtime_ns == before
