@@ -120,6 +120,38 @@ def test_a_killed_mining_goes_on_and_ends_in_the_same_bytes(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("command", ["mine", "score"])
+def test_killed_again_and_again_a_command_ends_in_the_same_bytes(
+    world, tmp_path, rows_file, command
+):
+    file = rows_file([row(number) for number in range(9000)])
+    (world / "encoders").mkdir(exist_ok=True)
+
+    def words(name: str) -> list[str]:
+        runs = tmp_path / name  # with data of its own
+        runs.mkdir()
+        (runs / "encoders").symlink_to(world / "encoders")
+        settings = ["--set", "validation=null", "--set", "encode.shard_size=1000"]
+        settings += ["--set", "hard_negatives=mined"] if command == "score" else []
+        paths = ["--output-dir", str(runs), "--output", str(tmp_path / f"{name}.jsonl")]
+        return [sys.executable, "-m", "hbr", command, "--data", str(file), *settings, *paths]
+
+    subprocess.run(words("whole"), check=True, capture_output=True)
+    broken, kills = words("broken"), 0
+    while kills < 50:
+        with subprocess.Popen(broken, stderr=subprocess.PIPE) as process:
+            try:
+                _, said = process.communicate(timeout=4 + kills)
+                break
+            except subprocess.TimeoutExpired:
+                process.kill()
+                kills += 1
+    assert process.returncode == 0, said.decode()
+    assert kills
+    assert (tmp_path / "broken.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+
+
+@pytest.mark.slow
 def test_three_ranks_mine_what_one_process_does(world, tmp_path, rows_file):
     file = rows_file([row(number) for number in range(9000)])  # three parts, nine shards
     words = ["mine", "--data", file, "--device", "cpu", "--set", "validation=null"]
