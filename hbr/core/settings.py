@@ -219,7 +219,14 @@ class Train(Section):
     weight_decay: NonNegativeFloat = Field(0.01, description="AdamW's weight decay.")
     warmup_ratio: Share = Field(0.1, description="Share of the steps with a rising rate.")
     max_grad_norm: PositiveFloat = Field(1.0, description="Gradients are clipped to this norm.")
-    precision: Precision = Field("fp32", description="Precision of the forward pass.")
+    optimizer: Literal["adamw", "adamw_8bit"] = Field(
+        "adamw", description="`adamw_8bit` keeps its two moments in a byte a weight (bitsandbytes)."
+    )
+    precision: Literal[Precision, "bf16-weights"] = Field(
+        "fp32",
+        description="Of forward and backward pass; `bf16-weights` has weights and gradients in "
+        "bf16 too, and trains float32 masters of them.",
+    )
     torch_compile: bool = Field(False, description="Compile the encoder with torch.compile.")
     gradient_checkpointing: bool = Field(
         False,
@@ -321,7 +328,10 @@ class Evaluate(Section):
 UNTRAINED = "untrained"  # what tables and claims call runs whose encoder is as it came
 LATER = {  # settings of training that came later: at their defaults no part of a run's identity
     name: Train.model_fields[name].default
-    for name in ("matryoshka_dims", "matryoshka_weights", "metric_for_best_model", "eval_limit")
+    for name in (
+        *("matryoshka_dims", "matryoshka_weights", "metric_for_best_model", "eval_limit"),
+        "optimizer",
+    )
 }
 LOG_ONLY = {  # they change what is kept, not the weights
     *("logging_steps", "save_steps", "save_minutes", "keep_checkpoint", "report_to"),

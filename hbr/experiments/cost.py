@@ -19,7 +19,7 @@ from hbr.report.terminal.cost import Cost, Line
 
 SAMPLE = 512  # texts whose lengths are measured
 BYTES = {"float32": 4, "float16": 2}
-COPIES = 5  # of the weights of a run: the encoder, its best, a checkpoint with Adam's two
+COPIES = 3  # of the weights of a run: the encoder, its best, and a checkpoint
 
 
 def cost(todo: Iterable[Cell]) -> Cost:
@@ -43,7 +43,7 @@ def _pace_settings(config: Config) -> tuple[Any, ...]:
     decisive = {
         *("batch_size", "gradient_accumulation_steps", "mini_batch_size", "precision"),
         *("unpadded", "quick_dropout", "attention_dropout", "torch_compile"),
-        "gradient_checkpointing",
+        *("gradient_checkpointing", "optimizer"),
     }
     sections: tuple[Any, ...] = (config.encoder, config.encode)
     if config.adapter.name:
@@ -55,6 +55,7 @@ def _pace_settings(config: Config) -> tuple[Any, ...]:
 def _line(cells: list[Cell], notes: dict[str, None]) -> Line:
     from hbr.experiments.pace import pace
     from hbr.models.loading import load
+    from hbr.training.optimizer import moment_bytes, resident_bytes
 
     run, config = cells[0].run, cells[0].config
     encoder = config.encoder.name
@@ -72,16 +73,19 @@ def _line(cells: list[Cell], notes: dict[str, None]) -> Line:
     )
     measured = pace(model, config, lengths, run.torch_device())
     trained = [cell.config for cell in cells if cell.config.is_trained]
-    kept = measured.parameters * len(cells) + measured.trained * (COPIES - 1) * len(trained)
+    of_checkpoints = 4 * (COPIES - 1) + moment_bytes(config.train)  # bytes of a trained weight
+    kept = 4 * measured.parameters * len(cells) + measured.trained * of_checkpoints * len(trained)
+    resident = resident_bytes(measured.parameters, measured.trained, config.train)
     tokens, vectors = _to_encode(cells, model, notes)
     vector_bytes = measured.dimension * BYTES[config.encode.dtype]
     return Line(
         encoder,
         len(cells),
         measured.step,
+        1e-9 * resident if trained else None,
         sum(c.train.max_steps for c in trained) * measured.step / 3600,
         tokens * measured.token / 3600,
-        1e-9 * (4 * kept + vectors * vector_bytes),
+        1e-9 * (kept + vectors * vector_bytes),
     )
 
 

@@ -6,13 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import nn
 
 from hbr.core.settings import Config
 from hbr.models.adapter import LowRankAdapter
 from hbr.models.dropout import set_dropout
 from hbr.models.encoder import Encoder
 from hbr.models.precision import autocast
+from hbr.training.batch import AuxiliaryHead
 from hbr.training.losses import info_nce
+from hbr.training.masters import MasterWeights
+from hbr.training.optimizer import adamw
 
 LONG_ENOUGH = 1.0  # seconds that something is measured for
 PAIRS = 16  # at a time, on a CPU
@@ -58,16 +62,22 @@ def pace(encoder: Encoder, config: Config, lengths: tuple[int, int], device: tor
 
     token = _seconds(encode, device) / (pairs * lengths[1])
     encoder.train()
+    masters = MasterWeights(encoder, settings.precision)
+    optimizer = adamw(masters.trained.values(), AuxiliaryHead(nn.Sequential(), 1.0), settings)
     pair = _seconds(train, device) / pairs
+    masters.take_gradients()
+
+    def update() -> None:
+        optimizer.step()
+        masters.round()
+
     factor = 4 / 3 if settings.mini_batch_size else 1  # a gradient cache encodes once more
-    trained = [p for p in encoder.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=1e-9, fused=True)
     return Pace(
         settings.batch_size * settings.gradient_accumulation_steps * pair * factor
-        + _seconds(lambda: optimizer.step(), device),
+        + _seconds(update, device),
         token,
         sum(p.numel() for p in encoder.parameters()),
-        sum(p.numel() for p in trained),
+        sum(p.numel() for p in masters.trained.values()),
         encoder.embedding_dimension,
     )
 

@@ -148,7 +148,9 @@ class Encoder(nn.Module):
         inputs: dict[str, Any] = {"input_ids": input_ids}
         if shift is not None:
             embeddings = self.backbone.get_input_embeddings()(input_ids)
-            inputs = {"inputs_embeds": embeddings + shift * attention_mask[..., None]}
+            inputs = {
+                "inputs_embeds": embeddings + (shift * attention_mask[..., None]).to(embeddings)
+            }
         inputs |= self.options | {"attention_mask": attention_mask}
         hidden = self.backbone(**inputs).last_hidden_state
         return self._project([pool(hidden, attention_mask, mode) for mode in self.modes])

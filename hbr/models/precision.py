@@ -15,7 +15,7 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 def warn_slow_bf16(device: torch.device, precision: str) -> None:
     """Log where bfloat16 is requested and the processor has no instructions for it."""
-    if precision != "bf16":
+    if precision == "fp32":
         return
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)

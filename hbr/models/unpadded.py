@@ -110,7 +110,9 @@ def forward(backbone: Any, packed: Packed, shift: Tensor | None = None, **option
     inputs = {"input_ids": packed.input_ids}
     if shift is not None:
         embeddings = backbone.get_input_embeddings()(packed.input_ids)
-        inputs = {"inputs_embeds": embeddings + shift[packed.text_of, packed.position_ids]}
+        inputs = {
+            "inputs_embeds": embeddings + shift[packed.text_of, packed.position_ids].to(embeddings)
+        }
     position_ids = packed.position_ids[None] + first_position(backbone)
     prepared = torch.empty(1, 1, 0, 0)  # a mask of four dimensions is not made, but passed on
     return backbone(

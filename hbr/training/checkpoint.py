@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,6 +20,7 @@ from hbr.core import distributed
 from hbr.core.errors import UserError
 from hbr.core.store import partial_of, replace_synced
 from hbr.training.log import CHECKPOINT
+from hbr.training.masters import MasterWeights
 
 
 @dataclass
@@ -41,9 +43,15 @@ class Checkpoints:
     """
 
     def __init__(
-        self, folder: Path, encoder: nn.Module, head: nn.Module, optimizer: torch.optim.Optimizer
+        self,
+        folder: Path,
+        encoder: nn.Module,
+        masters: MasterWeights,
+        head: nn.Module,
+        optimizer: torch.optim.Optimizer,
     ) -> None:
-        self.encoder, self.head, self.optimizer = encoder, head, optimizer
+        self.encoder, self.masters, self.head = encoder, masters, head
+        self.optimizer = optimizer
         self.folder = folder / CHECKPOINT
         self.last, self.best = self.folder / "state.safetensors", folder / "best.safetensors"
         self.saved_step = 0  # step of the last checkpoint
@@ -54,11 +62,11 @@ class Checkpoints:
         self.saved_step, self.saved_at = state.step, time.monotonic()
         names = {id(p): name for name, p in self._parameters().items()}
         optimizer = {
-            f"{names[id(p)]}|{key}": value
+            f"{names[id(p)]}|{key}": _own(value)
             for p, values in self.optimizer.state.items()
             for key, value in values.items()
         }
-        tensors = {"model": _trained(self.encoder), "optimizer": optimizer}
+        tensors = {"model": self._weights(), "optimizer": optimizer}
         _write(self.last, tensors | {"head": self.head.state_dict()}, state)
 
     def seconds_since_save(self) -> float:
@@ -67,32 +75,51 @@ class Checkpoints:
 
     def save_best(self, state: TrainerState) -> None:
         """Write the weights of the encoder, in the place of the best so far."""
-        _write(self.best, {"model": _trained(self.encoder)}, state)
+        _write(self.best, {"model": self._weights()}, state)
 
     def resume(self) -> TrainerState:
         """Load the last checkpoint, if there is one; return the state of the run."""
         if not self.last.exists():
             return TrainerState()
         tensors, state = _read(self.last)
-        _load(self.encoder, tensors["model"], self.last)
+        self._load_weights(tensors["model"], self.last)
         _load(self.head, tensors["head"], self.last)
         parameters = self._parameters()
         for key, value in tensors["optimizer"].items():
             name, _, field = key.partition("|")
             parameter = parameters[name]
-            self.optimizer.state[parameter][field] = value.to(parameter.device)
+            whole = not value.is_floating_point() and value.ndim == 0
+            self.optimizer.state[parameter][field] = (
+                value.item() if whole else value.to(parameter.device)
+            )
         self.saved_step = state.step
         return state
 
     def load_best(self) -> None:
         """Load the best weights, where validation has chosen some."""
         if self.best.exists():
-            _load(self.encoder, _read(self.best)[0]["model"], self.best)
+            self._load_weights(_read(self.best)[0]["model"], self.best)
 
     def _parameters(self) -> dict[str, nn.Parameter]:
         """Return all that is trained, by name."""
         head = {f"head.{name}": p for name, p in self.head.named_parameters()}
-        return dict(self.encoder.named_parameters()) | head
+        return self.masters.trained | head
+
+    def _weights(self) -> dict[str, Tensor]:
+        return _trained(self.encoder) | self.masters.trained
+
+    def _load_weights(self, weights: dict[str, Tensor], path: Path) -> None:
+        _load(self.encoder, weights, path)
+        self.masters.load(weights)
+
+
+def _own(value: Any) -> Tensor:
+    """Return a number or tensor of an optimizer's state as a tensor that shares no memory.
+
+    bitsandbytes has one table of 256 numbers for all weights.
+    """
+    value = torch.as_tensor(value)
+    return value.clone() if value.numel() <= 256 else value
 
 
 def _write(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: TrainerState) -> None:

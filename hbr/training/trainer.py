@@ -32,6 +32,7 @@ from hbr.training.checkpoint import Checkpoints, TrainerState
 from hbr.training.collator import Collator, Source
 from hbr.training.log import Log
 from hbr.training.losses import Loss
+from hbr.training.masters import MasterWeights
 from hbr.training.matryoshka import matryoshka
 from hbr.training.objectives import LossTerms, Objective, Recipe
 from hbr.training.optimizer import adamw, learning_rate, remaining_weight, set_learning_rate
@@ -91,8 +92,11 @@ class Trainer:
         languages = sorted(config.data.languages or every)
         self.head = make_head(self.recipe, encoder.embedding_dimension, len(languages), config.seed)
         self.head.module.to(device)
-        self.optimizer = adamw(encoder, self.head, config.train)
-        self.checkpoints = Checkpoints(folder, encoder, self.head.module, self.optimizer)
+        self.masters = MasterWeights(encoder, config.train.precision)
+        self.optimizer = adamw(self.masters.trained.values(), self.head, config.train)
+        self.checkpoints = Checkpoints(
+            folder, encoder, self.masters, self.head.module, self.optimizer
+        )
         self.collate = Collator(
             *(config, schedule, sources, languages, self.encode),
             *(self.recipe, self.loss, self.head.module, embedding_norm),
@@ -171,6 +175,7 @@ class Trainer:
         rate = learning_rate(settings, step)
         set_learning_rate(self.optimizer, rate)
         self.optimizer.step()
+        self.masters.round()
         mode = "+".join(sorted({batch.mode for batch in batches}))
         seconds = time.monotonic() - started
         return {
@@ -208,7 +213,9 @@ class Trainer:
             assert parameter.grad is not None
             parameter.grad /= distributed.world_size()
         distributed.all_reduce_gradients([*self.encoder.parameters(), *head])
-        norm = float(clip_grad_norm_(self.encoder.parameters(), self.settings.max_grad_norm))
+        self.masters.take_gradients()
+        weights = self.masters.trained.values()
+        norm = float(clip_grad_norm_(weights, self.settings.max_grad_norm))
         clip_grad_norm_(head, self.settings.max_grad_norm)
         return norm
 
@@ -230,6 +237,7 @@ class Trainer:
         state = self.state
         trained = sum(p.numel() for p in self.encoder.parameters() if p.requires_grad)
         self.checkpoints.load_best()
+        self.masters.restore()
         best_step = state.best_step if self.validate else state.step
         lower = self.validate is None or self.validate.lower_is_better
         best = {self.validate.name: state.best if lower else -state.best} if self.validate else {}

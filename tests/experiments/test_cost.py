@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from hbr.core.settings import Train
 from hbr.experiments import cost as costs
 from hbr.experiments import pace as pacing
 from hbr.experiments.cells import Cell, cells
 from hbr.experiments.cost import COPIES, cost
 from hbr.experiments.pace import Pace
 from hbr.experiments.study import read_study
+from hbr.training.optimizer import resident_bytes
 from tests.support import beside, hbr
 
 STUDY = """
@@ -42,9 +44,27 @@ def test_hours_and_disk_follow_from_the_pace(
     assert line.training == pytest.approx(2 * 100 * 36 / 3600)
     texts = 3 * (3290 + 3600)
     assert line.encoding == pytest.approx(texts * 10 * 1e-3 / 3600)
-    assert line.disk == pytest.approx(4 * (2 * COPIES + 1) + 1e-9 * texts * 250 * 4)
+    assert line.disk == pytest.approx(4 * (2 * COPIES + 1) + 2 * 8 + 1e-9 * texts * 250 * 4)
+    assert line.memory == pytest.approx(4 + 4 + 8)  # weights, gradients, two moments
     assert seen == [(10, 10)]
     assert found.downloads == found.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("settings", "memory"),  # bytes of a weight, its gradient, its master and its two moments
+    [
+        ({"precision": "bf16"}, 4 + 4 + 8),
+        ({"precision": "bf16-weights"}, 2 + 2 + 4 + 8),
+        ({"optimizer": "adamw_8bit"}, 4 + 4 + 2),
+        ({"optimizer": "adamw_8bit", "precision": "bf16-weights"}, 2 + 2 + 4 + 2),
+    ],
+    ids=str,
+)
+def test_memory_is_that_of_the_precision_and_the_optimizer(settings, memory):
+    train = Train.model_validate(settings)
+    assert resident_bytes(1000, 1000, train) == 1000 * memory
+    frozen = 2 if "bf16-weights" in settings.values() else 4
+    assert resident_bytes(1000, 10, train) == 990 * frozen + 10 * memory
 
 
 def test_a_real_pace_gives_numbers(todo: list[Cell], monkeypatch: pytest.MonkeyPatch) -> None:

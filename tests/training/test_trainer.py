@@ -97,15 +97,21 @@ TAUGHT = {
     "embedding-mse": objective("embedding-mse", infonce_weight=0.1),
 }
 WAYS = ROBUST | TAUGHT | {"infonce": [], "lora": ["--set", "adapter=lora"]}
+SMALLER = {
+    "bf16-weights": ["--set", "train.precision=bf16-weights"],
+    "adamw_8bit": ["--set", "train.optimizer=adamw_8bit"],
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("name", WAYS | SMALLER)
 def test_killed_at_any_step_a_run_ends_in_the_same_bytes(
     world: Path, tmp_path: Path, name: str
 ) -> None:
     whole, broken = beside(world, tmp_path / "whole"), beside(world, tmp_path / "broken")
-    own, steps = WAYS[name], 60 if name == "infonce" else 20
+    if name == "adamw_8bit":
+        pytest.importorskip("bitsandbytes", reason="needs hbr[bnb]")
+    own, steps = (WAYS | SMALLER)[name], 60 if name == "infonce" else 20
     command = [sys.executable, "-m", "hbr", *SMALL, *own, "--steps", str(steps), "--output-dir"]
     subprocess.run([*command, str(whole)], env=ONE_THREAD, check=True, capture_output=True)
     seed = random.randrange(1000)

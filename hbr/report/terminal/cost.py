@@ -15,6 +15,7 @@ class Line(NamedTuple):
     encoder: str
     runs: int
     step: float | None = None  # seconds
+    memory: float | None = None  # GB, in training, without activations
     training: float | None = None  # hours
     encoding: float | None = None  # hours
     disk: float | None = None  # GB
@@ -33,23 +34,25 @@ def cost_table(cost: Cost) -> Group:
     """Return a table of encoders with a sum, the downloads, and the notes."""
     table = new_table(f"estimate, one run after the other, on {cost.device}")
     table.add_column("encoder")
-    for head in ("runs", "a step", "training", "encoding", "disk"):
+    for head in ("runs", "a step", "memory", "training", "encoding", "disk"):
         table.add_column(head, justify="right")
     for line in cost.lines:
         table.add_row(*_cells(line))
     if len(cost.lines) > 1:
         table.add_section()
-        _, runs, _, *sums = zip(*cost.lines, strict=True)
-        encoder, number, _, *cells = _cells(Line("sum", sum(runs), None, *map(_sum, sums)))
-        table.add_row(encoder, number, "", *cells)
+        _, runs, _, _, *sums = zip(*cost.lines, strict=True)
+        encoder, number, _, _, *cells = _cells(Line("sum", sum(runs), None, None, *map(_sum, sums)))
+        table.add_row(encoder, number, "", "", *cells)
+    memory = "memory: weights, gradients and the optimizer's state, without activations"
     downloads = f"downloads: {', '.join(cost.downloads) or 'nothing'}"
-    return Group(table, *map(Text, (downloads, *cost.notes)))
+    return Group(table, *map(Text, (memory, downloads, *cost.notes)))
 
 
 def _cells(line: Line) -> tuple[str, ...]:
     step = "–" if line.step is None else f"{line.step:.3g} s"
-    disk = "–" if line.disk is None else f"{line.disk:,.2f} GB"
-    return line.encoder, str(line.runs), step, _time(line.training), _time(line.encoding), disk
+    memory, disk = ("–" if n is None else f"{n:,.2f} GB" for n in (line.memory, line.disk))
+    times = _time(line.training), _time(line.encoding)
+    return line.encoder, str(line.runs), step, memory, *times, disk
 
 
 def _sum(values: Iterable[float | None]) -> float | None:
