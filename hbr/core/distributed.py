@@ -5,7 +5,7 @@ A single process is rank 0 of 1. With one process these functions do nothing and
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -60,6 +60,11 @@ def fail(reason: str, code: int = PEER_LOST) -> None:
     if _peers:
         with suppress(RuntimeError):  # where the store is gone they know
             _peers[0].fail(reason, code)
+
+
+def blamed() -> AbstractContextManager[None]:
+    """Return a context that gives an error of a collective time, see `Peers.blamed`."""
+    return _peers[0].blamed() if _peers else nullcontext()
 
 
 def barrier() -> None:
@@ -174,6 +179,8 @@ def all_reduce_gradients(parameters: "Iterable[torch.nn.Parameter]") -> None:
     import torch.distributed as dist
 
     gradients = [p.grad for p in parameters if p.grad is not None]
+    if not gradients:
+        return
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     with _peers[0].blamed():
         dist.all_reduce(flat)

@@ -19,6 +19,7 @@ from hbr.models.precision import autocast
 from hbr.training import adversary
 from hbr.training.gradient_cache import Gather, backward
 from hbr.training.losses import Loss
+from hbr.training.parallel import ALONE, Alone
 from hbr.training.schedule import same_group
 
 Vectors = Mapping[str, Tensor]  # by role
@@ -44,12 +45,17 @@ class TextEncoder:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some texts of one role, perhaps none. A call encodes them, the same way every time."""
+    """Some texts of one role, perhaps none. A call encodes them, the same way every time.
+
+    Where there are none but a `filler`, that is encoded and left out, so that a backward pass goes
+    through the encoder on every rank.
+    """
 
     encode: TextEncoder
     texts: list[np.ndarray]
     dropout_seed: int
     noise_seeds: Callable[[], list[int]]  # called where an objective draws noise
+    filler: np.ndarray | None = None
 
     @property
     def seeds(self) -> list[int]:
@@ -64,7 +70,11 @@ class Chunk:
     def __call__(self, shift: Tensor | None = None) -> Tensor:
         device, width = self.encode.device, self.encode.encoder.embedding_dimension
         if not self.texts:
-            return torch.zeros(0, width, device=device, requires_grad=True)
+            if self.filler is None:
+                return torch.zeros(0, width, device=device, requires_grad=True)
+            if shift is not None:  # of no texts
+                shift = shift.sum().expand(1, len(self.filler), shift.shape[-1])
+            return self.encode([self.filler], shift)[:0]
         # without a GPU torch.manual_seed records the stack each time, which is slow
         cpu = device.type == "cpu"
         (torch.default_generator.manual_seed if cpu else torch.manual_seed)(self.dropout_seed)
@@ -116,6 +126,7 @@ class TrainingBatch:
     head: nn.Module
     negatives: Owned
     teacher: TeacherTexts | None = None
+    parallel: Alone = ALONE
 
     def contrastive_loss(self, vectors: Vectors) -> Tensor:
         """Return the loss of the vectors of all ranks."""
@@ -137,7 +148,8 @@ class TrainingBatch:
     ) -> float:
         """Add the gradients of weight · loss to the weights and the shifts; return the loss.
 
-        With `shifts_only` the weights get no gradient.
+        With `shifts_only` the weights get no gradient. On several ranks the last gradients come at
+        the end of the step, but those of shifts come here.
         """
         shifts, factor = shifts or {}, self.scale * weight
         chunks = {
@@ -147,16 +159,24 @@ class TrainingBatch:
             for role, of_role in self.chunks.items()
         }
         inputs = shifts if shifts_only else None
-        return backward(chunks, lambda v: factor * loss(v), self.gather, inputs) / factor
+        self.parallel.flush()
+        value = backward(
+            *(chunks, lambda v: factor * loss(v), self.gather, inputs), self.parallel.backward
+        )
+        if any(shift.requires_grad for of_role in shifts.values() for shift in of_role):
+            self.parallel.flush()  # an objective wants their gradients
+        return value / factor
 
     def shifts(
         self,
         side: Literal["queries", "passages", "both"],
         make: Callable[[Chunk], Tensor],
+        *,
+        fixed: bool = False,
     ) -> dict[str, list[Tensor]]:
-        """Make a shift that takes a gradient for each chunk of one side or of both."""
+        """Make a shift for each chunk of one side or of both; it takes a gradient unless fixed."""
         return {
-            role: [make(chunk).requires_grad_() for chunk in self.chunks[role]]
+            role: [make(chunk).requires_grad_(not fixed) for chunk in self.chunks[role]]
             for role in ROLES[side]
             if role in self.chunks
         }

@@ -6,6 +6,7 @@ run that is resumed, or that encodes a chunk twice for the gradient cache, repea
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ from hbr.training.batch import (
 from hbr.training.distillation import guide_mask
 from hbr.training.losses import Loss
 from hbr.training.objectives import Recipe
+from hbr.training.parallel import ALONE, Alone
 from hbr.training.schedule import NEGATIVES, Batch, BatchSchedule, translation_batch
 
 NOISE = 1  # makes the seeds of noise differ from those of dropout
@@ -54,6 +56,7 @@ class Collator:
     loss: Loss
     head: nn.Module
     embedding_norm: float
+    parallel: Alone = ALONE
 
     def __call__(self, batch: Batch) -> TrainingBatch:
         """Return the texts of a batch, with everything that an objective needs beside them."""
@@ -83,6 +86,7 @@ class Collator:
             head=self.head,
             negatives=self._owned(batch, negatives),
             teacher=teacher,
+            parallel=self.parallel,
         )
 
     def _languages(self, batch: Batch) -> Tensor:
@@ -140,34 +144,50 @@ class Collator:
         self, batch: Batch, translations: Batch | None, negatives: DrawnNegatives
     ) -> dict[str, list[Chunk]]:
         """Return the chunks of each role, for the rows of this rank."""
-        rank, world_size = distributed.rank(), distributed.world_size()
-        own = batch.part(rank, world_size)
-        before = sum(len(batch.part(other, world_size).rows) for other in range(rank))
+        world_size = distributed.world_size()
+        parts = [batch.part(rank, world_size) for rank in range(world_size)]
+        starts = np.cumsum([0, *(len(part.rows) for part in parts)])
+        before = int(starts[distributed.rank()])
         rows = self.sources[batch.dataset].rows
-        cells = {
-            "query": rows.query_cells(own.rows, own.query_language),
-            "passage": rows.passage_cells(own.rows, own.passage_language),
+        cells = {  # of each rank
+            "query": [rows.query_cells(p.rows, p.query_language) for p in parts],
+            "passage": [rows.passage_cells(p.rows, p.passage_language) for p in parts],
         }
         if self.config.objective.num_negatives and len(rows.negative):
-            cells["negatives"] = negatives.of(slice(before, before + len(own.rows))).cell
+            cells["negatives"] = [negatives.of(slice(*some)).cell for some in pairwise(starts)]
         if translations:
-            part = translations.part(rank, world_size)
-            cells["translation"] = rows.passage_cells(part.rows, part.passage_language)
-        tokens = self.sources[batch.dataset].tokens
+            parts = [translations.part(rank, world_size) for rank in range(world_size)]
+            cells["translation"] = [rows.passage_cells(p.rows, p.passage_language) for p in parts]
+        tokens, filler = self.sources[batch.dataset].tokens, self._filler(batch)
         chunks: dict[str, list[Chunk]] = {}
-        for number, (role, of_role) in enumerate(cells.items()):
+        for number, (role, of_ranks) in enumerate(cells.items()):
+            of_role = of_ranks[distributed.rank()]
             texts = tokens.texts("query" if role == "query" else "passage", of_role)
-            size = self.config.train.mini_batch_size or max(len(texts), 1)
+            most = max(1, *map(len, of_ranks))  # every rank has as many chunks
+            size = self.config.train.mini_batch_size or most
             chunks[role] = [
                 Chunk(
                     self.encode,
                     texts[at : at + size],
                     self._seed(batch.step, number, before + at),
                     partial(self._noise_seeds, batch.step, number, of_role[at : at + size]),
+                    filler,
                 )
-                for at in range(0, max(len(texts), 1), size)
+                for at in range(0, most, size)
             ]
         return chunks
+
+    def empty_chunk(self, batch: Batch) -> Chunk:
+        """Return a chunk without texts."""
+        return Chunk(self.encode, [], 0, list, self._filler(batch))
+
+    def _filler(self, batch: Batch) -> np.ndarray | None:
+        """Return a text that stands in where a rank has none, if there are several ranks."""
+        if distributed.world_size() == 1:
+            return None
+        rows, tokens, _ = self.sources[batch.dataset]
+        cells = rows.query_cells(batch.rows[:1], batch.query_language[:1])
+        return tokens.texts("query", cells)[0]
 
     def _seed(self, *place: int) -> int:
         return int(np.random.SeedSequence([self.config.seed, *place]).generate_state(1)[0])

@@ -1,12 +1,22 @@
 """Back-propagation through a loss over the whole batch when only parts of it fit into memory."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 Chunk = Callable[[], Tensor]  # encodes a part of the texts, the same way every time
 Gather = Callable[[Tensor], tuple[Tensor, slice]]  # see `hbr.core.distributed.all_gather`
+Back = Callable[[Chunk, Tensor, Sequence[Tensor] | None], None]
+
+
+def _same(encoded: Tensor) -> Tensor:
+    return encoded
+
+
+def _go_back(encode: Chunk, gradient: Tensor, inputs: Sequence[Tensor] | None) -> None:
+    encode().backward(gradient, inputs=inputs)
 
 
 def backward(
@@ -14,6 +24,7 @@ def backward(
     loss: Callable[[Mapping[str, Tensor]], Tensor],
     gather: Gather = lambda vectors: (vectors, slice(0, len(vectors))),
     inputs: Mapping[str, Sequence[Tensor]] | None = None,
+    go_back: Back = _go_back,
 ) -> float:
     """Add the gradients of `loss` to the encoder's weights; return the loss.
 
@@ -28,7 +39,8 @@ def backward(
     ranks' gradients is the gradient of one process. Weights within the loss itself get their whole
     gradient on every rank.
 
-    With `inputs`, one tensor for each chunk of some roles, these alone get gradients.
+    With `inputs`, one tensor for each chunk of some roles, these alone get gradients. `go_back`
+    does the backward pass of a chunk; it may do so later.
     """
     whole = all(len(of_role) <= 1 for of_role in chunks.values())
     with torch.set_grad_enabled(whole):
@@ -46,6 +58,5 @@ def backward(
         parts = gradient[slices[role]].split([len(encoded) for encoded in vectors[role]])
         ends = [None] * len(parts) if inputs is None else [[end] for end in inputs[role]]
         for chunk, encoded, part, end in zip(chunks[role], vectors[role], parts, ends, strict=True):
-            if len(part):
-                (encoded if whole else chunk()).backward(part, inputs=end)
+            go_back(partial(_same, encoded) if whole else chunk, part, end)
     return float(value.detach())

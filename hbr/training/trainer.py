@@ -36,6 +36,7 @@ from hbr.training.masters import MasterWeights
 from hbr.training.matryoshka import matryoshka
 from hbr.training.objectives import LossTerms, Objective, Recipe
 from hbr.training.optimizer import adamw, learning_rate, remaining_weight, set_learning_rate
+from hbr.training.parallel import parallel
 from hbr.training.schedule import Batch, BatchSchedule, schedule_hash
 from hbr.training.validation import Validate, Validation, ValidationLoss
 
@@ -93,13 +94,14 @@ class Trainer:
         self.head = make_head(self.recipe, encoder.embedding_dimension, len(languages), config.seed)
         self.head.module.to(device)
         self.masters = MasterWeights(encoder, config.train.precision)
+        self.parallel = parallel(encoder)
         self.optimizer = adamw(self.masters.trained.values(), self.head, config.train)
         self.checkpoints = Checkpoints(
             folder, encoder, self.masters, self.head.module, self.optimizer
         )
         self.collate = Collator(
             *(config, schedule, sources, languages, self.encode),
-            *(self.recipe, self.loss, self.head.module, embedding_norm),
+            *(self.recipe, self.loss, self.head.module, embedding_norm, self.parallel),
         )
         if config.train.torch_compile:
             encoder.backbone.compile(dynamic=True)
@@ -167,7 +169,8 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         results = [self._backward(batch) for batch in batches]
         terms, masked, tokens = zip(*results, strict=True)
-        norm = self._reduce_and_clip_gradients()
+        self.parallel.finish(self.collate.empty_chunk(batches[-1]))
+        norm = self._clip_gradients()
         means = {name: sum(term[name] for term in terms) / len(terms) for name in terms[0]}
         loss = means.pop("loss")
         if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -206,13 +209,13 @@ class Trainer:
         chunks = (chunk for of_role in batch.chunks.values() for chunk in of_role)
         return terms, share, sum(sum(chunk.lengths) for chunk in chunks)
 
-    def _reduce_and_clip_gradients(self) -> float:
-        """Sum gradients over ranks and clip them; return the norm of the encoder's before that."""
+    def _clip_gradients(self) -> float:
+        """Clip the gradients; return the norm of the encoder's before that."""
         head = list(self.head.module.parameters())
         for parameter in head:  # every rank has their whole gradient
             assert parameter.grad is not None
             parameter.grad /= distributed.world_size()
-        distributed.all_reduce_gradients([*self.encoder.parameters(), *head])
+        distributed.all_reduce_gradients(head)
         self.masters.take_gradients()
         weights = self.masters.trained.values()
         norm = float(clip_grad_norm_(weights, self.settings.max_grad_norm))

@@ -71,6 +71,8 @@ class Adversarial(Recipe):
         losses = []
         for point in range(1, points + 1):
             on_the_way = point < points and not settings.average
+            if point == points:  # where they go from there is of no use
+                shifts = {role: [s.detach() for s in of_role] for role, of_role in shifts.items()}
             loss = batch.backward(
                 batch.contrastive_loss, shifts=shifts, weight=weight, shifts_only=on_the_way
             )

@@ -49,7 +49,9 @@ class Smoothing(Recipe):
         if deviation == 0:
             return super().backward(batch)
         shifts = batch.shifts(
-            self.settings.perturbed, lambda chunk: deviation * batch.random_shift(chunk, normal)
+            self.settings.perturbed,
+            lambda chunk: deviation * batch.random_shift(chunk, normal),
+            fixed=True,
         )
         return {"loss": batch.backward(batch.contrastive_loss, shifts=shifts)}
 
