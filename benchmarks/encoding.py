@@ -1,76 +1,93 @@
-"""How many texts a second are encoded: `hbr` with and without padding, and its peers.
+"""How many texts a second are encoded: `hbr`, its engines, and its peer, on free and busy cores.
 
     python benchmarks/encoding.py [--encoder FOLDER] [--texts FOLDER] [--rounds 3] [--json FILE]
+        [--beside 0 1 2 4]
 
 Without folders, a random BERT of 6 layers, 384 wide, encodes made-up languages; `--texts` takes
-XQuAD-R's files. Strings go in and vectors come out, so that tokenising counts. In bf16 the whole
+XQuAD-R's files. Strings go in and vectors come out, so that tokenizing counts. In bf16 the whole
 model of sentence-transformers is in bfloat16, which is quicker than autocast. `--backends openvino
-onnx` also takes these engines (`encode.backend`). Each allocator is a process of its own. Needs
-the extra `bench`.
+onnx` also takes these engines (`encode.backend`). `--beside` keeps so many other processes busy
+meanwhile. Each way is a process of its own, as a user would start it: after one turn that does not
+count, the median of some rounds. Needs the extra `bench`.
 """
 
 import argparse
 import json
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import side
 
 LENGTH = 256  # tokens at most
+PEER = "sentence-transformers"
+FAR = {"fp32": 1e-4, "bf16": 5e-2}  # numbers of two ways' vectors, at most
 
 
-def measure(args: argparse.Namespace) -> dict[str, float]:
-    """Time every way on the same texts; give texts a second."""
-    import numpy as np
-    import torch
-    from sentence_transformers import SentenceTransformer
+def ways(args: argparse.Namespace, precision: str) -> dict[str, dict[str, Any]]:
+    """Return what is measured: the peer's batch sizes, our token budgets and engines."""
+    made: dict[str, dict[str, Any]] = {}
+    for size in args.batches:
+        made[f"{PEER}, batch {size}"] = {"peer": size}
+    for budget in args.budgets:
+        for name, settings in {
+            "padded": {"encode.unpadded": False},
+            "unpadded": {},
+            **{backend: {"encode.backend": backend} for backend in args.backends},
+        }.items():
+            if name != "onnx" or precision == "fp32":  # it has no bfloat16 on a CPU
+                made[f"hbr, {name}, {budget:,} tokens"] = {
+                    **settings,
+                    **{"encode.precision": precision, "encode.token_budget": budget},
+                }
+    return made
 
-    from hbr.core.config import resolve_config
-    from hbr.evaluation.retriever import Retriever
-    from hbr.models.loading import load
 
+def measure(args: argparse.Namespace) -> list[side.Turn]:
+    """Time one way in this process, keep its vectors, and return texts a second."""
     pairs = side.pairs(args.texts, args.kind, args.count)
     texts = [text for pair in pairs for text in pair][: args.count]
     if args.kind == "contexts":
         texts = [passage for _, passage in pairs]
-    if args.one_thread:
-        torch.set_num_threads(1)
-    theirs = SentenceTransformer(str(args.encoder), device=args.device)
-    theirs.max_seq_length = LENGTH
-    if args.precision == "bf16":
-        theirs = theirs.bfloat16()
+    way = json.loads(args.way)
+    make = peer if "peer" in way else ours
+    run = make(args, way, texts)
+    np.save(args.vectors, np.asarray(run(), np.float32))
+    with side.competitors(args.beside[0]):
+        made = side.turns(run, args.rounds)
+    return [side.Turn(len(texts) / seconds, others) for seconds, others in made]
 
-    def hbr(backend: str, budget: int, unpadded: bool = True) -> Callable[[], np.ndarray]:
-        settings = {"encoder.passage_prompt": "", "encoder.passage_max_seq_length": LENGTH}
-        settings |= {"encode.backend": backend, "encode.precision": args.precision}
-        settings |= {"encode.unpadded": unpadded, "encode.token_budget": budget}
-        encoder, config = load(args.encoder), resolve_config(settings)
-        retriever = Retriever(encoder, config, args.device, args.exported)
-        return lambda: retriever.encode_passages(texts)
 
-    def peer(size: int) -> np.ndarray:
-        return theirs.encode(texts, batch_size=size, show_progress_bar=False)
+def peer(args: argparse.Namespace, way: dict[str, Any], texts: list[str]) -> Any:
+    """Return how sentence-transformers encodes."""
+    from sentence_transformers import SentenceTransformer
 
-    ways = {
-        f"sentence-transformers, batch {size}": lambda size=size: peer(size)
-        for size in args.batches
-    }
-    for budget in args.budgets:
-        ways[f"hbr, padded, {budget:,} tokens"] = hbr("torch", budget, False)
-        ways[f"hbr, unpadded, {budget:,} tokens"] = hbr("torch", budget)
-        for backend in args.backends:
-            if backend != "onnx" or args.precision == "fp32":  # it has no bfloat16 on a CPU
-                ways[f"hbr, {backend}, {budget:,} tokens"] = hbr(backend, budget)
-    first, *others = (np.asarray(way()) for way in ways.values())
-    far = max(float(np.abs(first - other).max()) for other in others)
-    assert far < (1e-4 if args.precision == "fp32" else 5e-2), far
-    seconds = side.shortest(ways, args.rounds, cpu=args.one_thread)
-    return {name: len(texts) / value for name, value in seconds.items()}
+    model = SentenceTransformer(str(args.encoder), device=args.device)
+    model.max_seq_length = LENGTH
+    if args.precision == ["bf16"]:
+        model = model.bfloat16()
+    return lambda: model.encode(
+        texts, batch_size=way["peer"], show_progress_bar=False, convert_to_tensor=True
+    ).float()
+
+
+def ours(args: argparse.Namespace, way: dict[str, Any], texts: list[str]) -> Any:
+    """Return how the command encodes: its threads sleep while they wait."""
+    from hbr.core.config import resolve_config
+    from hbr.core.cores import share_cores
+
+    share_cores()
+    from hbr.evaluation.retriever import Retriever
+    from hbr.models.loading import load
+
+    settings = {"encoder.passage_prompt": "", "encoder.passage_max_seq_length": LENGTH} | way
+    retriever = Retriever(load(args.encoder), resolve_config(settings), args.device, args.exported)
+    return lambda: retriever.encode_passages(texts)
 
 
 def main() -> None:
-    """Run every case, and print a table."""
+    """Run every case, check that vectors are alike, and print tables."""
     parser = side.parser(__doc__)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
@@ -79,39 +96,50 @@ def main() -> None:
     parser.add_argument("--kind", nargs="+", default=["sentences", "contexts"])
     parser.add_argument("--allocator", nargs="+", default=list(side.MALLOC))
     parser.add_argument("--backends", nargs="*", default=[], help="openvino, onnx")
-    parser.add_argument("--exported", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--one-thread", action="store_true", help="and count its CPU seconds")
-    parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--beside", type=int, nargs="+", default=[0], help="busy processes")
+    for hidden in ("--exported", "--vectors"):
+        parser.add_argument(hidden, type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--way", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.measure:
-        (args.kind,), (args.precision,) = args.kind, args.precision
+    if args.way:
+        (args.kind,) = args.kind
         print(json.dumps(measure(args)))
         return
-    shown: dict[str, dict[str, dict[str, float]]] = {}
+    shown: dict[str, dict[str, list[side.Turn]]] = {}
     with tempfile.TemporaryDirectory() as place:
-        words = [
-            "--measure",
-            "--encoder",
-            str(side.encoder(args.encoder, Path(place), args.shape, args.texts)),
-        ]
+        encoder = side.encoder(args.encoder, Path(place) / "encoder", args.shape, args.texts)
+        words = ["--encoder", str(encoder), "--exported", place, "--device", args.device]
         words += ["--texts", str(args.texts)] if args.texts else []
-        words += ["--device", args.device]
-        words += ["--one-thread"] * args.one_thread + ["--exported", place]
-        words += ["--backends", *args.backends]
         words += ["--rounds", str(args.rounds), "--count", str(args.count)]
-        words += ["--budgets", *map(str, args.budgets), "--batches", *map(str, args.batches)]
         for kind in args.kind:
-            rows: dict[str, dict[str, float]] = {}
             for precision in args.precision:
                 for allocator in args.allocator:
-                    case = ["--kind", kind, "--precision", precision]
-                    for name, value in side.child([*words, *case], allocator).items():
-                        rows.setdefault(name, {})[f"{precision} {allocator}"] = value
-                        side.tell(kind, precision, allocator, name, value)
-            shown[kind] = rows
-            side.table(kind, rows, "texts/s")
+                    for beside in args.beside:
+                        title = f"{kind}, {precision}, {allocator}, {beside} beside"
+                        case = ["--kind", kind, "--precision", precision, "--beside", str(beside)]
+                        run = [*words, *case]
+                        shown[title] = measured(run, ways(args, precision), allocator, place)
+                        side.compare(title, shown[title], PEER, "texts/s")
     if args.json:
         args.json.write_text(json.dumps(shown, indent=1))
+
+
+def measured(
+    words: list[str], ways: dict[str, dict[str, Any]], allocator: str, place: str
+) -> dict[str, list[side.Turn]]:
+    """Run each way in a process of its own; return its turns."""
+    precision = words[words.index("--precision") + 1]
+    found: dict[str, list[side.Turn]] = {}
+    first = None
+    for name, way in ways.items():
+        path = f"{place}/vectors.npy"
+        run = [*words, "--vectors", path, "--way", json.dumps(way)]
+        found[name] = [side.Turn(*turn) for turn in side.child(run, allocator)]
+        vectors = np.load(path)
+        first = vectors if first is None else first
+        far = float(np.abs(first - vectors).max())
+        assert far < FAR[precision], (name, far)
+    return found
 
 
 if __name__ == "__main__":

@@ -8,15 +8,15 @@ negatives of each row, and a teacher's scores or vectors are random too, made be
 as `hbr score` does. "st" lines are the losses of sentence-transformers on the same encoder, texts
 and optimizer, without its trainer; its guide encodes every batch.
 Each figure is a process of its own, in turns with the others: one step to warm up, then the
-quickest of the others, in CPU seconds (or seconds, on a GPU); peak is resident memory (or the
-GPU's) above what stood there before the first step. Shown are medians over the rounds, least and
-most, and the load of the machine. Texts are those encoded a step, over those of the batch's pairs.
+quickest of the others, in CPU seconds on one thread (or seconds, on a GPU); peak is resident memory
+(or the GPU's) above what stood there before the first step. Shown are medians over the rounds,
+least and most, and the cores that other processes kept busy. Texts are those encoded a step, over
+those of the batch's pairs.
 Needs the extra `bench`.
 """
 
 import argparse
 import json
-import os
 import resource
 import statistics
 import subprocess
@@ -29,6 +29,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import side
 import torch
 from sentence_transformers.sentence_transformer import losses
 from torch import Tensor, nn
@@ -189,7 +190,7 @@ def timed(
     step: Callable[[int], object], count: Callable[[], int], steps: int, device: torch.device
 ) -> dict[str, float]:
     """Return the seconds of the quickest step but the first, the peak, and the texts of a step."""
-    before, seconds = memory(device), []
+    before, seconds, watch = memory(device), [], side.Watch()
     clock = time.perf_counter if device.type == "cuda" else time.process_time
     for number in range(steps + 1):
         started = clock()
@@ -198,11 +199,13 @@ def timed(
             torch.cuda.synchronize()
         seconds.append(clock() - started)
     peak = memory(device) - before
-    return {"seconds": min(seconds[1:]), "peak_mb": peak, "texts": count() / (steps + 1)}
+    texts, (_, others) = count() / (steps + 1), watch.read()
+    return {"seconds": min(seconds[1:]), "peak_mb": peak, "texts": texts, "others": others}
 
 
 def measure(name: str, objective: str, steps: int, batch_size: int) -> dict[str, float]:
     """Measure one objective in this process."""
+    torch.set_num_threads(1)  # on more, waiting threads add CPU seconds of their own
     if objective in PEERS:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         step, model = peer_step(name, objective, batch_size, device)
@@ -226,22 +229,22 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--encoders", nargs="+", choices=WORDS, default=list(WORDS))
+    parser.add_argument("--ways", nargs="+", choices=[*OBJECTIVES, *PEERS], metavar="WAY")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:
         print(json.dumps(measure(*args.measure, args.steps, args.batch_size)))
         return
-    ways = [(name, objective) for name in args.encoders for objective in (*OBJECTIVES, *PEERS)]
+    chosen = args.ways or [*OBJECTIVES, *PEERS]
+    ways = [(name, objective) for name in args.encoders for objective in chosen]
     found: dict[tuple[str, str], list[dict[str, float]]] = {way: [] for way in ways}
     sizes = ["--steps", str(args.steps), "--batch-size", str(args.batch_size)]
     for _ in range(args.rounds):
         for way in ways:
             command = [sys.executable, __file__, "--measure", *way, *sizes]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            found[way].append(
-                json.loads(done.stdout.splitlines()[-1]) | {"load": os.getloadavg()[0]}
-            )
+            found[way].append(json.loads(done.stdout.splitlines()[-1]))
     show(found, 2 * args.batch_size)
     if args.json:
         args.json.write_text(
@@ -255,20 +258,22 @@ def show(found: dict[tuple[str, str], list[dict[str, float]]], texts: int) -> No
     print(
         f"{'encoder':8} {'objective':30}",
         *(f"{word:>{wide}}" for word, wide in head),
-        " texts load",
+        " texts others",
     )
     for (name, objective), rounds in found.items():
         middle = {key: statistics.median(one[key] for one in rounds) for key in rounds[0]}
-        plain = found[name, "infonce"]
-        times, more = (
-            middle[key] / statistics.median(one[key] for one in plain)
-            for key in ("seconds", "peak_mb")
+        plain = found.get((name, "infonce"), rounds)
+        turns, base = (
+            [side.Turn(one["seconds"], one["others"]) for one in of] for of in (rounds, plain)
         )
+        times = side.ratio(turns, base)
+        more = middle["peak_mb"] / statistics.median(one["peak_mb"] for one in plain)
         seconds = [one["seconds"] for one in rounds]
         print(
             f"{name:8} {objective:30} {middle['seconds']:8.3f} {min(seconds):8.3f} "
-            f"{max(seconds):8.3f} {times:6.2f} {middle['peak_mb']:9,.0f} {more:6.2f} "
-            f"{middle['texts'] / texts:6.2f} {middle['load']:4.1f}"
+            f"{max(seconds):8.3f} {'loads!' if times is None else format(times, '.2f'):>6} "
+            f"{middle['peak_mb']:9,.0f} {more:6.2f} {middle['texts'] / texts:6.2f} "
+            f"{middle['others']:6.2f}"
         )
 
 

@@ -1,19 +1,21 @@
 """What benchmarks share: texts, an encoder, ways timed side by side, and the allocator's settings.
 
-A way is timed in turns with all others, and its shortest time counts: what else a machine does
-only ever adds to it.
+A figure is the median of several turns, shown with the least and the most, and with the cores that
+other processes kept busy meanwhile. Two figures make a ratio only where those are about alike.
 """
 
 import argparse
 import json
 import os
 import random
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 # glibc returns large blocks to the kernel after each use, and each use faults all pages in again
 TUNED = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
@@ -25,12 +27,96 @@ SHAPES = {  # layers, width, heads, width within a layer
 }
 KINDS = ("sentences", "contexts")
 MALLOC = {"as installed": {}, "tuned malloc": TUNED}
+ALIKE = 0.25  # cores by which the load of two sides may differ
+
+
+class Turn(NamedTuple):
+    """One measurement: a figure, and the cores that other processes kept busy meanwhile."""
+
+    figure: float
+    others: float
+
+
+class Watch:
+    """Measures seconds, and the cores that other processes, children aside, keep busy."""
+
+    def __init__(self) -> None:
+        self.began = self._now()
+
+    def read(self) -> tuple[float, float]:
+        """Return the seconds since the last reading, and how many cores others kept busy."""
+        before, self.began = self.began, self._now()
+        seconds, busy, own = (b - a for a, b in zip(before, self.began, strict=True))
+        return seconds, max(0.0, busy - own) / seconds
+
+    def _now(self) -> tuple[float, float, float]:
+        user, nice, system, _, _, *waiting = map(int, Path("/proc/stat").read_text().split()[1:9])
+        busy = (user + nice + system + sum(waiting)) / os.sysconf("SC_CLK_TCK")
+        return time.perf_counter(), busy, sum(os.times()[:4])
+
+
+@contextmanager
+def competitors(count: int) -> Iterator[None]:
+    """Keep so many processes busy beside this one, each on a core that it may get."""
+    spin = [sys.executable, "-c", "while True: pass"]
+    beside = [subprocess.Popen(spin) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in beside:
+            process.kill()
+            process.wait()
+
+
+def turns(way: Callable[[], Any], rounds: int) -> list[Turn]:
+    """Return the seconds of some turns of a way, after one that does not count."""
+    way()
+    made, watch = [], Watch()
+    for _ in range(rounds):
+        way()
+        made.append(Turn(*watch.read()))
+    return made
+
+
+def middle(turns: Sequence[Turn]) -> float:
+    """Return the median figure."""
+    return statistics.median(turn.figure for turn in turns)
+
+
+def ratio(turns: Sequence[Turn], base: Sequence[Turn]) -> float | None:
+    """Return the ratio of two medians; None where the sides ran under different loads."""
+    loads = [statistics.fmean(turn.others for turn in side) for side in (turns, base)]
+    if abs(loads[0] - loads[1]) > ALIKE:
+        return None
+    return middle(turns) / middle(base)
+
+
+def compare(
+    title: str, rows: Mapping[str, Sequence[Turn]], base: str, unit: str, digits: int = 1
+) -> None:
+    """Print the median of each way, its spread, the load beside it, and its ratio to the base.
+
+    The base is the best of the ways whose names begin so, of more or fewer as the unit has it.
+    """
+    best = min if unit.endswith("s") and "/" not in unit else max
+    base = best((n for n in rows if n.startswith(base)), key=lambda name: middle(rows[name]))
+    print(f"\n{title}")
+    print(f"{'':44}{unit:>10}{'least':>10}{'most':>10}{'×':>8}{'others':>8}")
+    for name, made in rows.items():
+        figures, times = [turn.figure for turn in made], ratio(made, rows[base])
+        values = middle(made), min(figures), max(figures)
+        print(
+            f"{name:44}",
+            *(f"{value:9.{digits}f}" for value in values),
+            f"{'loads!' if times is None else format(times, '.2f'):>7}",
+            f"{statistics.fmean(turn.others for turn in made):7.2f}",
+        )
 
 
 def shortest(
     ways: Mapping[str, Callable[[], Any]], rounds: int, *, cpu: bool = False
 ) -> dict[str, float]:
-    """Return the fewest seconds that each way took, after one turn that does not count.
+    """Return the fewest seconds that each way took, in turns, after one that does not count.
 
     With `cpu` they are this process's own: of use on one thread, where other work runs beside.
     """
@@ -63,7 +149,7 @@ def resident_mb(name: str = "VmHWM") -> float:
 
 
 def parser(text: str | None) -> argparse.ArgumentParser:
-    """Return the options of every benchmark of an encoder; `told` is the script's docstring."""
+    """Return the options of every benchmark of an encoder, described by a text."""
     made = argparse.ArgumentParser(description=text)
     made.add_argument("--encoder", type=Path)
     made.add_argument("--shape", choices=SHAPES, default="minilm")

@@ -7,14 +7,16 @@
 a random one of a `--shape`: `minilm`, or `xlm-r-base` and `xlm-r-large` with 250,002 words, of
 which a tokenizer fitted to the texts uses some. The peer is sentence-transformers' trainer with
 MultipleNegativesRankingLoss (with `--mini-batch-size` its cached form), and the same pairs, batch,
-length, precision and dropout. Each line is a process of its own, in turns with the others; the
-quickest step after the first counts, and the peak of memory: resident, or on the GPU.
+length, precision and dropout. Each line is a process of its own, in turns with the others: the
+median step after the first, of which the median over the rounds is shown, and the peak of memory:
+resident, or on the GPU. `--beside` keeps so many other processes busy meanwhile.
 Needs the extra `bench`.
 """
 
 import argparse
 import itertools
 import json
+import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -111,27 +113,31 @@ def ours(args: argparse.Namespace, folder: str) -> list[float]:
 
 
 def measure(args: argparse.Namespace) -> dict[str, float]:
-    """Train one way in this process; give pairs a second and the peak of its memory in GB."""
-    with tempfile.TemporaryDirectory() as folder:
+    """Train one way in this process: pairs a second, GB at most, cores that others kept busy."""
+    watch = side.Watch()
+    with tempfile.TemporaryDirectory() as folder, side.competitors(args.beside[0]):
         seconds = (peer if args.way == PEER else ours)(args, folder)
+    _, others = watch.read()
     peak = side.resident_mb() / 1e3
     if args.device == "cuda":
         import torch
 
         peak = torch.cuda.max_memory_allocated() / 1e9
-    return {"pairs": args.batch_size / min(seconds[1:]), "memory": peak}
+    pairs = args.batch_size / statistics.median(seconds[1:])
+    return {"pairs": pairs, "memory": peak, "others": others}
 
 
 def main() -> None:
     """Run every case, and print a table."""
     parser = side.parser(__doc__)
     parser.add_argument("--steps", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=100)
     parser.add_argument("--mini-batch-size", type=int, help="gradient caching; none without")
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--kind", choices=["sentences", "contexts"], default="sentences")
     parser.add_argument("--allocator", nargs="+", choices=side.MALLOC, default=list(side.MALLOC))
+    parser.add_argument("--beside", type=int, nargs="+", default=[0], help="busy processes")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--way", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -140,7 +146,7 @@ def main() -> None:
         args.precision = args.precision[0]
         print("\n" + json.dumps(measure(args)))
         return
-    speed: dict[str, dict[str, float]] = {way: {} for way in args.ways}
+    shown: dict[str, dict[str, list[side.Turn]]] = {}
     memory: dict[str, dict[str, float]] = {way: {} for way in args.ways}
     with tempfile.TemporaryDirectory() as place:
         encoder = side.encoder(args.encoder, Path(place), args.shape, args.texts)
@@ -149,18 +155,21 @@ def main() -> None:
         words += ["--steps", str(args.steps)]
         words += ["--texts", str(args.texts)] if args.texts else []
         words += ["--mini-batch-size", str(args.mini_batch_size)] if args.mini_batch_size else []
-        turns = itertools.product(args.precision, args.allocator, range(args.rounds), args.ways)
-        for precision, allocator, _, way in turns:
-            case = f"{precision} {allocator}"
-            result = side.child([*words, "--precision", precision, "--way", way], allocator)
-            side.tell(case, way, result["pairs"], result["memory"])
-            speed[way][case] = max(speed[way].get(case, 0.0), result["pairs"])
-            memory[way][case] = max(memory[way].get(case, 0.0), result["memory"])
-    title = f"{args.kind} of {args.length} tokens at most, {args.batch_size} a batch"
-    side.table(title, speed, "pairs/s")
-    side.table(title, memory, "GB at most")
+        cases = itertools.product(args.precision, args.allocator, args.beside)
+        for precision, allocator, beside in cases:
+            case = f"{precision}, {allocator}, {beside} beside"
+            run = [*words, "--precision", precision, "--beside", str(beside), "--way"]
+            rows = shown.setdefault(case, {way: [] for way in args.ways})
+            for _, way in itertools.product(range(args.rounds), args.ways):
+                result = side.child([*run, way], allocator)
+                side.tell(case, way, result["pairs"], result["memory"])
+                rows[way].append(side.Turn(result["pairs"], result["others"]))
+                memory[way][case] = max(memory[way].get(case, 0.0), result["memory"])
+            about = f"{args.kind} of {args.length} tokens at most, {args.batch_size} a batch"
+            side.compare(f"{about}, {case}", rows, args.ways[0], "pairs/s")
+    side.table("memory", memory, "GB at most")
     if args.json:
-        args.json.write_text(json.dumps({"pairs/s": speed, "GB": memory}, indent=1))
+        args.json.write_text(json.dumps({"pairs/s": shown, "GB": memory}, indent=1))
 
 
 if __name__ == "__main__":

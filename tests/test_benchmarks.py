@@ -16,8 +16,13 @@ SMALL = {
         *("--kind", "sentences", "--precision", "fp32", "--allocator", "as installed"),
         *("--backends", "openvino", "onnx"),
     ],
+    "objectives.py": [
+        *("--steps", "1", "--batch-size", "4", "--rounds", "1", "--encoders", "tiny"),
+        *("--ways", "infonce", "distill-kl, 3 negatives", "st, DistillKLDiv, 3 negatives"),
+    ],
     "training.py": [
-        *("--steps", "2", "--batch-size", "4", "--mini-batch-size", "2", "--length", "16"),
+        *("--steps", "2", "--rounds", "1", "--batch-size", "4", "--mini-batch-size", "2"),
+        *("--length", "16", "--beside", "1"),
         *("--ways", "hbr, none of its ways", "--precision", "fp32", "--allocator", "as installed"),
     ],
 }
