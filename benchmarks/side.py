@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -146,6 +147,11 @@ def resident_mb(name: str = "VmHWM") -> float:
     # not `ru_maxrss`: a child starts with its parent's
     text = Path("/proc/self/status").read_text()
     return int(text.partition(f"{name}:")[2].split()[0]) / 1024
+
+
+def largest_child_mb() -> float:
+    """Return the most resident memory that a process started by this one had."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
 def parser(text: str | None) -> argparse.ArgumentParser:

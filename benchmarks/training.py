@@ -117,7 +117,7 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     watch = side.Watch()
     with tempfile.TemporaryDirectory() as folder, side.competitors(args.beside[0]):
         seconds = (peer if args.way == PEER else ours)(args, folder)
-    _, others = watch.read()
+        _, others = watch.read()
     peak = side.resident_mb() / 1e3
     if args.device == "cuda":
         import torch
