@@ -198,18 +198,19 @@ class Claim(BaseModel):
         """Return whether the claim speaks of a target; of those of one `dataset`, if it is named.
 
         A claim about a drop speaks of perturbed queries, any other of clean ones. It speaks of the
-        data sets that it names, or of all.
+        data sets that it names, or of all: `xquad-r` of whole vectors, `xquad-r~64d` of cut ones.
         """
         names = (dataset,) if dataset else self.dataset
         if bool(target.perturbation) != self.measure.drop:
             return False
-        return names is None or str(target) in names or target.dataset in names
+        whole = target.dataset if target.compression is None else str(target)
+        return names is None or str(target) in names or whole in names
 
 
 def matches(cell: Mapping[str, Any], selector: Mapping[str, Any]) -> bool:
     """Return whether a selector names a cell, which is its settings by name."""
     return all(
-        (key in cell and cell[key] in _listed(values))
+        (key in cell and (cell[key] == values or cell[key] in _listed(values)))
         or (key == "encoder" and cell.get("encoder.name") in _listed(values))  # its name in full
         for key, values in selector.items()
     )

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from hbr.core.errors import UserError
-from hbr.core.settings import Config
+from hbr.core.settings import LATER, Config
 from hbr.core.store import Store, entry_of
 from hbr.core.target import EvaluationTarget
 from hbr.evaluation.diagnostics import FILE
@@ -208,6 +208,8 @@ def targets_of(run: Store) -> list[EvaluationTarget]:
 def settings_of(config: Config) -> dict[str, Any]:
     """Return what a cell's results depend on, by full name; without α where there is none."""
     sections = {k: v for k, v in config.identity().items() if isinstance(v, dict)}
+    if "train" in sections:
+        sections["train"] = LATER | sections["train"]
     sections.setdefault("sampler", {})["name"] = config.method
     sections.setdefault("adapter", {})["name"] = config.adapter.name
     if config.train.round > 1:

@@ -8,6 +8,10 @@ from pydantic import ValidationError
 
 from hbr.compare import claims
 from hbr.compare.claims import Amount, Claim
+from hbr.compare.evidence import Evidence
+from hbr.core.config import resolve_config
+from hbr.core.target import EvaluationTarget
+from hbr.experiments.run_spec import complete
 from tests.compare.support import claim
 
 
@@ -126,3 +130,27 @@ def test_a_claim_has_a_sentence_its_own_or_one_of_its_form():
     said = claim(less={"sampler": "hybrid", "alpha": 0.2}, than=["monolingual", "untrained"])
     assert said.sentence == "mono map: hybrid alpha 0.2 less than monolingual and untrained"
     assert "hybrid equal to mixed" in claim(equal="hybrid", to="mixed", margin=1).sentence
+
+
+@pytest.mark.parametrize(
+    ("target", "concerned"),
+    [("xquad-r", True), ("xquad-r~center", True), ("xquad-r@hnsw", True), ("xquad-r~64d", False)],
+)
+def test_a_claim_about_a_data_set_speaks_of_whole_vectors(target, concerned):
+    about = {"id": "c", "metric": "map", "setting": "multi", "greater": "hybrid", "than": "mixed"}
+    parsed = EvaluationTarget.parse(target)
+    assert Claim(**about, dataset="xquad-r").concerns(parsed) == concerned
+    assert Claim(**about).concerns(parsed)
+    assert Claim(**about, dataset="xquad-r~64d").concerns(parsed) == (target == "xquad-r~64d")
+
+
+def test_a_setting_that_came_later_and_a_list_tell_cells_apart():
+    nested = {"train": {"matryoshka_dims": [32, 16]}}
+    evidence = Evidence((), tuple(complete(resolve_config(given)) for given in ({}, nested)))
+    assert evidence.varied == ("train.matryoshka_dims",)
+    plain, cut = (cell.settings for cell in evidence.cells)
+    for selector in ({"matryoshka_dims": [32, 16]}, {"matryoshka_dims": [[32, 16], [8]]}):
+        assert claims.matches(cut, selector)
+        assert not claims.matches(plain, selector)
+    assert claims.matches(plain, {"matryoshka_dims": None})
+    assert not claims.matches(cut, {"matryoshka_dims": None})
