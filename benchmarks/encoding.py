@@ -22,7 +22,7 @@ import side
 
 LENGTH = 256  # tokens at most
 PEER = "sentence-transformers"
-FAR = {"fp32": 1e-4, "bf16": 5e-2}  # numbers of two ways' vectors, at most
+FAR = {"fp32": 1e-4, "bf16": 5e-2, "int8": 0.1}  # numbers of two ways' vectors, at most
 
 
 def ways(args: argparse.Namespace, precision: str) -> dict[str, dict[str, Any]]:
@@ -36,7 +36,7 @@ def ways(args: argparse.Namespace, precision: str) -> dict[str, dict[str, Any]]:
             "unpadded": {},
             **{backend: {"encode.backend": backend} for backend in args.backends},
         }.items():
-            if name != "onnx" or precision == "fp32":  # it has no bfloat16 on a CPU
+            if {"fp32": True, "bf16": name != "onnx", "int8": name == "onnx"}[precision]:
                 made[f"hbr, {name}, {budget:,} tokens"] = {
                     **settings,
                     **{"encode.precision": precision, "encode.token_budget": budget},

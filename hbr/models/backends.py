@@ -28,6 +28,8 @@ def choose(backend: str, device: torch.device, precision: str) -> str:
 
     Raises UserError for an engine that is not installed, or does not compute there, or not so.
     """
+    if precision == "int8" and backend != "onnx":
+        raise UserError("encode.precision=int8 is ONNX Runtime's: set encode.backend=onnx")
     if backend == "auto":
         return "openvino" if device.type == "cpu" and not _missing("openvino") else "torch"
     if backend == "torch":
@@ -37,8 +39,8 @@ def choose(backend: str, device: torch.device, precision: str) -> str:
         raise UserError(f"{setting} needs {package}: pip install 'hbr[{backend}]'")
     if device.type != "cpu":
         raise UserError(f"{setting} computes on a CPU alone: say --device cpu, or backend torch")
-    if backend == "onnx" and precision != "fp32":
-        raise UserError(f"{setting} computes in fp32 alone on a CPU: set encode.precision=fp32")
+    if backend == "onnx" and precision == "bf16":
+        raise UserError(f"{setting} has no bf16 on a CPU: set encode.precision=fp32, or int8")
     return backend
 
 
@@ -49,12 +51,15 @@ def compiled(backend: str, encoder: Encoder, precision: str, cache: Path) -> Run
     there afterwards. In fp32 vectors are torch's within 1e-5.
     """
     state = [file_digests(encoder.files), encoder.modes, encoder.normalize, torch.__version__]
+    state += ["int8"] if precision == "int8" else []
     folder = cache / f"{backend}-{fingerprint(state)}"
     if not folder.exists():
         partial = cache / f".{folder.name}.{os.getpid()}.partial"
         partial.mkdir(parents=True)
         try:
             _export(backend, encoder, partial / FILES[backend])
+            if precision == "int8":
+                _quantize(partial / FILES[backend])
             partial.rename(folder)
         except OSError:  # another process was quicker
             if not folder.exists():
@@ -92,6 +97,15 @@ def _trace(backend: str, encoder: Encoder, inputs: tuple[Tensor, Tensor], path: 
         torch.onnx.export(encoder, inputs, path, input_names=NAMES, dynamic_axes=axes, dynamo=False)
 
 
+def _quantize(path: Path) -> None:
+    """Store the weights of an export as bytes; what they multiply is rounded as it comes."""
+    from onnxruntime.quantization import quantize_dynamic
+
+    with warnings.catch_warnings(action="ignore"):
+        quantize_dynamic(path, path.with_suffix(".int8"))
+    path.with_suffix(".int8").replace(path)
+
+
 def _openvino(path: Path, precision: str) -> Run:
     import openvino
 
@@ -106,7 +120,7 @@ def _openvino(path: Path, precision: str) -> Run:
 def _onnx(path: Path, precision: str) -> Run:
     import onnxruntime
 
-    assert precision == "fp32"
+    assert precision in ("fp32", "int8")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -51,6 +51,19 @@ def test_vectors_are_those_of_torch(tmp_path, backend, kind):
     assert np.abs(few - theirs).max() < 1e-5
 
 
+def test_in_int8_vectors_are_near_those_of_torch_and_the_export_is_of_its_own(tmp_path):
+    folder = made(tmp_path / "model", "bert")
+    whole = vectors(folder, tmp_path, backend="onnx")
+    rounded = vectors(folder, tmp_path, backend="onnx", precision="int8")
+    assert (whole * rounded).sum(axis=1).min() > 0.99
+    assert np.abs(whole - rounded).max() > 1e-5
+    large, small = sorted(path.stat().st_size for path in tmp_path.glob("onnx-*/encoder.onnx"))[
+        ::-1
+    ]
+    assert large > 2 * small
+    assert np.array_equal(whole, vectors(folder, tmp_path, backend="onnx"))
+
+
 def test_an_encoder_is_exported_once_for_each_of_its_states(tmp_path, monkeypatch):
     folder, exported = made(tmp_path / "model", "bert"), []
     export = backends._export
@@ -74,8 +87,11 @@ def test_what_an_engine_cannot_do_is_refused(monkeypatch):
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     with pytest.raises(UserError, match="computes on a CPU alone"):
         backends.choose("openvino", cuda, "fp32")
-    with pytest.raises(UserError, match=r"set encode\.precision=fp32"):
+    with pytest.raises(UserError, match=r"set encode\.precision=fp32, or int8"):
         backends.choose("onnx", cpu, "bf16")
+    for backend in ("torch", "openvino", "auto"):
+        with pytest.raises(UserError, match=r"set encode\.backend=onnx"):
+            backends.choose(backend, cpu, "int8")
     assert backends.choose("auto", cpu, "bf16") == "openvino"
     assert backends.choose("auto", cuda, "bf16") == "torch"
     monkeypatch.setattr(backends, "find_spec", lambda _: None)
