@@ -43,7 +43,7 @@ def show_missing(missing: list[str]) -> None:
 
 def show_report(report: Any, format: str, output: Path | None) -> None:
     """Print a report in a format, or write it to a file."""
-    from hbr.core.store import write_through
+    from hbr.core.files import write_through
     from hbr.report import formats
 
     entry = registry.get("format", format)

@@ -1,9 +1,7 @@
 """Run directories: stages published whole or not at all, keyed by what they were made from."""
 
-import ctypes
 import json
 import logging
-import os
 import re
 import shutil
 import time
@@ -16,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from hbr.core.digests import altered, file_digests, fingerprint, remember
 from hbr.core.errors import UserError
+from hbr.core.files import exchange, old_of, replace_folder, sync, write_atomic
 from hbr.core.lease import check_held, lease
 from hbr.core.provenance import provenance
 
@@ -44,49 +43,6 @@ class _Entry(BaseModel):
 MANIFEST = TypeAdapter(dict[str, _Entry])
 
 KEY, ENTRY, KNOWN = ".key.json", ".stage.json", ".digests.json"
-AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
-
-
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a file, unless it has these bytes; a reader sees it old or new, also after a power cut.
-
-    Text is written as UTF-8.
-    """
-    data = content.encode() if isinstance(content, str) else content
-    if path.is_file() and path.read_bytes() == data:
-        return
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")  # of this writer
-    try:
-        partial.write_bytes(data)
-        replace_synced(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def partial_of(path: Path) -> Path:
-    """Return where a file or folder is made before it takes its place."""
-    return path.with_name(f".{path.name}.partial")
-
-
-def is_special(path: Path) -> bool:
-    """Return whether a path is a device, a pipe or a folder: nothing that a file can replace."""
-    return path.is_relative_to("/dev") or (path.exists() and not path.is_file())
-
-
-def write_through(path: Path, content: str) -> None:
-    """Write a file, or what a link names, as `write_atomic` does; a device is written to."""
-    if is_special(path):
-        with path.open("a", encoding="utf-8") as device:
-            device.write(content)
-    else:
-        write_atomic(path.resolve(), content)
-
-
-def replace_synced(partial: Path, path: Path) -> None:
-    """Put a written file in another's place; after a power cut one of them is there, whole."""
-    _sync(partial)
-    partial.replace(path)
-    _sync(path.parent)
 
 
 class Store:
@@ -290,13 +246,13 @@ class Store:
             _unmark(final)
             for product in products:
                 if (made / product).exists():
-                    _replace_folder(made / product, self.path / product)
-        if not (moved or _exchange(made, final)):
-            _replace_folder(made, final)
+                    replace_folder(made / product, self.path / product)
+        if not (moved or exchange(made, final)):
+            replace_folder(made, final)
         for folder in self.partials(stage):
             _remove(folder)
         for name in (*products, stage):
-            _remove(_old(self.path / name))
+            _remove(old_of(self.path / name))
         self._write_manifest(stages | {stage: entry})
         if not moved:
             remember(self.path / KNOWN, self.path, entry.get("files", {}))
@@ -367,42 +323,11 @@ def _unmark(folder: Path) -> None:
         (folder / mark).unlink(missing_ok=True)
 
 
-def _exchange(source: Path, target: Path) -> bool:
-    """Exchange two folders at once; return whether there are two and the system can."""
-    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
-    names = [os.fsencode(path) for path in (source, target)]
-    if renameat2 is None or renameat2(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE):
-        return False
-    _sync(target.parent)
-    return True
-
-
-def _replace_folder(source: Path, target: Path) -> None:
-    old = _old(target)
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
-    source.rename(target)
-    _sync(target.parent)
-
-
-def _old(target: Path) -> Path:
-    return target.with_name(f".{target.name}.old")
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _sync_tree(folder: Path) -> None:
     """Sync files and folders; a file that a library made private gets the rights of the others."""
     rights = (folder / KEY).stat().st_mode & 0o777
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink():
             path.chmod(rights)
-        _sync(path)
-    _sync(folder)
+        sync(path)
+    sync(folder)

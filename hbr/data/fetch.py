@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hbr.core.errors import UserError, first_line
+from hbr.core.files import partial_of
 from hbr.core.progress import track
-from hbr.core.store import partial_of
 from hbr.data.archives import unpack
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hbr.core import stopping
-from hbr.core.store import partial_of, replace_synced
+from hbr.core.files import partial_of, replace_synced
 from hbr.retrieval.streamed import Counts, StreamedRanking, add
 
 PATTERN = ".counts-{}.npz"  # of one process

@@ -13,10 +13,10 @@ import torch
 from hbr.core import distributed
 from hbr.core.digests import file_digest
 from hbr.core.errors import UserError
+from hbr.core.files import write_atomic
 from hbr.core.prefetch import prefetch
 from hbr.core.progress import Progress
 from hbr.core.settings import Config
-from hbr.core.store import write_atomic
 from hbr.data.arrays import load_array
 from hbr.data.tasks import CHUNK
 from hbr.evaluation.retriever import EmptyText, Retriever

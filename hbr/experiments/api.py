@@ -138,7 +138,7 @@ class Comparison:
 
     def save(self, path: Place) -> Path:
         """Write the report; the suffix says how: .html, .md, .tex, .csv or .json."""
-        from hbr.core.store import write_through
+        from hbr.core.files import write_through
         from hbr.report import formats
 
         by_suffix = {each.suffix: each.name for each in formats.file_formats()}

@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from hbr.core.errors import UserError
+from hbr.core.files import is_special, partial_of, replace_synced
 from hbr.core.progress import track
-from hbr.core.store import is_special, partial_of, replace_synced
 
 SUMS = "SHA256SUMS"
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from hbr.core import distributed, log, stopping
 from hbr.core.errors import AGAIN, UserError, first_line
+from hbr.core.files import write_atomic
 from hbr.core.stopping import Stopped
-from hbr.core.store import write_atomic
 from hbr.experiments.cells import Cell
 from hbr.experiments.status import queued
 from hbr.experiments.study import Study

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from hbr.core.store import write_atomic
+from hbr.core.files import write_atomic
 from hbr.experiments.run_spec import RunSpec, base_model
 
 

@@ -10,8 +10,9 @@ from hbr.core import registry
 from hbr.core.config import resolve_config
 from hbr.core.digests import fingerprint
 from hbr.core.errors import UserError, first_line
+from hbr.core.files import write_atomic
 from hbr.core.settings import Config
-from hbr.core.store import Store, write_atomic
+from hbr.core.store import Store
 from hbr.core.target import folder_name, short_name
 from hbr.core.yaml_files import read_yaml
 from hbr.data import prepare

@@ -11,8 +11,9 @@ import numpy as np
 from hbr.core import distributed
 from hbr.core.digests import file_digest
 from hbr.core.errors import UserError
+from hbr.core.files import partial_of, replace_synced
 from hbr.core.progress import Progress
-from hbr.core.store import Store, fingerprint, partial_of, replace_synced
+from hbr.core.store import Store, fingerprint
 from hbr.core.yaml_files import load
 from hbr.data.arrays import load_array
 from hbr.data.negatives_file import read

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from hbr.core import distributed
 from hbr.core.errors import UserError
-from hbr.core.store import partial_of, replace_synced
+from hbr.core.files import partial_of, replace_synced
 from hbr.training.log import CHECKPOINT
 from hbr.training.masters import MasterWeights
 

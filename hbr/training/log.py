@@ -7,8 +7,8 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+from hbr.core.files import partial_of, replace_synced
 from hbr.core.settings import Config
-from hbr.core.store import partial_of, replace_synced
 from hbr.training.trackers import Place, Writer, open_writers
 
 CHECKPOINT = "checkpoint-last"  # the folder beside the log that training resumes from

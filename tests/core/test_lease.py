@@ -140,7 +140,7 @@ def test_a_lease_without_a_name_lasts_no_longer_than_others(tmp_path, building):
 WRITE = """
 import json, sys
 from pathlib import Path
-from hbr.core.store import write_atomic
+from hbr.core.files import write_atomic
 for n in range(150):
     write_atomic(Path(sys.argv[1]), json.dumps([sys.argv[2] * 2000, n]))
 """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hbr.compare.model import Report
 from hbr.core import registry
-from hbr.core.store import write_atomic
+from hbr.core.files import write_atomic
 
 if TYPE_CHECKING:
     from hbr.report.figures.drawing import Drawing
