@@ -291,7 +291,7 @@ def test_a_reader_beside_a_writer_sees_the_old_version_or_the_new_one(
     store, monkeypatch, products, exchange
 ):
     if not exchange:
-        monkeypatch.setattr(core_store, "_exchange", lambda *_: False)
+        monkeypatch.setattr(core_store, "exchange", lambda *_: False)
     build(store, "A", products)
     ended = threading.Event()
 
