@@ -47,6 +47,8 @@ OTHER_NAMES = {  # what others call them: Hugging Face, sentence-transformers, f
     "train.gradient_accumulation_steps": "accumulate accumulate_grad_batches",
     "train.mini_batch_size": "chunk_size",
     "train.precision": "bf16 fp16 amp",
+    "train.optimizer": "optim",
+    "train.parallel": "ddp fsdp",
     "train.torch_compile": "compile",
     "train.attention_dropout": "dropout",
     "train.early_stopping_patience": "patience",

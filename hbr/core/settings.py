@@ -227,6 +227,12 @@ class Train(Section):
         description="Of forward and backward pass; `bf16-weights` has weights and gradients in "
         "bf16 too, and trains float32 masters of them.",
     )
+    parallel: Literal["auto", "ddp", "fsdp"] = Field(
+        "auto",
+        description="Several ranks: `ddp` has all of the encoder on each, `fsdp` shards weights, "
+        "gradients and the optimizer's state; `auto` shards what takes more than half of a "
+        "device's memory. Same result.",
+    )
     torch_compile: bool = Field(False, description="Compile the encoder with torch.compile.")
     gradient_checkpointing: bool = Field(
         False,
@@ -341,6 +347,7 @@ SAME_RESULT = {
     "gradient_checkpointing",
     "quick_dropout",
     "trim_vocabulary",
+    "parallel",
 }  # but for rounding and dropout's draws
 
 

@@ -124,7 +124,8 @@ class Encoder(nn.Module):
         if self.vocab_remap is not None:
             token_ids = [self.vocab_remap[ids] for ids in token_ids]
         if not (unpadded and self.supports_unpadded):
-            return self(*self.pad(token_ids, device), shift)
+            padded = self.pad(token_ids, device)
+            return self.forward(*padded, shift)  # no call: hooks of shards are on `encode` already
         packed = packing.pack(token_ids, device)
         hidden = packing.forward(self.backbone, packed, shift, **self.options)
         return self._project([packing.pool(hidden, packed, mode) for mode in self.modes])

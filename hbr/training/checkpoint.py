@@ -1,11 +1,16 @@
 """Checkpoints: weights, optimizer state and counters in one file that replaces the last.
 
+What is sharded is written by all ranks, as a folder of files in the layout of
+`torch.distributed.checkpoint`; any number of ranks reads either, whole or in shards.
+
 Batches and dropout depend on the seed and the step alone, so nothing else has to be kept.
 """
 
 import json
 import math
+import shutil
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,14 +18,19 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.distributed import checkpoint as dcp
+from torch.distributed.tensor import DTensor
 
 from hbr.core import distributed
-from hbr.core.errors import UserError
-from hbr.core.files import partial_of, replace_synced
+from hbr.core.errors import UserError, first_line
+from hbr.core.files import partial_of, replace_synced, write_atomic
 from hbr.training.log import CHECKPOINT
 from hbr.training.masters import MasterWeights
+from hbr.training.shards import sharded_as, whole
+
+COUNTERS = "counters.json"
 
 
 @dataclass
@@ -38,8 +48,8 @@ class TrainerState:
 class Checkpoints:
     """The checkpoints of a run: `checkpoint-last/` to resume from, and the best weights.
 
-    Rank 0 writes them, all ranks read them. Raises UserError where one is damaged or belongs to
-    another encoder.
+    All ranks call these, and rank 0 writes what is not sharded. Raises UserError where one is
+    damaged or belongs to another encoder.
     """
 
     def __init__(
@@ -66,8 +76,19 @@ class Checkpoints:
             for p, values in self.optimizer.state.items()
             for key, value in values.items()
         }
-        tensors = {"model": self._weights(), "optimizer": optimizer}
-        _write(self.last, tensors | {"head": self.head.state_dict()}, state)
+        tensors = _flat(
+            {"model": self._weights(), "optimizer": optimizer, "head": self.head.state_dict()}
+        )
+        before = self._saved()
+        if any(isinstance(tensor, DTensor) for tensor in tensors.values()):
+            written = self.folder / f"state-{state.step}"
+            _write_shards(written, tensors, state)
+        else:
+            written = self.last
+            _write(written, tensors, state)
+        if distributed.rank() == 0:
+            for old in before - {written}:
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
 
     def seconds_since_save(self) -> float:
         """Return the seconds since the last checkpoint, or since the beginning."""
@@ -75,22 +96,26 @@ class Checkpoints:
 
     def save_best(self, state: TrainerState) -> None:
         """Write the weights of the encoder, in the place of the best so far."""
-        _write(self.best, {"model": self._weights()}, state)
+        _write(self.best, _flat({"model": self._weights()}), state)
 
     def resume(self) -> TrainerState:
         """Load the last checkpoint, if there is one; return the state of the run."""
-        if not self.last.exists():
+        if not (saved := self._saved()):
             return TrainerState()
-        tensors, state = _read(self.last)
-        self._load_weights(tensors["model"], self.last)
-        _load(self.head, tensors["head"], self.last)
-        parameters = self._parameters()
+        path, parameters = max(saved, key=lambda one: _state(one).step), self._parameters()
+        read, state = (_read_shards if path.is_dir() else _read)(path, parameters), _state(path)
+        tensors: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "head": {}}
+        for key, value in read.items():
+            kind, _, name = key.partition("/")
+            tensors[kind][name] = value
+        self._load_weights(tensors["model"], path)
+        _load(self.head, tensors["head"], path)
         for key, value in tensors["optimizer"].items():
             name, _, field = key.partition("|")
             parameter = parameters[name]
-            whole = not value.is_floating_point() and value.ndim == 0
+            is_count = not value.is_floating_point() and value.ndim == 0
             self.optimizer.state[parameter][field] = (
-                value.item() if whole else value.to(parameter.device)
+                value.item() if is_count else sharded_as(value, parameter)
             )
         self.saved_step = state.step
         return state
@@ -98,7 +123,13 @@ class Checkpoints:
     def load_best(self) -> None:
         """Load the best weights, where validation has chosen some."""
         if self.best.exists():
-            self._load_weights(_read(self.best)[0]["model"], self.best)
+            read = _read(self.best, {})
+            weights = {key.removeprefix("model/"): value for key, value in read.items()}
+            self._load_weights(weights, self.best)
+
+    def _saved(self) -> set[Path]:
+        """Return the checkpoints that are there: one, or two where the last was not removed yet."""
+        return {path for path in (self.last, *self.folder.glob("state-*")) if path.exists()}
 
     def _parameters(self) -> dict[str, nn.Parameter]:
         """Return all that is trained, by name."""
@@ -109,7 +140,11 @@ class Checkpoints:
         return _trained(self.encoder) | self.masters.trained
 
     def _load_weights(self, weights: dict[str, Tensor], path: Path) -> None:
-        _load(self.encoder, weights, path)
+        own = dict(self.encoder.named_parameters())
+        placed = {
+            name: sharded_as(w, own[name]) if name in own else w for name, w in weights.items()
+        }
+        _load(self.encoder, placed, path)
         self.masters.load(weights)
 
 
@@ -122,32 +157,84 @@ def _own(value: Any) -> Tensor:
     return value.clone() if value.numel() <= 256 else value
 
 
-def _write(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: TrainerState) -> None:
-    """Write tensors by kind and name, on rank 0."""
-    if distributed.rank() != 0:
-        return
-    path.parent.mkdir(exist_ok=True)
-    flat = {
-        f"{kind}/{key}": value.detach().cpu().contiguous()
-        for kind, by_name in tensors.items()
-        for key, value in by_name.items()
-    }
-    partial = partial_of(path)
-    save_file(flat, partial, {"counters": json.dumps(asdict(state))})
-    replace_synced(partial, path)
+def _flat(tensors: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {f"{kind}/{name}": t for kind, by_name in tensors.items() for name, t in by_name.items()}
 
 
-def _read(path: Path) -> tuple[dict[str, dict[str, Tensor]], TrainerState]:
-    """Return the tensors of a checkpoint by kind and name, and the state of the run."""
-    tensors: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "head": {}}
+def _write(path: Path, tensors: Mapping[str, Tensor], state: TrainerState) -> None:
+    """Write whole tensors, on rank 0; each is gathered where it is sharded."""
+    file = {}
+    for key, tensor in tensors.items():
+        gathered = whole(tensor.detach())
+        if distributed.rank() == 0:
+            file[key] = gathered.cpu().contiguous()
+    if distributed.rank() == 0:
+        path.parent.mkdir(exist_ok=True)
+        partial = partial_of(path)
+        save_file(file, partial, {"counters": json.dumps(asdict(state))})
+        replace_synced(partial, path)
+
+
+def _write_shards(folder: Path, tensors: Mapping[str, Tensor], state: TrainerState) -> None:
+    """Write a folder of tensors, each rank its shards."""
+    partial = partial_of(folder)
+    if distributed.rank() == 0:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    distributed.barrier()
+    writer = dcp.HuggingFaceStorageWriter(str(partial), save_distributed=True)
+    with distributed.blamed():
+        dcp.save({key: t.detach() for key, t in tensors.items()}, storage_writer=writer)
+    if distributed.rank() == 0:
+        write_atomic(partial / COUNTERS, json.dumps(asdict(state)))
+        replace_synced(partial, folder)
+
+
+def _state(path: Path) -> TrainerState:
+    """Return the state of the run that a checkpoint holds."""
     try:
-        with safe_open(path, framework="pt") as file:
-            for key in file.keys():  # noqa: SIM118 (not a dict)
-                kind, _, name = key.partition("/")
-                tensors[kind][name] = file.get_tensor(key)
-            return tensors, TrainerState(**json.loads(file.metadata()["counters"]))
-    except (SafetensorError, OSError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged ({error}); start again with --no-resume") from error
+        if path.is_dir():
+            counters = (path / COUNTERS).read_text(encoding="utf-8")
+        else:
+            with safe_open(path, framework="pt") as file:
+                counters = file.metadata()["counters"]
+        return TrainerState(**json.loads(counters))
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _read(path: Path, _parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of a file."""
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _read_shards(folder: Path, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of a folder, sharded as the parameters are that they belong to."""
+
+    def room(key: str, stored: Any) -> Tensor:
+        like = parameters.get(key.partition("/")[2].partition("|")[0])
+        if isinstance(like, DTensor) and like.shape == stored.size:
+            return torch.empty_like(like, dtype=stored.properties.dtype, requires_grad=False)
+        return torch.empty(stored.size, dtype=stored.properties.dtype)
+
+    alone = not any(isinstance(parameter, DTensor) for parameter in parameters.values())
+    try:
+        reader = dcp.HuggingFaceStorageReader(str(folder))
+        stored = reader.read_metadata().state_dict_metadata
+        tensors = {key: room(key, entry) for key, entry in stored.items()}
+        with distributed.blamed(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "torch.distributed is disabled")
+            dcp.load(tensors, storage_reader=reader, no_dist=alone)
+    except (dcp.api.CheckpointException, SafetensorError, OSError, KeyError, ValueError) as error:
+        raise _damaged(folder, error) from error
+    return tensors
+
+
+def _damaged(path: Path, error: BaseException) -> UserError:
+    return UserError(f"{path} is damaged ({first_line(error)}); start again with --no-resume")
 
 
 def _trained(module: nn.Module) -> dict[str, Tensor]:
@@ -157,12 +244,15 @@ def _trained(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _load(module: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
-    try:
-        if weights.keys() != _trained(module).keys():
-            raise RuntimeError("other names")
-        module.load_state_dict(weights, strict=False)
-    except RuntimeError as error:
+    own = _trained(module)
+    if _shapes(own) != _shapes(weights):
         raise UserError(
             f"{path} is the checkpoint of another encoder, or of an older hbr; "
             "start again with --no-resume"
-        ) from error
+        )
+    for name, tensor in own.items():
+        tensor.copy_(weights[name])
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}

@@ -42,9 +42,10 @@ class MasterWeights:
 
     @torch.no_grad()
     def load(self, weights: Mapping[str, Tensor]) -> None:
-        """Set the masters to trained weights by name."""
-        for name, master in self.trained.items():
-            master.copy_(weights[name])
+        """Set the masters of copies to trained weights by name."""
+        for name, copy in self.copies.items():
+            if copy.requires_grad:
+                self.weights[name].copy_(weights[name])
 
     def restore(self) -> None:
         """Give the encoder the masters for its weights."""

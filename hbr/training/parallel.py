@@ -1,4 +1,4 @@
-"""How the ranks of a run come to the same gradients: one process, or `DistributedDataParallel`.
+"""How the ranks of a run come to the same gradients: one alone, or copies of the encoder.
 
 A rank adds the gradients of its chunks of texts, pass by pass; their sum over the ranks is the
 gradient of the global batch.
@@ -6,20 +6,18 @@ gradient of the global batch.
 
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from hbr.core import distributed
 from hbr.training.gradient_cache import Chunk
 
 
 class Alone:
     """One process, whose gradients are those of the global batch."""
-
-    name = ""
 
     def backward(
         self, encode: Chunk, gradient: Tensor, inputs: Sequence[Tensor] | None = None
@@ -33,6 +31,13 @@ class Alone:
     def finish(self, empty: Chunk) -> None:
         """End a step: gradients are summed over the ranks; `empty` encodes no texts."""
 
+    def unsharded(self) -> AbstractContextManager[None]:
+        """Return a context in which each rank encodes what it likes, without gradients."""
+        return nullcontext()
+
+    def gather(self) -> None:
+        """Give rank 0 an encoder of whole weights, to be saved; training is over."""
+
 
 ALONE = Alone()
 
@@ -43,8 +48,6 @@ class Replicas(Alone):
     That is done in the backward pass of a step's last chunk, by torch's `DistributedDataParallel`.
     Which one is the last shows at the end of the step, so that a chunk waits for the next one.
     """
-
-    name = "ddp"
 
     def __init__(self, encoder: nn.Module) -> None:
         self.waiting: tuple[Chunk, Tensor] | None = None
@@ -77,7 +80,7 @@ class Replicas(Alone):
         """As `Alone.finish`."""
         encode, gradient = self.waiting or (empty, None)
         self.waiting = None
-        with distributed.blamed(), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "find_unused_parameters=True")  # it often is
             vectors = self.module(encode)
             vectors.backward(vectors.new_zeros(vectors.shape) if gradient is None else gradient)
@@ -101,8 +104,3 @@ def _sum(_state: None, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
     """Sum a bucket over the ranks, where `DistributedDataParallel` would take the mean."""
     work = dist.all_reduce(bucket.buffer(), async_op=True)
     return work.get_future().then(lambda done: done.value()[0])
-
-
-def parallel(encoder: nn.Module) -> Alone:
-    """Return how an encoder is trained on the ranks that there are."""
-    return Replicas(encoder) if distributed.world_size() > 1 else ALONE

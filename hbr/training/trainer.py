@@ -32,12 +32,11 @@ from hbr.training.checkpoint import Checkpoints, TrainerState
 from hbr.training.collator import Collator, Source
 from hbr.training.log import Log
 from hbr.training.losses import Loss
-from hbr.training.masters import MasterWeights
 from hbr.training.matryoshka import matryoshka
 from hbr.training.objectives import LossTerms, Objective, Recipe
 from hbr.training.optimizer import adamw, learning_rate, remaining_weight, set_learning_rate
-from hbr.training.parallel import parallel
 from hbr.training.schedule import Batch, BatchSchedule, schedule_hash
+from hbr.training.shards import choose, distribute, whole
 from hbr.training.validation import Validate, Validation, ValidationLoss
 
 logger = logging.getLogger(__name__)
@@ -87,14 +86,14 @@ class Trainer:
             LowRankAdapter(encoder, config.adapter, config.seed)
         embedding_norm = encoder.embedding_norm
         self.trimmed = self._trim_vocabulary()
+        self.way = choose(encoder, config.train, device)
         self.encode = self._prepare_encoder()
         self.recipe = objective.recipe(config.objective)
         every = {language for data in schedule.datasets for language in data.languages}
         languages = sorted(config.data.languages or every)
         self.head = make_head(self.recipe, encoder.embedding_dimension, len(languages), config.seed)
         self.head.module.to(device)
-        self.masters = MasterWeights(encoder, config.train.precision)
-        self.parallel = parallel(encoder)
+        self.parallel, self.masters = distribute(self.way, encoder, config.train, device)
         self.optimizer = adamw(self.masters.trained.values(), self.head, config.train)
         self.checkpoints = Checkpoints(
             folder, encoder, self.masters, self.head.module, self.optimizer
@@ -124,7 +123,8 @@ class Trainer:
         started, first = time.monotonic(), state.step
         with stopping.at_safe_places(), log, progress:
             while state.step < settings.max_steps and not self._is_out_of_patience():
-                record = self.training_step(state.step)
+                with distributed.blamed():
+                    record = self.training_step(state.step)
                 state.step += 1
                 if self._is_due(settings.logging_steps):
                     log.write(record)
@@ -138,6 +138,7 @@ class Trainer:
                     self.checkpoints.save(state)
                 if going:
                     stopping.leave(f"saved at step {state.step:,}")
+        self.parallel.gather()
         if not self.is_main:
             return {}
         rate = pairs * (state.step - first) / max(time.monotonic() - started, 1e-9)
@@ -152,7 +153,7 @@ class Trainer:
                 "languages"
             )
         ranks = distributed.world_size()
-        where = f"{ranks} ranks, {self.device}" if ranks > 1 else str(self.device)
+        where = f"{ranks} ranks ({self.way}), {self.device}" if ranks > 1 else str(self.device)
         measured = f", validated every {self.settings.eval_steps:,}" if self.validate else ""
         logger.info(
             f"training on {where} ({self.settings.precision}): {self.settings.max_steps:,} steps "
@@ -218,13 +219,14 @@ class Trainer:
         distributed.all_reduce_gradients(head)
         self.masters.take_gradients()
         weights = self.masters.trained.values()
-        norm = float(clip_grad_norm_(weights, self.settings.max_grad_norm))
+        norm = float(whole(clip_grad_norm_(weights, self.settings.max_grad_norm)))
         clip_grad_norm_(head, self.settings.max_grad_norm)
         return norm
 
     def _validate(self, validate: Validate) -> dict[str, Any]:
         """Validate, and keep the weights if they are the best so far; return the log's record."""
-        state, (measured, by_language) = self.state, validate(self.encode)
+        with self.parallel.unsharded():
+            state, (measured, by_language) = self.state, validate(self.encode)
         value = measured if validate.lower_is_better else -measured
         is_better = value < state.best
         if is_better:
@@ -261,6 +263,7 @@ class Trainer:
             "device": str(self.device),
             "threads": torch.get_num_threads(),
             "ranks": distributed.world_size(),
+            "parallel": self.way or None,
             "unpadded": self.encode.unpadded,
             "trained": trained,
             "words": len(self.trimmed.kept) if self.trimmed else len(self.encoder.token_embeddings),
@@ -289,7 +292,9 @@ class Trainer:
     def _prepare_encoder(self) -> TextEncoder:
         """Put the encoder on the device, in training mode."""
         settings, device = self.settings, self.device
-        self.encoder.to(device).train()
+        if self.way != "fsdp":  # a shard alone comes there
+            self.encoder.to(device)
+        self.encoder.train()
         warn_slow_bf16(device, settings.precision)
         if device.type == "cpu":
             keep_freed()
@@ -306,9 +311,12 @@ class Trainer:
         """Return whether a checkpoint is due, by steps or by the clock of this rank, or the last.
 
         The last one stands at the last step, so that a run in parts ends as one in one piece.
+        All ranks write shards, once it is late on one.
         """
         minutes = self.settings.save_minutes
         late = minutes is not None and self.checkpoints.seconds_since_save() >= 60 * minutes
+        if self.way == "fsdp":
+            late = distributed.any_rank(late)
         return late or self._is_due(self.settings.save_steps) or self._is_out_of_patience()
 
     def _is_out_of_patience(self) -> bool:

@@ -131,13 +131,29 @@ def test_killed_at_any_step_a_run_ends_in_the_same_bytes(
     assert [line["step"] for line in log_of(one) if "loss" in line] == list(range(1, steps + 1))
 
 
+CHUNKS = ["--set", "mini_batch_size=8"]  # as many texts in a chunk on one rank and on two
+IN_CHUNKS = {
+    "dropout": [*CHUNKS, "--set", "attention_dropout=0.2", "--lr", "3e-5"],
+    "much": [
+        *CHUNKS,
+        *("--set", "attention_dropout=0.2", "--set", "gradient_checkpointing=true"),
+        *("--set", "matryoshka_dims=64,16", "--set", "gradient_accumulation_steps=2"),
+        *("--set", "train.unpadded=false", "--set", "adapter=lora"),
+    ],
+    "whole vocabulary": ["--set", "trim_vocabulary=false"],
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", WAYS)
-def test_two_ranks_train_what_one_process_trains(world: Path, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+@pytest.mark.parametrize("name", WAYS | IN_CHUNKS)
+def test_two_ranks_train_what_one_process_trains(
+    world: Path, tmp_path: Path, name: str, parallel: str
+) -> None:
     """At a small learning rate: Adam blows rounding up where a gradient is all but zero."""
-    steps = "50" if name == "infonce" else "15"
+    steps = "50" if name in ("infonce", "dropout") else "15"
     words = ["--encoder", "mbert-tiny", "--lr", "1e-4", "--steps", steps, "--seed", "3"]
-    words += WAYS[name]
+    words += (WAYS | IN_CHUNKS)[name] + ["--set", f"parallel={parallel}"]
     assert train(world, tmp_path / "one", *words).code == 0
     two = beside(world, tmp_path / "two")
     command = [*TWO_RANKS, *SMALL, *words, "--output-dir", str(two)]
@@ -150,6 +166,7 @@ def test_two_ranks_train_what_one_process_trains(world: Path, tmp_path: Path, na
     assert far < 1e-5
     manifests = [json.loads((run / "manifest.json").read_text())["stages"]["train"] for run in runs]
     assert [manifest["ranks"] for manifest in manifests] == [1, 2]
+    assert [manifest["parallel"] for manifest in manifests] == [None, parallel]
     assert manifests[0]["plan"] == manifests[1]["plan"]
 
 
