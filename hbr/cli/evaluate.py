@@ -25,6 +25,7 @@ EXAMPLES = (
     "hbr evaluate --center-languages",
     "hbr evaluate --dimensions 16,32 --quantize int8,binary",
     "hbr evaluate --diagnose",
+    "hbr evaluate --dataset mteb:BelebeleRetrieval --languages de,en",
 )
 IndexKind = Annotated[
     str | None,
@@ -38,6 +39,10 @@ Perturb = Annotated[
         metavar="NAME[:STRENGTH,…]",
         help="Also with perturbed queries: typo, diacritics, word-drop:0.1,0.3, … Repeatable.",
     ),
+]
+Languages = Annotated[
+    str | None,
+    Option(metavar="CODE,…", help="Of a data set of MTEB: in these languages alone."),
 ]
 Center = Annotated[
     bool,
@@ -60,6 +65,7 @@ def evaluate(
     dataset: options.Dataset = "embedded",
     source: options.Source = None,
     run: options.RunDir = None,
+    languages: Languages = None,
     index_kind: IndexKind = None,
     trec: Trec = False,
     by_language: ByLanguage = False,
@@ -77,6 +83,7 @@ def evaluate(
 ) -> None:
     """Evaluate a run in the mono, cross and multi settings, from exact ranks."""
     from hbr.core.config import nested, parse_set
+    from hbr.data.lookup import in_languages
     from hbr.evaluation.diagnostics import FILE
     from hbr.experiments import stages
     from hbr.experiments.building import update
@@ -85,6 +92,8 @@ def evaluate(
     _check(specs := options.perturbations(perturb or []), trec or bool(index_kind))
     sets = [*(settings or []), *([f"index.kind={index_kind}"] if index_kind else [])]
     run_spec = open_run_spec(run, output_dir, device, config, sets)
+    if languages:
+        dataset = in_languages(dataset, languages.replace(" ", "").split(","))
     target = EvaluationTarget.parse(dataset)
     if center_languages or run_spec.config.evaluate.center_languages:
         target = target.centered()

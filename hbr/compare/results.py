@@ -122,7 +122,8 @@ def read_result(run: Store, config: Config, target: EvaluationTarget) -> Result:
 
     Raises UserError where it was not evaluated, or on vectors of another model.
     """
-    chain = ["train", f"encode/{target.encoded.folder}", f"evaluate/{target.folder}"]
+    encode = [] if target.is_mteb else [f"encode/{target.encoded.folder}"]
+    chain = ["train", *encode, f"evaluate/{target.folder}"]
     return run.read(chain, lambda stages: _read_result(run, config, target, chain, stages))
 
 
@@ -136,8 +137,8 @@ def _read_result(
     renew = f"`{_command(target, run)}`"
     if any(stage not in stages for stage in chain):
         raise UserError(f"{run.path} has no results on {target}; get them with {renew}")
-    entries = {name: stages[stage] for name, stage in zip(CHAIN, chain, strict=True)}
-    for before, after in pairwise(CHAIN):
+    entries = {stage.partition("/")[0]: stages[stage] for stage in chain}
+    for before, after in pairwise(entries):
         if entries[after].get("inputs", {}).get(before) != entries[before].get("id"):
             raise UserError(f"{run.path}: the results on {target} are stale; renew them: {renew}")
     _check_clean_queries(run, stages, target)

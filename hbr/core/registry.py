@@ -50,8 +50,8 @@ def untrusting() -> Iterator[None]:
 
 
 def references(text: str) -> set[str]:
-    """Return all that may be `package.module:attribute` in a text."""
-    return set(re.findall(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", text))
+    """Return all that may be `package.module:attribute` in a text, also behind `mteb:`."""
+    return set(re.findall(r"(?<![\w.])(?=([A-Za-z_][\w.]*:[A-Za-z_]\w*))", text))
 
 
 def trust(path: Path, text: str) -> None:
@@ -71,30 +71,39 @@ def get(kind: str, name: str) -> Any:
     Raises UserError where there is none, where it cannot be imported or is no such thing.
     """
     name = canonical(kind, name)
-    is_ours = name in TABLE[kind]
-    reference = TABLE[kind].get(name, name)
-    if ":" not in reference:
+    if name in TABLE[kind]:
+        return _attribute(TABLE[kind][name])
+    if ":" not in name:
         raise UserError(unknown(kind, name))
-    if not is_ours and _allowed is not None and name not in _allowed:
+    entry = from_outside(kind, name)
+    expected = type(get(kind, next(iter(TABLE[kind]))))
+    if not isinstance(entry, expected):
+        what, wanted = type(entry).__name__, f"{expected.__module__}.{expected.__name__}"
+        raise UserError(f"{kind} {name!r} is a {what}; it must be a {wanted}")
+    return entry
+
+
+def from_outside(kind: str, name: str) -> Any:
+    """Return what `package.module:attribute` names, of whatever type it is.
+
+    Raises UserError where it cannot be imported, or may not be.
+    """
+    if _allowed is not None and name not in _allowed:
         raise UserError(
-            f"{kind} {name!r} would import {reference.partition(':')[0]}, and was neither typed "
+            f"{kind} {name!r} would import {name.partition(':')[0]}, and was neither typed "
             "nor is it in a file below the current folder; if you trust it, add --allow-code"
         )
-    if not is_ours and str(Path.cwd()) not in sys.path:
+    if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # a console script does not look there
-    module, _, attribute = reference.partition(":")
     try:
-        entry = getattr(importlib.import_module(module), attribute)
+        return _attribute(name)
     except Exception as error:  # somebody else's module may raise anything
-        if is_ours:
-            raise
         raise UserError(f"{kind} {name!r} cannot be imported: {first_line(error)}") from error
-    if name not in TABLE[kind]:
-        expected = type(get(kind, next(iter(TABLE[kind]))))
-        if not isinstance(entry, expected):
-            what, wanted = type(entry).__name__, f"{expected.__module__}.{expected.__name__}"
-            raise UserError(f"{kind} {name!r} is a {what}; it must be a {wanted}")
-    return entry
+
+
+def _attribute(reference: str) -> Any:
+    module, _, attribute = reference.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def known(kind: str, name: str) -> str:
@@ -116,8 +125,14 @@ def source(kind: str, name: str) -> dict[str, str]:
     if canonical(kind, name) in TABLE[kind]:
         return {}
     get(kind, name)
+    digest = source_digest(name)
+    return {"source": digest} if digest else {}
+
+
+def source_digest(name: str) -> str:
+    """Return a digest of the module of an imported `package.module:attribute`, "" for none."""
     file = getattr(sys.modules[name.partition(":")[0]], "__file__", None)
-    return {"source": hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12]} if file else {}
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12] if file else ""
 
 
 def canonical(kind: str, name: str) -> str:

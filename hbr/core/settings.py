@@ -49,6 +49,8 @@ def _metrics(names: tuple[str, ...]) -> tuple[str, ...]:
             if measure.drop or measure.metric.reads == "derived":
                 of = "map" if not measure.drop else name.removeprefix("drop_")
                 mistakes.append(f"{name} comes with {of}")
+            elif measure.metric.reads == "mteb":
+                mistakes.append(f"{name} comes with data sets of mteb:")
         except ValueError as error:
             mistakes.append(str(error))
     if mistakes:
@@ -73,7 +75,7 @@ def known_measure(name: str) -> Measure:
 
 def _goal(text: str) -> str:
     goal = RetrievalGoal.parse(text)
-    if known_measure(str(goal.measure)).drop or goal.measure.metric.reads == "derived":
+    if known_measure(str(goal.measure)).drop or goal.measure.metric.reads in ("derived", "mteb"):
         raise ValueError(f"{goal.measure} cannot be measured in training")
     if goal.measure.metric.reads == "pool" and goal.setting != "multi":
         raise ValueError(f"{goal.measure} is measured in the setting multi")

@@ -8,6 +8,8 @@ from typing import Any
 
 from hbr.core import registry
 
+MTEB = "mteb:"  # before the name of a task of MTEB, which MTEB itself evaluates
+
 
 @dataclass(frozen=True, order=True)
 class Compression:
@@ -69,6 +71,11 @@ class EvaluationTarget:
         center = "~center" if self.center_languages else ""
         center += f"~{self.compression}" if self.compression else ""
         return self.dataset + perturbation + center + (f"@{self.index}" if self.index else "")
+
+    @property
+    def is_mteb(self) -> bool:
+        """Whether MTEB itself evaluates it."""
+        return self.dataset.startswith(MTEB)
 
     @property
     def clean(self) -> "EvaluationTarget":

@@ -39,6 +39,8 @@ class Dataset:
     needs_source: bool = True  # read from files that somebody else has made
     is_synthetic: bool = False  # made on the spot, in a moment
     version: int = 1  # raise it when what is read changes
+    check: Callable[[], None] = lambda: None  # raises UserError where it cannot be had by its name
+    revision: Callable[[], str] = lambda: ""  # of what is read besides files, such as a hub's
     named: "Callable[[str, str], Dataset] | None" = None
     collections: "Mapping[str, Dataset]" = field(default_factory=dict)
 

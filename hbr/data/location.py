@@ -95,6 +95,7 @@ def row_settings(
 
 def task_settings(name: str, passage: str, limit: int | None) -> dict[str, Any]:
     """Return the settings that decide what a prepared task holds."""
-    version = dataset(name).version
-    settings = {"data": name, "passage": passage, "version": version, "layout": tasks.LAYOUT}
+    entry = dataset(name)
+    settings = {"data": name, "passage": passage, "version": entry.version, "layout": tasks.LAYOUT}
+    settings |= {"revision": revision} if (revision := entry.revision()) else {}
     return settings | ({"limit": limit} if limit else {})

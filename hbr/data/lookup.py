@@ -5,18 +5,20 @@ from pathlib import Path
 
 from hbr.core.errors import UserError
 from hbr.core.registry import get, likely, names
-from hbr.core.target import canonical_dataset, layout_of
+from hbr.core.target import MTEB, canonical_dataset, layout_of
 from hbr.data.dataset import KINDS, Dataset, TrainingData
-from hbr.data.readers import hub, irds, jsonl
+from hbr.data.readers import hub, irds, jsonl, mteb
 
 
 def dataset(name: str) -> Dataset:
-    """Return the data set to evaluate on of a name, such as `xquad-r`, `beir/scifact`, `irds:ID`.
+    """Return the data set to evaluate on of a name, such as `beir/scifact`, `irds:ID`, `mteb:TASK`.
 
     Raises UserError for an unknown name.
     """
     if name.startswith(irds.PREFIX):
         return irds.reader(name)
+    if name.startswith(MTEB):
+        return mteb.reader(name)
     layout, collection, split = layout_of(name)
     whole = not collection and not split
     is_listed = canonical_dataset(name) in names("dataset")  # a split may have an entry of its own
@@ -29,6 +31,13 @@ def dataset(name: str) -> Dataset:
             f"{likely(name, names('dataset'))}"
         )
     return entry.named(collection, split)
+
+
+def in_languages(name: str, codes: Iterable[str]) -> str:
+    """Return the name of a data set of MTEB in some languages. Raises UserError for others."""
+    if not name.startswith(MTEB):
+        raise UserError(f"languages are chosen of {MTEB} data sets alone, not of {name}")
+    return f"{name}/{','.join(codes)}"
 
 
 def known_dataset(name: str) -> str:
@@ -57,8 +66,8 @@ def training_data(name: str) -> tuple[TrainingData, Path | None]:
 
 
 def is_from_library(name: str) -> bool:
-    """Return whether a library of its own downloads what a name means: `hf:ID`, `irds:ID`."""
-    return name.startswith((irds.PREFIX, hub.PREFIX))
+    """Return whether a library downloads what a name means: `hf:ID`, `irds:ID`, `mteb:TASK`."""
+    return name.startswith((irds.PREFIX, hub.PREFIX, MTEB))
 
 
 def listed(use: str, more: Iterable[str] = ()) -> dict[str, Dataset]:

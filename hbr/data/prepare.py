@@ -159,7 +159,7 @@ def task(
         place = _downloaded(runs, name, entry)
     if place is not None and not place.exists():
         return _prepared_task(runs, name, place, settings)
-    key = " ".join(map(str, filter(None, (name, passage, limit))))
+    key = " ".join(map(str, filter(None, (name, passage, limit, settings.get("revision")))))
     store = new_store(runs, name, entry.version, key, place)
     if ready and not store.is_current("task", settings, {}):
         raise UserError(f"{name} is not prepared")

@@ -8,7 +8,7 @@ much each of these passages is worth. To the others relevance is binary.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,13 +18,13 @@ class Metric:
     """A metric and its facts.
 
     `compute` takes what `reads` says: `ranks` as above, `pool` an `hbr.evaluation.bias.Pool` and a
-    cut-off; a `derived` one follows from others and is no setting.
+    cut-off; a `derived` one follows from others and is no setting, nor is one that `mteb` computes.
     """
 
     name: str
     label: str  # as papers write it
     compute: Callable[..., np.ndarray] | None = None
-    reads: Literal["ranks", "pool", "derived"] = "ranks"
+    reads: Literal["ranks", "pool", "derived", "mteb"] = "ranks"
     higher_is_better: bool = True
     decimals: int = 3
     needs_cutoff: bool = False
@@ -88,3 +88,15 @@ MRR = Metric("mrr", "MRR", reciprocal_rank)
 MAP_SPREAD = Metric("map_spread", "±mAP", reads="derived", higher_is_better=False)
 F1 = Metric("f1", "F1", reads="derived", by_query=False)
 PRECISION = Metric("precision", "P", reads="derived", by_query=False)
+
+
+def _of_mteb(name: str, label: str, **facts: Any) -> Metric:
+    """Return a metric that MTEB computes, on its own tasks alone; its name is never one of ours."""
+    return Metric(f"mteb.{name}", f"MTEB {label}", reads="mteb", **facts)
+
+
+MTEB_MAIN = _of_mteb("main_score", "main", columns=(("mono", None), ("cross", None)))
+MTEB_NDCG, MTEB_MAP = _of_mteb("ndcg", "nDCG"), _of_mteb("map", "mAP")
+MTEB_RECALL, MTEB_MRR = _of_mteb("recall", "R"), _of_mteb("mrr", "MRR")
+MTEB_F1, MTEB_PRECISION = _of_mteb("f1", "F1"), _of_mteb("precision", "P")
+MTEB_ACCURACY = _of_mteb("accuracy", "accuracy")

@@ -14,6 +14,7 @@ from hbr.compare.queries import (
     query_lines,
 )
 from hbr.compare.results import Result, read_result
+from hbr.core.errors import UserError
 from hbr.core.target import EvaluationTarget
 from hbr.data.tasks import Task
 from hbr.evaluation.search import Found, Searcher
@@ -45,6 +46,9 @@ class Inspector:
     def __init__(self, runs: Sequence[RunSpec], dataset: str, source: Path | None = None) -> None:
         """Read the results of the runs. Raises UserError where they are not there."""
         target = EvaluationTarget(dataset)
+        if target.is_mteb:
+            place = runs[0].path / "evaluate" / target.folder / "predictions"
+            raise UserError(f"{dataset} is evaluated by MTEB: what it found is in {place}")
         self.data = RunData(runs[0], {dataset: source})
         self.results: list[Result] = [read_result(r.store, r.config, target) for r in runs]
         self.task = self.data.task(dataset)

@@ -20,8 +20,8 @@ def moved_queries(
 ) -> dict[str, Moved]:
     """Return the queries that moved most in every comparison, by `moved_key`.
 
-    Those of perturbed, compressed, centred and indexed vectors, and of large data sets, are left
-    out. Ranks and passages are those of the first run that counts for the effect.
+    Those of perturbed, compressed, centred and indexed vectors, of MTEB's tasks and of large data
+    sets are left out. Ranks and passages are those of the first run that counts for the effect.
     """
     by_name = {(result.name, str(result.target)): result for result in results}
     cell_of = {cell.run.path.resolve().name: cell for cell in cells}
@@ -44,7 +44,7 @@ def moved_queries(
 
 def _is_small(finding: Finding, result: Result) -> bool:
     target = EvaluationTarget.parse(finding.dataset)
-    plain = target == EvaluationTarget(target.dataset) and result.metrics.get("by_pair")
+    plain = target == target.clean and not target.is_mteb and result.metrics.get("by_pair")
     return bool(plain) and result.metrics["passages"] <= PASSAGES
 
 

@@ -152,6 +152,8 @@ def _task(
     task: str | EvaluationData, source: Path | None, runs: Path, passage: str, folder: Path
 ) -> Task:
     if isinstance(task, str):
+        if EvaluationTarget.parse(task).is_mteb:
+            raise UserError(f"{task} is evaluated by MTEB: give a run, or call mteb.evaluate")
         return prepare.task(runs, EvaluationTarget.parse(task).dataset, source, passage)[1]
     place = folder / "task"
     place.mkdir()

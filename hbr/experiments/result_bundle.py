@@ -24,6 +24,7 @@ from hbr.core.config import resolve_config
 from hbr.core.errors import UserError, first_line
 from hbr.core.target import EvaluationTarget
 from hbr.evaluation.bias import spread
+from hbr.evaluation.metrics import MTEB_MAIN
 from hbr.experiments.bundles import open_bundle, write_bundle
 from hbr.experiments.run_spec import open_run
 from hbr.report.formats.values import to_json
@@ -135,9 +136,9 @@ def recomputed(result: Result) -> dict[str, Any]:
         if setting != "multi":
             for (query, passage), line in means.iterrows():
                 metrics["by_pair"][f"{query}->{passage}"] = _values(line)
-        if "map" in by_language:
-            languages = spread(by_language["map"].to_numpy())
-            metrics["bias"]["spread"][setting] = {"map": languages}
+        for name in {"map", MTEB_MAIN.name} & {*by_language}:
+            languages = spread(by_language[name].to_numpy())
+            metrics["bias"]["spread"][setting] = {name: languages}
             if "map_spread" in values:
                 metrics["settings"][setting]["map_spread"] = languages["sd"]
     if "mean_rank" in result.metrics["bias"] and {"mono", "cross"} <= set(metrics["settings"]):

@@ -18,6 +18,7 @@ from hbr.core.settings import MINING, RANKING
 from hbr.core.target import EvaluationTarget, Measure, RetrievalGoal
 from hbr.data.perturb import PerturbationSpec
 from hbr.evaluation.perturbed_queries import perturb_queries, write_perturbed_queries
+from hbr.experiments import mteb
 from hbr.experiments.model_card import renew_card
 from hbr.experiments.negatives import Miner
 from hbr.experiments.run_data import RunData, batch_schedule, validation_languages
@@ -331,6 +332,8 @@ def diagnose(data: RunData, target: EvaluationTarget) -> Stage:
 
 def evaluate(data: RunData, target: EvaluationTarget, *, trec: bool = False) -> Stage:
     """The metrics of a target; with `trec`, its rankings as a TREC run too."""
+    if target.is_mteb:
+        return _evaluate_by_mteb(data, target, trec)
     run, config = data.run, data.run.config.at(target)
     needs = {"clean": evaluate(data, target.clean)} if target.perturbation else {}
     needs |= {"index": index(data, target)} if target.index else {"encode": encode(data, target)}
@@ -359,6 +362,22 @@ def evaluate(data: RunData, target: EvaluationTarget, *, trec: bool = False) -> 
         on_all_ranks=True,
         wanted="run.*trec.gz" if trec else "",
         check=partial(_check_evaluation, data, target, trec),
+        finish=partial(renew_card, run),
+    )
+
+
+def _evaluate_by_mteb(data: RunData, target: EvaluationTarget, trec: bool) -> Stage:
+    run = data.run
+    return Stage(
+        run,
+        "evaluate",
+        partial(mteb.settings, data),
+        lambda: {"task": data.task_id(target.dataset), "train": run.training_id()},
+        partial(mteb.fill, data, target),
+        target=target,
+        loose=("mteb", "predictions"),  # MTEB's files hold dates; predictions may be removed
+        on_all_ranks=True,
+        check=partial(mteb.check, data, target, trec),
         finish=partial(renew_card, run),
     )
 

@@ -19,7 +19,7 @@ from hbr.core.registry import known, near
 from hbr.core.settings import LOG_ONLY, SAME_RESULT, UNTRAINED, Config, known_measure
 from hbr.core.target import Compression, EvaluationTarget
 from hbr.core.yaml_files import read_yaml
-from hbr.data.lookup import known_dataset
+from hbr.data.lookup import in_languages, known_dataset
 from hbr.data.perturb import expand
 from hbr.experiments.run_spec import complete, slug
 
@@ -41,7 +41,10 @@ def _compressions(value: Any) -> tuple[Compression, ...]:
 
 
 class Evaluation(Section):
-    """A data set to evaluate on: its files, perturbations, centred or compressed vectors."""
+    """A data set to evaluate on: its files, perturbations, centred or compressed vectors.
+
+    `languages` become part of a name of MTEB's.
+    """
 
     dataset: Annotated[str, AfterValidator(known_dataset)]
     source: Path | None = None
@@ -49,6 +52,17 @@ class Evaluation(Section):
     center_languages: bool = False
     compress: Annotated[tuple[Compression, ...], BeforeValidator(_compressions)] = ()
     diagnose: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_languages(cls, value: Any) -> Any:
+        if not (isinstance(value, dict) and value.get("languages")):
+            return value
+        rest = {key: one for key, one in value.items() if key != "languages"}
+        try:
+            return rest | {"dataset": in_languages(str(rest.get("dataset")), value["languages"])}
+        except UserError as error:
+            raise ValueError(str(error)) from error
 
     @property
     def targets(self) -> tuple[EvaluationTarget, ...]:

@@ -11,7 +11,7 @@ from hbr.core.errors import UserError
 from hbr.core.target import EvaluationTarget
 from hbr.experiments.cells import Cell
 from hbr.experiments.moved import moved_queries
-from hbr.experiments.run_spec import base_model
+from hbr.experiments.mteb import collect, facts
 from hbr.experiments.study import Study
 from hbr.report import mteb
 from hbr.report.formats import write_all
@@ -58,12 +58,8 @@ def write_mteb(study: StudyResults, folder: Path) -> list[Path]:
         by_run.setdefault(result.name, []).append(result)
     paths = []
     for name, results in by_run.items():
-        train, config = results[0].stages["train"], results[0].config
-        model = {
-            "name": name,
-            "revision": train["id"],
-            "max_tokens": config.encoder.passage_max_seq_length,
-            "adapted_from": base_model(config, train),
-        }
-        paths += mteb.write(folder, model, [result.metrics for result in results])
-    return paths
+        model = facts(name, results[0].config, results[0].stages["train"])
+        ours = [result.metrics for result in results if not result.target.is_mteb]
+        paths += mteb.write(folder, model, ours) if ours else []
+        paths += collect([result for result in results if result.target.is_mteb], folder)
+    return list(dict.fromkeys(paths))

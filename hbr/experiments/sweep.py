@@ -19,6 +19,7 @@ from hbr.core.cores import share_cores
 from hbr.core.errors import AGAIN
 from hbr.core.progress import Progress
 from hbr.core.stopping import Stopped
+from hbr.data.lookup import dataset
 from hbr.experiments.board import Board, Work
 from hbr.experiments.cells import Cell
 from hbr.experiments.work import Outcome, work
@@ -37,6 +38,8 @@ def sweep(stale: list[Cell], logs: Path, jobs: int) -> dict[str, Outcome]:
     """
     if stale and stale[0].run.device not in ("auto", "cpu"):
         stale[0].run.torch_device()  # raises UserError before any cell fails by it
+    for name in {target.dataset for cell in stale for target in cell.targets}:
+        dataset(name).check()
     left: dict[str, Outcome] = {}
     with Progress("sweep", len(stale), "cells") as progress:
         outcomes = (

@@ -6,7 +6,7 @@ not: LAReQA's XQuAD-R asks for a sentence where MTEB's XQuADRetrieval asks for a
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,19 +40,9 @@ def write(folder: Path, model: Facts, results: Sequence[Facts]) -> list[Path]:
     contents of `metrics.json`, of which those by an approximate index are left out. Main score is
     `map`. Raises UserError where it was not computed.
     """
-    name = model["name"] if "/" in model["name"] else f"hbr/{model['name']}"  # MTEB wants a slash
-    place = folder / "results" / name.replace("/", "__") / model["revision"]
+    meta = model_meta(model, training_languages(results))
+    place = folder / "results" / meta["name"].replace("/", "__") / meta["revision"]
     place.mkdir(parents=True, exist_ok=True)
-    trained = training_languages(results)
-    known = [code for code in trained if language(code) and not re.fullmatch("q[a-t].", code)]
-    meta = dict.fromkeys(UNKNOWN_FIELDS) | {
-        "languages": sorted(map(_language, known)) or None,
-        "framework": ["Sentence Transformers", "PyTorch"],
-        "similarity_fn_name": "cosine",
-        "use_instructions": True,  # its word for prefixes
-        **model,
-        "name": name,
-    }
     files = {"model_meta": meta}
     for result in results:
         if result["search"] == "exact":
@@ -61,6 +51,20 @@ def write(folder: Path, model: Facts, results: Sequence[Facts]) -> list[Path]:
     for path, content in paths.items():
         path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return list(paths)
+
+
+def model_meta(model: Facts, trained: Iterable[str]) -> dict[str, Any]:
+    """Return the fields of MTEB's `ModelMeta` from what is known, and the languages trained on."""
+    name = model["name"] if "/" in model["name"] else f"hbr/{model['name']}"  # MTEB wants a slash
+    known = [code for code in trained if language(code) and not re.fullmatch("q[a-t].", code)]
+    return dict.fromkeys(UNKNOWN_FIELDS) | {
+        "languages": sorted(map(_language, known)) or None,
+        "framework": ["Sentence Transformers", "PyTorch"],
+        "similarity_fn_name": "cosine",
+        "use_instructions": True,  # its word for prefixes
+        **model,
+        "name": name,
+    }
 
 
 def _task_name(result: Facts, setting: str) -> str:
