@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -257,12 +258,15 @@ def provenance(results: Iterable[Result]) -> list[dict[str, str]]:
     """Return where each run comes from, in one line a run."""
     lines: dict[str, dict[str, str]] = {}
     evaluated: dict[str, dict[str, None]] = {}  # by run, in order
+    last: dict[str, str] = {}  # the last evaluation of each run
     for result in results:
         if train := result.stages.get("train"):
             metrics = result.metrics
             data = EvaluationTarget.parse(metrics["dataset"]).dataset
             counts = f"{data} {metrics['queries']:,} / {metrics['passages']:,}"
             evaluated.setdefault(result.name, {})[counts] = None
+            done = _minute(result.stages.get("evaluate", {}).get("finished", ""))
+            last[result.name] = max(last.get(result.name, ""), done)
             lines[result.name] = {
                 "run": result.name,
                 "queries / passages": "; ".join(evaluated[result.name]),
@@ -273,10 +277,16 @@ def provenance(results: Iterable[Result]) -> list[dict[str, str]]:
                 "device": train.get("device", "–"),
                 "hbr": f"{train['versions'].get('hbr', '?')}, {train['commit'] or 'no commit'}",
                 "torch": train["versions"].get("torch", "?"),
-                "finished": train["finished"][:16].replace("T", " "),
+                "trained": _minute(train["finished"]),
+                "evaluated": last[result.name],
                 "seconds": f"{train['seconds']:,.0f}",
             }
     return list(lines.values())
+
+
+def _minute(time: str) -> str:
+    """Return a manifest's time to the minute, in UTC: `2031-01-01 09:30 UTC`."""
+    return f"{datetime.fromisoformat(time).astimezone(UTC):%Y-%m-%d %H:%M} UTC" if time else ""
 
 
 def _training_facts(config: Config) -> dict[str, str]:

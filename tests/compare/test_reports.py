@@ -76,7 +76,16 @@ def test_provenance_is_a_line_a_run_whatever_its_data_sets(runs: Path) -> None:
     (line,) = provenance([result(run), result(run, "other")])
     assert (line["run"], line["steps"], line["seconds"]) == (run.name, "1,200", "3,661")
     assert line["hbr"] == "0.1.0, abc1234"
-    assert line["finished"] == "2031-01-01 00:00"
+    assert line["trained"] == line["evaluated"] == "2031-01-01 00:00 UTC"
+
+
+def test_times_are_in_utc_and_of_several_evaluations_the_last_counts(runs: Path) -> None:
+    trained = {"finished": "2031-01-01T01:30:00+0200"}
+    first = result(finished(runs, "hybrid", values(), done=trained))
+    entry = first.stages["evaluate"]
+    later = first.stages | {"evaluate": entry | {"finished": "2031-01-03T23:00:00-0200"}}
+    (line,) = provenance([first._replace(stages=later), first])
+    assert (line["trained"], line["evaluated"]) == ("2030-12-31 23:30 UTC", "2031-01-04 01:00 UTC")
 
 
 def test_provenance_says_on_what_and_how_a_run_was_trained_and_evaluated(runs: Path) -> None:

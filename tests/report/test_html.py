@@ -272,6 +272,19 @@ def test_a_line_a_run_tells_where_results_come_from():
     assert shown.endswith("Intervals are bootstrapped.")
 
 
+def test_the_page_says_when_runs_were_trained_and_evaluated_and_as_of_when_it_speaks() -> None:
+    """Days of first and last; the moment is the last evaluation's, and not that of writing."""
+    done = [
+        {"run": "a", "trained": "2031-01-02 09:30 UTC", "evaluated": "2031-02-01 10:00 UTC"},
+        {"run": "b", "trained": "2031-01-01 23:59 UTC", "evaluated": "2031-02-01 11:45 UTC"},
+    ]
+    html = write(replace(REPORT, provenance=done), "html")
+    line = "trained 2031-01-01 to 2031-01-02 · evaluated 2031-02-01 · as of 2031-02-01 11:45 UTC"
+    assert line in text(html)
+    assert html.index(line) < html.index("<nav")
+    assert "as of" not in text(write(EMPTY, "html"))
+
+
 def test_parts_come_in_order():
     html = full()
     sections = [f">{part}</h2>" for part in ("Claims", "Results", "Figures", "Provenance")]

@@ -51,8 +51,23 @@ def page(report: Report, drawings: Iterable[Drawing]) -> str:
         figures=_by_heading(drawings),
         filters=_filters(report),
         moved=moved,
+        dates=_dates(report),
         facts=list(dict.fromkeys(key for run in report.provenance for key in run)),
     )
+
+
+def _dates(report: Report) -> list[str]:
+    """Return when the runs were trained and evaluated, and as of when the report speaks.
+
+    That is its last evaluation, not the moment of writing: equal reports give equal bytes.
+    """
+    lines = []
+    for did in ("trained", "evaluated"):
+        if times := sorted(filter(None, (run.get(did) for run in report.provenance))):
+            days = dict.fromkeys(time[:10] for time in (times[0], times[-1]))
+            lines.append(f"{did} {' to '.join(days)}")
+            latest = times[-1]
+    return [*lines, f"as of {latest}"] if lines else []
 
 
 def _summary(verdict: Verdict) -> str:

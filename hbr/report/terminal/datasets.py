@@ -16,14 +16,14 @@ HEADS = {
     "train": ("to train on", "lang.", "size", "licence", "paired with", "here"),
 }
 WIDE = 100  # columns
-LEFT_OUT, CUT = {"protocol", "paired with"}, {"licence", "protocol", "paired with"}
+LEFT_OUT, BROKEN = {"protocol", "paired with"}, {"licence", "protocol", "paired with"}
 
 
 def listing(here: Mapping[str, str], more: Mapping[str, Iterable[str]] = NONE) -> Group:
     """Return a table of all data sets by kind; `here` says of a name in which form it is here.
 
     `more` has further names by kind, such as those from outside.
-    On less than 100 columns it has no protocols, and cuts licences alone; all is in `plain`.
+    On less than 100 columns it has no protocols, and breaks licences alone; all is in `plain`.
     """
     return Group(*(_Listing(kind, listed(kind, more.get(kind, ())), here) for kind in KINDS))
 
@@ -54,10 +54,11 @@ class _Listing:
         wide = options.max_width >= WIDE
         shown = [i for i, head in enumerate(self.heads) if wide or head not in LEFT_OUT]
         longest = {i: max(map(len, (self.heads[i], *(row[i] for row in self.rows)))) for i in shown}
-        left = options.max_width - sum(longest[i] + 1 for i in shown if self.heads[i] not in CUT)
+        left = options.max_width - sum(longest[i] + 1 for i in shown if self.heads[i] not in BROKEN)
         for i in shown:
-            most = min(longest[i], left - 1) if self.heads[i] in CUT and not wide else None
-            table.add_column(self.heads[i], no_wrap=True, overflow="ellipsis", max_width=most)
+            breaks = self.heads[i] in BROKEN and not wide
+            most = min(longest[i], left - 1) if breaks else None
+            table.add_column(self.heads[i], no_wrap=not breaks, overflow="fold", max_width=most)
         for row in self.rows:
             table.add_row(*(row[i] for i in shown))
         yield table
