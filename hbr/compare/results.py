@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from hbr.core.errors import UserError
-from hbr.core.settings import LATER, Config
+from hbr.core.settings import Config
 from hbr.core.store import Store, entry_of
 from hbr.core.target import EvaluationTarget
+from hbr.core.train import LATER
 from hbr.evaluation.diagnostics import FILE
 
 CENTER = "evaluate.center_languages"

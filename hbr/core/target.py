@@ -233,3 +233,18 @@ def short_name(encoder: str) -> str:
     """Return the last telling word of an encoder's name: a folder called `model` tells nothing."""
     parts = [part for part in Path(encoder).parts if part != "model"]
     return parts[-1] if parts else encoder
+
+
+def known_measure(name: str) -> Measure:
+    """Return the measure of a name, one that has values by query.
+
+    Raises ValueError where there is none.
+    """
+    measure = Measure.parse(name)
+    if not measure.metric.by_query:
+        raise ValueError(f"{name} has no values by query; name another metric, such as recall")
+    if measure.metric.needs_cutoff and not measure.cutoff:
+        raise ValueError(f"{name} needs a cut-off, such as {name}@10")
+    if measure.drop and measure.metric.reads != "ranks":
+        raise ValueError(f"{name}: what {measure.name} loses is not measured")
+    return measure

@@ -16,8 +16,9 @@ from hbr.core.config import full_path, resolve_config
 from hbr.core.errors import UserError
 from hbr.core.fields import Section
 from hbr.core.registry import known, near
-from hbr.core.settings import LOG_ONLY, SAME_RESULT, UNTRAINED, Config, known_measure
-from hbr.core.target import Compression, EvaluationTarget
+from hbr.core.settings import UNTRAINED, Config
+from hbr.core.target import Compression, EvaluationTarget, known_measure
+from hbr.core.train import LOG_ONLY, SAME_RESULT
 from hbr.core.yaml_files import read_yaml
 from hbr.data.lookup import in_languages, known_dataset
 from hbr.data.perturb import expand

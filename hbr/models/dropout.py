@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hbr.core.errors import UserError
-from hbr.core.settings import Train
+from hbr.core.train import Train
 
 BITS = 16
 

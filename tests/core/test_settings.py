@@ -12,7 +12,8 @@ from hbr.compare.results import settings_of
 from hbr.core import registry, values
 from hbr.core.config import parse_set, resolve_config
 from hbr.core.errors import UserError
-from hbr.core.settings import LATER, LOG_ONLY, SAME_RESULT, Config, Objective, Train
+from hbr.core.settings import Config, Objective
+from hbr.core.train import LATER, LOG_ONLY, SAME_RESULT, Train
 from hbr.core.values import leaves
 from hbr.core.yaml_files import read_yaml
 from hbr.evaluation.metrics import Metric
