@@ -15,16 +15,17 @@ from hbr.core import distributed
 from hbr.core.errors import UserError
 from hbr.core.registry import source
 from hbr.core.settings import MINING, RANKING
-from hbr.core.target import EvaluationTarget, Measure, RetrievalGoal
+from hbr.core.target import EvaluationTarget, Measure
 from hbr.data.perturb import PerturbationSpec
 from hbr.evaluation.perturbed_queries import perturb_queries, write_perturbed_queries
 from hbr.experiments import mteb
 from hbr.experiments.model_card import renew_card
 from hbr.experiments.negatives import Miner
-from hbr.experiments.run_data import RunData, batch_schedule, validation_languages
+from hbr.experiments.run_data import RunData
 from hbr.experiments.run_spec import RunSpec
 from hbr.experiments.teachers import Teacher
 from hbr.experiments.tracking import track_results
+from hbr.experiments.train import train_encoder
 from hbr.training.log import CHECKPOINT
 from hbr.training.trackers import check as check_trackers
 
@@ -132,80 +133,13 @@ def train(data: RunData) -> Stage:
         "train",
         run.config.identity,
         reads,
-        partial(_fill_training, data),
+        partial(train_encoder, data),
         products=("model",),
         loose=("README.md", "best.safetensors", "checkpoint-last"),
         on_all_ranks=True,
         check=partial(check_trackers, run.config.train.report_to),
         finish=finish,
     )
-
-
-def _check_width(data: RunData, encoder: Any) -> None:
-    """Raise UserError where an encoder cannot take the vectors of its teacher for its own."""
-    objective, width = data.run.config.objective, encoder.embedding_dimension
-    for teacher in data.teacher_vectors:
-        if teacher and objective.name == "embedding-mse" and teacher.query.shape[1] != width:
-            raise UserError(
-                f"--objective {objective.name}: the teacher's vectors have "
-                f"{teacher.query.shape[1]} numbers, the encoder's {width}; name another teacher"
-            )
-
-
-def tokenized(data: RunData, encoder: Any) -> tuple[list[Any], Any]:
-    """Return the training rows and the validation rows with their tokens for an encoder."""
-    from hbr.models.tokenization import tokenize_rows
-    from hbr.training.trainer import Source, Validation
-
-    config, sources = data.run.config, data.rows_with_negatives
-    validation = data.training.validation
-    train = [
-        Source(rows, tokenize_rows(store, rows, encoder, config.encoder), teacher)
-        for (store, rows), teacher in zip(sources, data.teacher_vectors, strict=True)
-    ]
-    if validation is None:
-        return train, None
-    store, rows = validation
-    tokens = tokenize_rows(store, rows, encoder, config.encoder)
-    return train, Validation(rows, tokens, validation_languages(config, rows))
-
-
-def _fill_training(data: RunData, folder: Path) -> dict[str, Any]:
-    from hbr.training import trainer
-
-    run, config, initial = data.run, data.run.config, data.training.encoder
-    sources = data.rows_with_negatives
-    if distributed.rank() == 0:
-        run.write_config()  # first, so that a killed run can be continued from it
-    encoder = initial.load()
-    _check_width(data, encoder)
-    schedule = batch_schedule(config, [rows for _, rows in sources]) if sources else None
-    rows, validation = tokenized(data, encoder)
-    device = run.torch_device()
-    facts: dict[str, Any] = {"steps": 0, "pairs": 0}
-    if schedule is None:
-        facts["id"] = trainer.save_model(encoder, config, folder / "model")
-    else:
-        parts = (folder, config, encoder, schedule, rows, validation, device)
-        facts = trainer.Trainer(*parts, _retrieval(data, encoder, validation, folder)).run()
-    # a hub snapshot's folder names its commit
-    return {**facts, "started_from": str(initial.folder)}
-
-
-def _retrieval(data: RunData, encoder: Any, validation: Any, folder: Path) -> Any:
-    """Return what measures `metric_for_best_model`, where the settings name it."""
-    from hbr.evaluation import validation as by_retrieval
-
-    config = data.run.config
-    if config.train.metric_for_best_model is None:
-        return None
-    goal = RetrievalGoal.parse(config.train.metric_for_best_model)
-    if data.goal:
-        return by_retrieval.from_task(goal, data.goal[1], encoder, config, folder)
-    if validation is None:
-        raise UserError("metric_for_best_model: there are no validation rows; name a data set")
-    rows, tokens = validation.rows, validation.tokens
-    return by_retrieval.from_rows(goal, rows, tokens, validation.languages, config, folder)
 
 
 # Vectors

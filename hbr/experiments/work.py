@@ -18,7 +18,7 @@ from hbr.data.perturb import PerturbationSpec
 from hbr.experiments.building import update
 from hbr.experiments.cells import Cell
 from hbr.experiments.run_data import RunData
-from hbr.experiments.stages import tokenized
+from hbr.experiments.train import tokenized
 
 logger = logging.getLogger(__name__)
 
