@@ -48,6 +48,11 @@ def test_there_are_ten_rooms_and_nothing_beside_them():
     assert {name.split(".")[1] for name in NAMES.values()} == {*ROOMS, "__init__", "__main__"}
 
 
+def test_a_module_fits_into_400_lines():
+    lines = {NAMES[path]: len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
+    assert {name: count for name, count in lines.items() if count > 400} == {}
+
+
 @pytest.mark.parametrize("path", MODULES, ids=NAMES.get)
 def test_a_module_imports_only_what_is_below_it(path):
     assert violations(NAMES[path], imports(path)) == []
