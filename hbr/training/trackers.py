@@ -6,6 +6,7 @@ their own environment variables; a project is called `hbr` unless these say othe
 
 import importlib.util
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,7 +143,8 @@ class _MLflow:
             mlflow.log_params({name: str(v) for name, v in flat(place.settings).items()})
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        names = {name: name.replace("@", "_at_").replace("->", "_to_") for name in values}
+        words = {name: name.replace("@", "_at_").replace("->", "_to_") for name in values}
+        names = {name: re.sub(r"[^\w./ :-]", "_", word) for name, word in words.items()}
         self.mlflow.log_metrics({names[name]: v for name, v in values.items()}, step=step)
 
     def close(self) -> None:

@@ -55,7 +55,7 @@ def test_the_first_judged_passage_stands_where_evaluation_has_it(runs: Path, pla
 def test_runs_stand_side_by_side_with_the_languages_of_what_they_find(
     runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("COLUMNS", "130")
     folders = sorted(path.parent for path in runs.glob("*-*/config.yaml"))
     said = hbr("search", *folders, question(runs, 5)[0], "--output-dir", runs, "-k", "3")
     assert said.code == 0
@@ -65,6 +65,18 @@ def test_runs_stand_side_by_side_with_the_languages_of_what_they_find(
     assert "✓" in said.out
     own = hbr("search", "who?", "--output-dir", runs).out
     assert "not a question of the data set: nothing is judged" in own
+
+
+def test_where_a_passage_has_no_room_beside_another_runs_stand_one_below_the_other(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    folders = sorted(path.parent for path in runs.glob("*-*/config.yaml"))
+    said = hbr("search", *folders, question(runs, 5)[0], "--output-dir", runs, "-k", "3")
+    lines = said.out.splitlines()
+    places = [n for n, line in enumerate(lines) for one in folders if one.name in line]
+    assert len({*places}) == len(folders) > 1
+    assert "…" not in said.out
 
 
 def test_questions_come_from_standard_input_line_by_line(

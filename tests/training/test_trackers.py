@@ -13,7 +13,7 @@ from hbr.core.config import resolve_config
 from hbr.core.errors import UserError
 from hbr.experiments.tracking import result_values, track_results, track_verdicts
 from hbr.training.log import Log
-from hbr.training.trackers import Place, check, flat, open_writers
+from hbr.training.trackers import Place, check, flat, open_writers, report
 from tests.support import beside, finished, only_run
 
 PLACE = Place("hybrid-s0", {"train": {"max_steps": 2}, "seed": 0})
@@ -101,6 +101,17 @@ def test_mlflow_has_training_results_and_verdicts_in_one_run_each(
     assert trained.metrics["embedded/multi/th/map_at_20"] == 0.5
     assert trained.params["train.max_steps"] == "2"
     assert found["study-s"].metrics == {"claims/c": -1.0}
+
+
+def test_mlflow_takes_names_of_tasks_of_mteb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="needs hbr[mlflow]")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    mlflow.set_tracking_uri(f"file:{tmp_path / 'mlruns'}")
+    report(["mlflow"], PLACE, {"mteb:T/de,en/mono/mteb.ndcg@10": 0.5}, 2)
+    (found,) = mlflow.search_runs(experiment_names=["hbr"], output_format="list")
+    assert found.data.metrics == {"mteb:T/de_en/mono/mteb.ndcg_at_10": 0.5}
 
 
 def test_trackio_keeps_a_run_on_this_machine(

@@ -11,24 +11,26 @@ from hbr.core.errors import printable
 from hbr.report.terminal import new_table
 
 BAR = 20  # characters of the bar of languages
+LEAST = 60  # columns of a run: 25 are taken before a passage begins
 COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red", "white")
 
 
 def answers_view(answers: Sequence[Any], width: int) -> Group:
-    """Return the passages that every run finds, side by side, and the languages of these.
+    """Return the passages that every run finds, and the languages of these.
+
+    Runs stand side by side where each has room for a passage, else one below the other.
 
     `answers` are of `hbr.experiments.search`; equal languages have equal colours.
     """
     names = sorted({name for answer in answers for name in answer.found.languages})
     colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
-    panels = [_panel(answer, colours, len(answers) > 1) for answer in answers]
-    if len(panels) == 1:
+    beside = len(answers) > 1 and width // len(answers) >= LEAST
+    panels = [_panel(answer, colours, beside) for answer in answers]
+    if not beside:
         return Group(*panels)
     grid = Table.grid(padding=(0, 1), expand=True)
     for _ in panels:
         grid.add_column(ratio=1)
-    if width // len(panels) < 36:  # too narrow for a passage: one below the other
-        return Group(*panels)
     grid.add_row(*panels)
     return Group(grid)
 
