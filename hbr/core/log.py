@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import textwrap
+import warnings
 
 from hbr.core.errors import printable
 
@@ -48,4 +49,6 @@ def calm_libraries() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if not sys.warnoptions:
+        warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # on kernels that nobody asked for
