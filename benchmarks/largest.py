@@ -6,6 +6,7 @@ Nothing is measured here: sizes are the published ones, and rates are assumption
 Put in the rates that `hbr sweep --dry-run` shows for your GPU.
 """
 
+import argparse
 from typing import NamedTuple
 
 WIDTH, LAYERS_PARAMETERS = 768, 86e6  # of a base encoder, without its word embeddings
@@ -63,6 +64,8 @@ def hours(work: Work, gpus: int) -> dict[str, float]:
 
 
 def main() -> None:
+    """Print a table."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     print("| | 1 GPU | 8 GPUs | 4 × 8 GPUs | vectors, float16 | most time at 1, at 32 |")
     print("|---|---:|---:|---:|---:|---|")
     for name, work in WORK.items():

@@ -23,8 +23,8 @@ import torch
 import training
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from hbr.core.settings import Encode
-from hbr.evaluation.encode import _vectors
+from hbr.core.config import resolve_config
+from hbr.evaluation.retriever import Retriever
 from hbr.models.loading import load
 
 PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
@@ -80,12 +80,13 @@ def clock(way: Any, device: str, rounds: int) -> float:
 def encoding(args: argparse.Namespace, precision: str) -> tuple[float, Products]:
     """Encode texts; give the seconds, and the products."""
     texts = [text for pair in side.pairs(args.texts, args.kind, args.count) for text in pair]
-    device = torch.device(args.device)
-    encoder = load(args.encoder).to(device)
-    settings = Encode(precision=precision, token_budget=args.budget)
+    settings = {"encode.precision": precision, "encode.token_budget": args.budget}
+    settings |= {"encoder.passage_prompt": "", "encoder.passage_max_seq_length": 256}
+    encoder = load(args.encoder)
+    retriever = Retriever(encoder, resolve_config(settings), args.device, args.encoder)
 
     def way() -> None:
-        _vectors(encoder, encoder.tokenize(texts, 256), settings, device, side.Silent())
+        retriever.encode_passages(texts)
 
     with Products() as products:
         way()

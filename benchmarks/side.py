@@ -166,13 +166,6 @@ def parser(text: str | None) -> argparse.ArgumentParser:
     return made
 
 
-class Silent:
-    """Progress that nobody sees."""
-
-    def advance(self, *_: object) -> None:
-        """Say nothing."""
-
-
 def pairs(folder: Path | None, kind: str, count: int | None = None) -> list[tuple[str, str]]:
     """Return questions with the sentence or the context that answers them.
 
