@@ -121,7 +121,7 @@ def main() -> None:
         args.encoder = side.encoder(args.encoder, Path(place), args.shape, args.texts)
         for precision in args.precision:
             ways = {"encoding": lambda p=precision: encoding(args, p)}
-            for way in list(training.WAYS)[2:]:
+            for way in list(training.WAYS)[2:4]:
                 ways[f"training, {way}"] = lambda p=precision, way=way: steps(args, p, way)
             for name, way in ways.items():
                 with contextlib.redirect_stderr(io.StringIO()):

@@ -7,9 +7,10 @@
 a random one of a `--shape`: `minilm`, or `xlm-r-base` and `xlm-r-large` with 250,002 words, of
 which a tokenizer fitted to the texts uses some. The peer is sentence-transformers' trainer with
 MultipleNegativesRankingLoss (with `--mini-batch-size` its cached form), and the same pairs, batch,
-length, precision and dropout. Each line is a process of its own, in turns with the others: the
-median step after the first, of which the median over the rounds is shown, and the peak of memory:
-resident, or on the GPU. `--beside` keeps so many other processes busy meanwhile.
+length, precision and dropout; LoRA is that of a BERT's queries and values, rank 16, on both sides.
+Each line is a process of its own, in turns with the others: the median step after the first, of
+which the median over the rounds is shown, and the peak of memory: resident, or on the GPU.
+`--beside` keeps so many other processes busy meanwhile.
 Needs the extra `bench`.
 """
 
@@ -24,6 +25,7 @@ from pathlib import Path
 import side
 
 PEER = "sentence-transformers"
+LORA = {"r": 16, "lora_alpha": 32, "target_modules": ["query", "value"]}
 WAYS: dict[str, list[str]] = {
     PEER: [],
     "hbr, none of its ways": [
@@ -33,6 +35,8 @@ WAYS: dict[str, list[str]] = {
     ],
     "hbr": [],
     "hbr, no attention dropout": ["train.attention_dropout=0"],
+    f"{PEER}, LoRA": [],
+    "hbr, LoRA": ["adapter.name=lora", "adapter.rank=16", "adapter.target_modules=[query,value]"],
 }
 
 
@@ -40,6 +44,7 @@ def peer(args: argparse.Namespace, folder: str) -> list[float]:
     """Train as sentence-transformers does; give the seconds of each step."""
     import torch
     from datasets import Dataset
+    from peft import LoraConfig
     from sentence_transformers import (
         SentenceTransformer,
         SentenceTransformerTrainer,
@@ -55,6 +60,8 @@ def peer(args: argparse.Namespace, folder: str) -> list[float]:
     rows = {"anchor": [a for a, _ in pairs], "positive": [b for _, b in pairs]}
     model = SentenceTransformer(str(args.encoder), device=args.device)
     model.max_seq_length = args.length
+    if "LoRA" in args.way:
+        model.add_adapter(LoraConfig(**LORA))
     ends = [time.perf_counter()]
 
     class Clock(TrainerCallback):
@@ -116,7 +123,7 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     """Train one way in this process: pairs a second, GB at most, cores that others kept busy."""
     watch = side.Watch()
     with tempfile.TemporaryDirectory() as folder, side.competitors(args.beside[0]):
-        seconds = (peer if args.way == PEER else ours)(args, folder)
+        seconds = (peer if args.way.startswith(PEER) else ours)(args, folder)
         _, others = watch.read()
     peak = side.resident_mb() / 1e3
     if args.device == "cuda":
@@ -166,7 +173,10 @@ def main() -> None:
                 rows[way].append(side.Turn(result["pairs"], result["others"]))
                 memory[way][case] = max(memory[way].get(case, 0.0), result["memory"])
             about = f"{args.kind} of {args.length} tokens at most, {args.batch_size} a batch"
-            side.compare(f"{about}, {case}", rows, args.ways[0], "pairs/s")
+            for lora in (False, True):
+                some = {way: made for way, made in rows.items() if ("LoRA" in way) is lora}
+                if some:
+                    side.compare(f"{about}, {case}", some, next(iter(some)), "pairs/s")
     side.table("memory", memory, "GB at most")
     if args.json:
         args.json.write_text(json.dumps({"pairs/s": shown, "GB": memory}, indent=1))

@@ -1,5 +1,6 @@
 """Engines that run an encoder on a CPU in place of torch: OpenVINO and ONNX Runtime."""
 
+import logging
 import os
 import shutil
 import warnings
@@ -101,8 +102,11 @@ def _quantize(path: Path) -> None:
     """Store the weights of an export as bytes; what they multiply is rounded as it comes."""
     from onnxruntime.quantization import quantize_dynamic
 
-    with warnings.catch_warnings(action="ignore"):
+    logging.disable(logging.WARNING)  # it asks the root logger for a step that changes nothing
+    try:
         quantize_dynamic(path, path.with_suffix(".int8"))
+    finally:
+        logging.disable(logging.NOTSET)
     path.with_suffix(".int8").replace(path)
 
 
