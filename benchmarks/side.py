@@ -114,21 +114,15 @@ def compare(
         )
 
 
-def shortest(
-    ways: Mapping[str, Callable[[], Any]], rounds: int, *, cpu: bool = False
-) -> dict[str, float]:
-    """Return the fewest seconds that each way took, in turns, after one that does not count.
-
-    With `cpu` they are this process's own: of use on one thread, where other work runs beside.
-    """
-    clock = time.process_time if cpu else time.perf_counter
+def shortest(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Return the fewest seconds that each way took, in turns, after one that does not count."""
     seconds = dict.fromkeys(ways, float("inf"))
     for turn in range(rounds + 1):
         for name, way in ways.items():
-            started = clock()
+            started = time.perf_counter()
             way()
             if turn:
-                seconds[name] = min(seconds[name], clock() - started)
+                seconds[name] = min(seconds[name], time.perf_counter() - started)
     return seconds
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hbr.core.fields import Positive, Section, Tokens
+from hbr.core.fields import Positive, Precision, Section, Tokens
 
 
 class Encode(Section):
@@ -15,7 +15,7 @@ class Encode(Section):
         description="Engine of the forward pass, but in training and its validation; auto: "
         "OpenVINO on a CPU where it is installed.",
     )
-    precision: Literal["fp32", "bf16", "int8"] = Field(
+    precision: Literal[Precision, "int8"] = Field(
         "fp32",
         description="Precision of the forward pass; int8: weights and their inputs in a byte each, "
         "by ONNX Runtime alone.",
