@@ -2,8 +2,15 @@
 
 import math
 import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
+T = TypeVar("T")
+R = TypeVar("R")
+
+MOST = 8  # workers: between two products only one of them has Python
 GROUPS = Path("/sys/fs/cgroup")
 QUOTAS = (  # of version 2: "QUOTA PERIOD"; of version 1: a file each
     ("cpu.max",),
@@ -37,3 +44,24 @@ def share_cores(processes: int = 1) -> None:
         os.environ["OMP_NUM_THREADS"] = threads
     elif available_cores() < len(os.sched_getaffinity(0)):  # which libraries do not look for
         os.environ.setdefault("OMP_NUM_THREADS", threads)
+
+
+def map_on_cores(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+    """Yield `function(item)` of each item in order, as many at a time as torch has threads.
+
+    Each item has a core to itself, or its share of many cores. All cores on one item would wait for
+    one another at the end of each product: longer than it takes, where others use a core too.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    workers = min(threads, MOST, len(items))
+    if workers < 2:
+        yield from map(function, items)
+        return
+    own = (threads // workers,)
+    try:
+        with ThreadPoolExecutor(workers, "core", torch.set_num_threads, own) as pool:
+            yield from pool.map(function, items)
+    finally:
+        torch.set_num_threads(threads)  # threads that start later have what was set last

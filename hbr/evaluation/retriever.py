@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from hbr.core.cores import map_on_cores
 from hbr.core.errors import UserError
 from hbr.core.progress import Progress
 from hbr.core.settings import Config
@@ -77,7 +79,6 @@ class Retriever:
             raise EmptyText([len(ids) for ids in tokens].index(0))
         return tokens
 
-    @torch.inference_mode()
     def vectors(self, tokens: list[list[int]], progress: Progress | None = None) -> np.ndarray:
         """Encode token ids, longest first, in batches under a token budget: (texts, width)."""
         settings = self.config.encode
@@ -86,17 +87,23 @@ class Retriever:
         # a GPU may pad for attention alone
         spare = unpadded and self.device.type == "cpu"
         batches = list(token_batches(lengths, settings.token_budget, unpadded=spare))
+
+        @torch.inference_mode()
+        def encode(some: np.ndarray) -> Tensor:
+            ids = [tokens[i] for i in some]
+            if self._run:
+                return torch.from_numpy(self._run(*self.encoder.pad(ids)))
+            with autocast(self.device, settings.precision):
+                return self.encoder.encode(ids, self.device, unpadded=unpadded).float()
+
+        each = map_on_cores if self._run else self.encoder.map
         encoded = []
         # one block for all batches: weights are rounded once, not in each
         with autocast(self.device, settings.precision):
-            for some in batches:
-                ids = [tokens[i] for i in some]
-                if self._run:
-                    encoded.append(torch.from_numpy(self._run(*self.encoder.pad(ids))))
-                else:
-                    encoded.append(self.encoder.encode(ids, self.device, unpadded=unpadded).float())
+            for part in each(encode, batches):
+                encoded.append(part)
                 if progress:
-                    progress.advance(len(some))
+                    progress.advance(len(part))
         vectors = np.empty((len(tokens), self.encoder.embedding_dimension), dtype=np.float32)
         for some, part in zip(batches, encoded, strict=True):
             vectors[some] = part.cpu().numpy()  # only now: a GPU need not wait between batches

@@ -64,7 +64,13 @@ class RetrievalValidation:
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
         batches = list(token_batches(lengths, self.config.encode.token_budget))
         shares = [batches[r :: distributed.world_size()] for r in range(distributed.world_size())]
-        mine = [encode([texts[i] for i in b]).float() for b in shares[distributed.rank()]]
+
+        @torch.no_grad()
+        def vectors_of(batch: np.ndarray) -> torch.Tensor:
+            return encode([texts[i] for i in batch]).float()
+
+        each = encode.encoder.map if distributed.world_size() == 1 else map  # or FSDP's hooks meet
+        mine = list(each(vectors_of, shares[distributed.rank()]))
         width = encode.encoder.embedding_dimension
         own = torch.cat(mine) if mine else torch.zeros(0, width, device=encode.device)
         vectors = np.empty((len(texts), width), dtype=np.float32)

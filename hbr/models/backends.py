@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import threading
 import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hbr.core.cores import MOST
 from hbr.core.digests import file_digests, fingerprint
 from hbr.core.errors import UserError
 from hbr.models.encoder import Encoder
@@ -113,20 +115,30 @@ def _quantize(path: Path) -> None:
 def _openvino(path: Path, precision: str) -> Run:
     import openvino
 
+    threads = torch.get_num_threads()
     hints = {
         "INFERENCE_PRECISION_HINT": "f32" if precision == "fp32" else precision,
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": min(threads, MOST),
     }
     model = openvino.Core().compile_model(path, "CPU", hints)
-    return lambda ids, mask: model((ids.numpy(), mask.numpy()))[0]
+    own = threading.local()
+
+    def run(ids: Tensor, mask: Tensor) -> np.ndarray:
+        if not hasattr(own, "request"):  # one serves a thread at a time
+            own.request = model.create_infer_request()
+        return own.request.infer((ids.numpy(), mask.numpy()))[0]
+
+    return run
 
 
 def _onnx(path: Path, precision: str) -> Run:
     import onnxruntime
 
     assert precision in ("fp32", "int8")
+    threads = torch.get_num_threads()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = threads // min(threads, MOST)
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
     return lambda *inputs: session.run(

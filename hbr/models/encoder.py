@@ -1,18 +1,22 @@
 """Dual encoders: one set of weights that turns queries and passages into unit vectors."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from inspect import signature
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hbr.core.cores import map_on_cores
 from hbr.core.errors import UserError, first_line
 from hbr.models import unpadded as packing
 from hbr.models.folder import LONGEST
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
@@ -129,6 +133,18 @@ class Encoder(nn.Module):
         packed = packing.pack(token_ids, device)
         hidden = packing.forward(self.backbone, packed, shift, **self.options)
         return self._project([packing.pool(hidden, packed, mode) for mode in self.modes])
+
+    def map(self, encode: Callable[[T], R], batches: Sequence[T]) -> Iterator[R]:
+        """Yield what `encode` makes of each batch; on a CPU each core has a batch of its own.
+
+        They share the backbone where its forward passes change nothing in it: it is one of
+        transformers, and does not stretch positions with the longest text.
+        """
+        stock = type(self.backbone).__module__.startswith("transformers.models.")
+        kinds = " ".join(str(getattr(m, "rope_type", "")) for m in self.backbone.modules())
+        shared = stock and "dynamic" not in kinds and "longrope" not in kinds
+        on_cpu = self.token_embeddings.device.type == "cpu"
+        return (map_on_cores if shared and on_cpu else map)(encode, batches)
 
     def use_unpadded(self, requested: bool) -> bool:
         """Return whether texts are encoded without padding; log where only the backbone forbids."""

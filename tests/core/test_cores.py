@@ -1,10 +1,13 @@
 """A process uses the cores that it has, and leaves them to others while it waits."""
 
 import os
+import threading
+from collections.abc import Iterator
 
 import pytest
+import torch
 
-from hbr.core.cores import available_cores, share_cores
+from hbr.core.cores import available_cores, map_on_cores, share_cores
 
 MINE = len(os.sched_getaffinity(0))
 
@@ -43,3 +46,46 @@ def test_threads_sleep_while_they_wait(monkeypatch):
     monkeypatch.delenv("OMP_WAIT_POLICY")
     share_cores()
     assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_items_are_worked_on_at_once_and_come_in_order():
+    both = threading.Barrier(2, timeout=60)  # breaks where one waits alone
+
+    def work(item: int) -> tuple[int, int]:
+        if item < 2:
+            both.wait()
+        return item, torch.get_num_threads()
+
+    assert list(map_on_cores(work, range(5))) == [(item, 1) for item in range(5)]
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_one_item_has_all_threads_and_so_has_what_comes_later():
+    list(map_on_cores(str, range(2)))
+    found = [torch.get_num_threads(), *map_on_cores(lambda _: torch.get_num_threads(), [0])]
+    later = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert found == [2, 2, 2]
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_after_an_error_no_further_item_is_begun():
+    begun = []
+
+    def work(item: int) -> int:
+        begun.append(item)
+        return 1 // item
+
+    with pytest.raises(ZeroDivisionError):
+        list(map_on_cores(work, [0] * 1000))
+    assert len(begun) < 1000

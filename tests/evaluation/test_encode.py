@@ -55,6 +55,19 @@ def test_the_budget_and_the_shards_do_not_change_a_vector(
     np.testing.assert_allclose(np.linalg.norm(found[0], axis=1), 1, atol=1e-6)
 
 
+def test_the_number_of_cores_does_not_change_a_vector(model: Path, task: Task) -> None:
+    texts, before, found = task.passages["text"].to_pylist(), torch.get_num_threads(), []
+    settings = complete(resolve_config({"encode": {"token_budget": 64}}))
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(Retriever.open(model, settings).encode_passages(texts))
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], found[2])
+
+
 @pytest.mark.parametrize(("precision", "far"), [("fp32", 1e-6), ("bf16", 2e-2)])
 def test_without_padding_the_vectors_are_the_same(
     model: Path, task: Task, tmp_path: Path, precision: str, far: float

@@ -45,7 +45,7 @@ class Encode:
 
     def __init__(self) -> None:
         modes = dict.fromkeys(("eval", "train"), lambda: None)
-        self.encoder = SimpleNamespace(**modes, embedding_dimension=8)
+        self.encoder = SimpleNamespace(**modes, map=map, embedding_dimension=8)
         self.device = torch.device("cpu")
         self.table = normalize(torch.randn(500, 8, generator=torch.Generator().manual_seed(0)))
 

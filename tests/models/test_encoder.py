@@ -2,16 +2,18 @@
 
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
+from transformers import LlamaConfig, LlamaModel
 
 from hbr.core.errors import UserError
 from hbr.models import tiny
-from hbr.models.encoder import Encoder
+from hbr.models.encoder import Encoder, Pooling
 from hbr.models.loading import load, save
 from hbr.models.precision import warn_slow_bf16
 from hbr.models.sources import hub_snapshot
@@ -203,3 +205,20 @@ def test_bf16_without_instructions_for_it_is_told(monkeypatch, caplog, amx, mach
     assert not caplog.text
     warn_slow_bf16(torch.device("cpu"), "bf16")
     assert ("fp32 may be quicker" in caplog.text) == told
+
+
+ROPE = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10_000.0}
+
+
+@pytest.mark.parametrize(("rope", "shared"), [(None, True), (ROPE, False)])
+def test_threads_share_no_backbone_whose_passes_change_it(rope, shared):
+    shape = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "vocab_size": 32}
+    config = LlamaConfig(**shape, num_attention_heads=2, rope_parameters=rope)
+    encoder = Encoder(LlamaModel(config), tiny.build("mbert-tiny").tokenizer, Pooling())
+    before, main = torch.get_num_threads(), threading.get_ident()
+    torch.set_num_threads(2)
+    try:
+        found = list(encoder.map(lambda _: threading.get_ident() != main, range(4)))
+    finally:
+        torch.set_num_threads(before)
+    assert found == [shared] * 4
