@@ -6,13 +6,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from hbr.compare.claims import Claim
-from hbr.compare.compression import beside_whole, compression
+from hbr.compare.compression import compression
 from hbr.compare.evidence import Evidence, gather
 from hbr.compare.fairness import unfair
 from hbr.compare.model import Moved, Report, Verdict
 from hbr.compare.references import Reference, reference
 from hbr.compare.results import Result, provenance
-from hbr.compare.robustness import beside_clean, robustness
+from hbr.compare.robustness import beside, robustness
 from hbr.compare.series import series
 from hbr.compare.table import Table
 from hbr.compare.tables import columns_of, compare, diagnostics
@@ -76,8 +76,8 @@ def assemble(study: StudyResults, options: Options) -> Report:
         if unequal:
             lines = ["--strict: the comparison is not fair", *dict.fromkeys(unequal)]
             raise UserError("\n".join(lines))
-    alone, perturbed = beside_clean(evidence)
-    alone, compressed = beside_whole(alone)
+    alone, perturbed = beside(evidence, lambda target: replace(target, perturbation=""))
+    alone, compressed = beside(alone, lambda target: replace(target, compression=None))
     tables = _tables(study, options, [*alone, *shared], perturbed)
     for whole, several in compressed:
         how: dict[str, Any] = {"by": options.by, "varied": study.varied}

@@ -1,34 +1,35 @@
 """Robustness: what a metric drops when queries are perturbed, beside the clean value."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from hbr.compare.evidence import Evidence
 from hbr.compare.fairness import warnings
 from hbr.compare.table import Cell, Table, name
 from hbr.compare.tables import Column, columns_of, tabulate
-from hbr.core.target import Measure
+from hbr.core.target import EvaluationTarget, Measure
 from hbr.data.perturb import perturbation
 
 SHARES = "a drop in brackets is a share of the clean value: who finds little has little to lose"
 
 
-def beside_clean(
-    evidence: Sequence[Evidence],
+def beside(
+    evidence: Sequence[Evidence], plain: Callable[[EvaluationTarget], EvaluationTarget]
 ) -> tuple[list[Evidence], list[tuple[Evidence, list[Evidence]]]]:
-    """Set results on perturbed queries beside those on the clean ones, where there are any.
+    """Set results beside those on their targets' `plain` forms, such as on clean queries.
 
-    Returns the evidence that stands alone, and clean evidence with that of its perturbed queries.
+    Returns the evidence that stands alone, and plain evidence with all that stands beside it.
     """
-    clean = {one.target.dataset: one for one in evidence if not one.target.perturbation}
-    perturbed: dict[str, list[Evidence]] = {}
+    by_target = {one.target: one for one in evidence}
+    pairs: dict[EvaluationTarget, list[Evidence]] = {}
     alone = []
     for one in evidence:
-        if one.target.perturbation and one.target.dataset in clean:
-            perturbed.setdefault(one.target.dataset, []).append(one)
+        target = plain(one.target)
+        if target != one.target and target in by_target:
+            pairs.setdefault(target, []).append(one)
         else:
             alone.append(one)
-    return alone, [(clean[dataset], several) for dataset, several in perturbed.items()]
+    return alone, [(by_target[target], several) for target, several in pairs.items()]
 
 
 def robustness(
@@ -57,25 +58,31 @@ def robustness(
         title = (
             f"{clean.dataset}: {setting} {name(metric)}, and its drop when queries are perturbed"
         )
-        heads = [(c.evidence.target.perturbation or "clean", c.metric) for c in columns]
-        table = replace(
-            with_shares(tabulate(columns, title, by)),
-            columns=tuple(heads),
-            notes=tuple(dict.fromkeys(notes)),
-            of=tuple((c.evidence.dataset, setting, c.metric) for c in columns),
-        )
-        tables.append(table)
+        heads = [c.evidence.target.perturbation or "clean" for c in columns]
+        tables.append(with_shares(columns, heads, title, by, notes))
     return tables
 
 
-def with_shares(table: Table) -> Table:
-    """Return the table with each value's share of that in the first column."""
+def with_shares(
+    columns: Sequence[Column],
+    heads: Sequence[str],
+    title: str,
+    by: str | None,
+    notes: Sequence[str],
+) -> Table:
+    """Return a table of columns under these heads, with each value's share of the first one's."""
+    table = tabulate(columns, title, by)
 
     def share(row: int, column: int, cell: Cell) -> Cell:
-        clean = table.rows[row].cells[0].mean
-        return replace(cell, share=cell.mean / clean) if column and clean else cell
+        first = table.rows[row].cells[0].mean
+        return replace(cell, share=cell.mean / first) if column and first else cell
 
-    return table.changed(share)
+    return replace(
+        table.changed(share),
+        columns=tuple((head, c.metric) for head, c in zip(heads, columns, strict=True)),
+        notes=tuple(dict.fromkeys(notes)),
+        of=tuple((c.evidence.dataset, c.setting, c.metric) for c in columns),
+    )
 
 
 def _drop(perturbed: Evidence, metrics: Sequence[str]) -> Measure | None:

@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,11 @@ import pytest
 
 from hbr.compare.evidence import Evidence, gather
 from hbr.compare.reports import Options, StudyResults, assemble
+from hbr.compare.results import Result
+from hbr.compare.robustness import beside
 from hbr.compare.tables import compare
 from hbr.core.errors import UserError
+from hbr.core.settings import Config
 from hbr.report.formats.markdown import to_markdown
 from hbr.report.formats.values import to_csv
 from tests.compare.support import gathered, result, shown, values
@@ -315,4 +319,14 @@ def test_an_empty_group_has_no_row_and_marks_are_given_within_one(runs: Path) ->
     assert [(row.label[1], row.group, row.cells[0].place) for row in table.rows] == [
         *(("mixed", None, 0), ("mixed", "high", 0), ("mixed", "low", 1)),
         *(("hybrid", None, 1), ("hybrid", "high", 1), ("hybrid", "low", 0)),
+    ]
+
+
+def test_perturbed_queries_stand_beside_clean_ones_of_whole_vectors() -> None:
+    names = ("a", "a~64d", "a~typo:0.1", "b~typo:0.1")
+    evidence = [Evidence((Result(Config(), {"dataset": name}),)) for name in names]
+    alone, pairs = beside(evidence, lambda target: replace(target, perturbation=""))
+    assert [one.dataset for one in alone] == ["a", "a~64d", "b~typo:0.1"]
+    assert [(clean.dataset, [e.dataset for e in some]) for clean, some in pairs] == [
+        ("a", ["a~typo:0.1"])
     ]
