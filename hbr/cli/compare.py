@@ -177,13 +177,14 @@ def _results(
 ) -> Any:
     """Return what is compared: of a study, or of some runs on one data set."""
     from hbr.compare.reports import StudyResults
-    from hbr.compare.results import read_result, targets_of
+    from hbr.compare.results import read_result
     from hbr.core.target import EvaluationTarget
+    from hbr.experiments.inventory import exact_targets
     from hbr.experiments.run_spec import open_run
 
     if study is None:
         opened = [open_run(run) for run in runs]
-        targets = [targets_of(store) for store, _ in opened]
+        targets = [list(exact_targets(store.entries())) for store, _ in opened]
         shared = [name for name in targets[0] if all(name in t for t in targets)] if runs else []
         names = [EvaluationTarget.parse(dataset)] if dataset else shared
         if without := [run for run, evaluated in zip(runs, targets, strict=True) if not evaluated]:

@@ -1,7 +1,7 @@
 """Evidence: results on one data set, lined up by study cell, and what tests say of them."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import Any, NamedTuple, TypeVar
@@ -167,10 +167,7 @@ class Evidence:
 
     def keep(self, among: Among) -> Keep:
         """Return which pairs of languages are of a group."""
-        return lambda query, passage: all(
-            languages.group(by, query, passage, self.training_languages) == label
-            for by, label in among.items()
-        )
+        return of_group(among, self.training_languages)
 
     @_cached
     def values(self, setting: str, metric: str, among: Among) -> np.ndarray:
@@ -244,6 +241,13 @@ class Evidence:
     @cached_property
     def _cache(self) -> dict[Any, Any]:
         return {}
+
+
+def of_group(among: Among, trained: Collection[str] | None) -> Keep:
+    """Return which pairs of languages are of a group; `trained` are those of training."""
+    return lambda query, passage: all(
+        languages.group(by, query, passage, trained) == label for by, label in among.items()
+    )
 
 
 def gather(

@@ -198,16 +198,6 @@ def _diagnostics(run: Store, stages: Mapping[str, Any], target: EvaluationTarget
     return run.path / "diagnose" / name / FILE
 
 
-def targets_of(run: Store) -> list[EvaluationTarget]:
-    """Return what a run was evaluated on by exact search."""
-    targets = []
-    for stage, entry in run.entries().items():
-        name, _, folder = stage.partition("/")
-        if name == "evaluate" and not EvaluationTarget.parse(folder).index:
-            targets.append(EvaluationTarget.parse(entry.get("dataset", folder)))
-    return targets
-
-
 def settings_of(config: Config) -> dict[str, Any]:
     """Return what a cell's results depend on, by full name; without α where there is none."""
     sections = {k: v for k, v in config.identity().items() if isinstance(v, dict)}

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from statistics import stdev
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,6 @@ from hbr.compare.evidence import Evidence, StudyCell
 from hbr.compare.model import Series
 from hbr.compare.results import Result
 
-BYTES = {"float32": 4, "float16": 2}
 Curve = list[tuple[int, float]]
 
 
@@ -47,8 +47,8 @@ def _series(evidence: Evidence, cell: StudyCell) -> Series:
         _bytes(results[0]),
         [curve for curve in losses if curve],
         [curve for curve in validation if curve],
-        _averaged(settings, _deviation) if several else {},
-        _maps(_averaged(by_language, _deviation)) if several else {},
+        _averaged(settings, stdev) if several else {},
+        _maps(_averaged(by_language, stdev)) if several else {},
     )
 
 
@@ -60,15 +60,11 @@ def _maps(by_language: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     }
 
 
-def _deviation(values: Sequence[float]) -> Any:
-    """Return the standard deviation over two seeds or more."""
-    return np.std(values, ddof=1)
-
-
 def _bytes(result: Result) -> int:
     """Return the bytes of a vector, 0 where they are not known."""
     encoded = result.stages.get("encode", {})
-    plain = encoded.get("width", 0) * BYTES[encoded.get("settings", {}).get("dtype", "float32")]
+    dtype = np.dtype(encoded.get("settings", {}).get("dtype", "float32"))
+    plain = encoded.get("width", 0) * dtype.itemsize
     return int(result.metrics.get("bytes_per_vector", plain))
 
 

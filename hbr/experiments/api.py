@@ -15,7 +15,7 @@ import pandas as pd
 from hbr.compare.claims import Claim
 from hbr.compare.model import Report
 from hbr.compare.reports import Options, StudyResults, assemble
-from hbr.compare.results import Result, read_result, targets_of
+from hbr.compare.results import Result, read_result
 from hbr.core import log
 from hbr.core.config import resolve_config
 from hbr.core.errors import UserError
@@ -27,6 +27,7 @@ from hbr.experiments import cells as planned
 from hbr.experiments import stages, study_results
 from hbr.experiments import study as studies
 from hbr.experiments.building import update
+from hbr.experiments.inventory import exact_targets
 from hbr.experiments.run_data import RunData
 from hbr.experiments.run_spec import RunSpec, complete, open_run
 
@@ -318,5 +319,5 @@ def _results(item: Run | Place | Evaluation) -> Iterator[Result]:
         yield item.result
         return
     run = item if isinstance(item, Run) else _open(item, "cpu")
-    for target in targets_of(run.spec.store):
+    for target in exact_targets(run.spec.store.entries()):
         yield read_result(run.spec.store, run.config, target)

@@ -18,7 +18,6 @@ from hbr.models.sources import encoder_folder
 from hbr.report.terminal.cost import Cost, Line
 
 SAMPLE = 512  # texts whose lengths are measured
-BYTES = {"float32": 4, "float16": 2}
 COPIES = 3  # of the weights of a run: the encoder, its best, and a checkpoint
 
 
@@ -77,7 +76,7 @@ def _line(cells: list[Cell], notes: dict[str, None]) -> Line:
     kept = 4 * measured.parameters * len(cells) + measured.trained * of_checkpoints * len(trained)
     resident = resident_bytes(measured.parameters, measured.trained, config.train)
     tokens, vectors = _to_encode(cells, model, notes)
-    vector_bytes = measured.dimension * BYTES[config.encode.dtype]
+    vector_bytes = measured.dimension * np.dtype(config.encode.dtype).itemsize
     return Line(
         encoder,
         len(cells),

@@ -1,10 +1,10 @@
 """The model card of a run: how the encoder was made, and the results that still hold."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from hbr.core.files import write_atomic
+from hbr.experiments.inventory import is_stale
 from hbr.experiments.run_spec import RunSpec, base_model
 
 
@@ -35,14 +35,6 @@ def write_card(run: RunSpec) -> None:
 def current_results(run: RunSpec) -> list[dict[str, Any]]:
     """Return the metrics of the run's evaluations of clean queries that are not stale."""
     entries = run.store.entries()
-    current = {entry["id"]: entry for entry in entries.values()}
-    paths = [run.path / name / "metrics.json" for name, e in entries.items() if _holds(e, current)]
-    results = [json.loads(path.read_text("utf-8")) for path in paths if path.exists()]
+    current = (run.path / name / "metrics.json" for name in entries if not is_stale(name, entries))
+    results = [json.loads(path.read_text("utf-8")) for path in current if path.exists()]
     return [metrics for metrics in results if "perturbation" not in metrics]
-
-
-def _holds(entry: Mapping[str, Any], current: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Return whether a stage was made from stages that stand now, back to the training."""
-    stages = {"train", "encode", "index"}
-    made_from = [id for name, id in entry["inputs"].items() if name in stages]
-    return all(id in current and _holds(current[id], current) for id in made_from)

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from hbr.compare.evidence import of_group
 from hbr.compare.model import Finding, Moved, Verdict
 from hbr.compare.queries import moved, moved_key
 from hbr.compare.results import Result, training_languages
-from hbr.core import languages
 from hbr.core.target import EvaluationTarget
 from hbr.experiments.cells import Cell
 from hbr.experiments.inspection import Inspector
@@ -55,13 +55,7 @@ def _moved(
     cell_of: Mapping[str, Cell],
 ) -> Moved:
     trained = training_languages(result.metrics for side in sides for result in side)
-
-    def keep(query: str, passage: str | None) -> bool:
-        return all(
-            languages.group(by, query, passage, trained) == label
-            for by, label in verdict.among.items()
-        )
-
+    keep = of_group(verdict.among, trained)
     above, below = sides
     lines = moved(above, below, verdict.setting, verdict.metric, keep, NUMBER)
     cell = cell_of[sides[0][0].name]
