@@ -102,22 +102,21 @@ def as_assignments(command: str, params: list[Any], words: list[str]) -> list[st
 
 def _assignments(flags: dict[str, list[str]]) -> list[str]:
     from hbr.core import values
-    from hbr.core.values import leaves
 
     words = []
     for path, given in flags.items():
-        field = leaves().get(path)
+        field = values.leaves().get(path)
         several = len(given) > 1 and field is not None and values.is_a(field, tuple)
         words += ["--set", f"{path}={json.dumps(given) if several else given[-1]}"]
     return words
 
 
 def _path(command: str, flag: str, options: dict[str, bool]) -> str:
+    from hbr.core import values
     from hbr.core.config import ALIASES, full_path, hint
-    from hbr.core.values import leaves
 
     name = flag.removeprefix("--").replace("-", "_")
-    paths = leaves()
+    paths = values.leaves()
     if name in SYNONYMS or f"{command}.{name}" in paths:
         return SYNONYMS.get(name, f"{command}.{name}")
     try:
@@ -134,9 +133,8 @@ def _path(command: str, flag: str, options: dict[str, bool]) -> str:
 def _value(flag: str, path: str, rest: list[str]) -> str:
     """Take a flag's value from the words behind it; one that is true or false needs none."""
     from hbr.core import values
-    from hbr.core.values import leaves
 
-    field = leaves().get(path)
+    field = values.leaves().get(path)
     is_switch = field is not None and values.is_a(field, bool)
     if is_switch and not (rest and rest[0].lower() in ("true", "false")):
         return "true"
@@ -170,9 +168,8 @@ def _option(path: str, panel: str) -> dict[str, Any]:
 
     from hbr.core import values
     from hbr.core.config import SHORT
-    from hbr.core.values import leaves
 
-    field = leaves()[path]
+    field = values.leaves()[path]
     short = {full: name for name, full in SHORT.items() if name != "index"}
     flag = short.get(path, path.rpartition(".")[2]).replace("_", "-")
     others = [f"--{other}" for other, full in SYNONYMS.items() if full == path]

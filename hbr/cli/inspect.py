@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from typer import Argument, Option
+from typer import Option
 
 from hbr.cli import options
 from hbr.cli.resolve import open_run_spec
@@ -17,7 +17,7 @@ EXAMPLES = (
 
 
 def inspect(
-    run: Annotated[Path | None, Argument(help="The run. Default: the last hbr train.")] = None,
+    run: options.RunArgument = None,
     against: Annotated[
         list[Path] | None,
         Option(metavar="RUN", help="Another run: the first shows what changed. Repeatable."),
@@ -38,11 +38,10 @@ def inspect(
 ) -> None:
     """Show the worst, the best and the most changed queries, and those that every run fails."""
     from hbr.experiments.inspection import Inspector
-    from hbr.experiments.search import last_dataset
     from hbr.report.terminal.inspection import inspection_view
 
     specs = [open_run_spec(one, output_dir) for one in (run, *(against or []))]
-    inspector = Inspector(specs, dataset or last_dataset(specs[0]), source)
+    inspector = Inspector(specs, dataset, source)
     settings = inspector.results[0].metrics["settings"]
     chosen = setting or ("multi" if "multi" in settings else "mono")
     found = inspector.values(chosen, metric, language, number)

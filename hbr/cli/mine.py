@@ -2,10 +2,6 @@
 
 import json
 import logging
-from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from hbr.cli import options
 from hbr.cli.resolve import training_config
@@ -25,17 +21,15 @@ EXAMPLES = (
 def mine(
     config: options.Files = None,
     settings: options.Sets = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Also write them as JSON lines, by the ids of rows."),
-    ] = None,
+    output: options.OfRows = None,
     output_dir: options.Runs = options.DEFAULT_RUNS,
     device: options.Device = "auto",
     force: options.Force = False,
     as_json: options.Json = False,
 ) -> None:
     """Mine hard negatives of training rows, for all their languages at once."""
-    from hbr.experiments.negatives import Miner, write_negatives
+    from hbr.data.negatives_file import write
+    from hbr.experiments.negatives import Miner, mined_rows
     from hbr.experiments.run_data import RunData
     from hbr.experiments.run_spec import RunSpec
     from hbr.report.terminal.negatives import mined_table
@@ -52,7 +46,9 @@ def mine(
             logger.info(f"{rows.name}: up to date; --force repeats it")
         entries[rows.name] = store.entries()[stage] | {"folder": str(store.path / stage)}
         if output:
-            write_negatives(output, run, store, rows)
+            found = mined_rows(run, store, rows)
+            if distributed.rank() == 0:
+                write(output, found)
             show_written([output])
     if distributed.rank():
         return

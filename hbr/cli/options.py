@@ -10,11 +10,10 @@ import typer
 
 from hbr.core import registry
 from hbr.core.errors import UserError
-from hbr.core.target import Compression
+from hbr.core.target import Compression, EvaluationTarget
 
 
 def _dataset(name: str | None) -> str | None:
-    from hbr.core.target import EvaluationTarget
     from hbr.data.lookup import dataset
 
     if not name:
@@ -62,6 +61,7 @@ RunDir = Annotated[
     Path | None,
     typer.Option("--run", "--run-dir", metavar="DIR", help="The run. Default: the last hbr train."),
 ]
+RunArgument = Annotated[Path | None, typer.Argument(help="The run. Default: the last hbr train.")]
 _dataset_option = typer.Option(
     metavar="NAME",
     help="Evaluation data set.",
@@ -76,6 +76,12 @@ Source = Annotated[
 ]
 Device = Annotated[
     str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, …", callback=_device)
+]
+OfRows = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", metavar="FILE", help="Also write them as JSON lines, by the ids of rows."
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Repeat a stage that is up to date.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -1,6 +1,5 @@
 """`hbr push`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,9 +15,7 @@ EXAMPLES = (
 
 def push(
     repo: Annotated[str, typer.Option(metavar="ORG/NAME", help="The hub's repository.")],
-    run: Annotated[
-        Path | None, typer.Argument(help="The run; without it, the last hbr train.")
-    ] = None,
+    run: options.RunArgument = None,
     private: Annotated[
         bool, typer.Option("--private", help="Make the repository private.")
     ] = False,

@@ -66,20 +66,18 @@ def open_run_spec(
     assignments: list[str] | None = None,
 ) -> Any:
     """Open a run, with settings for what comes after training laid over those it has."""
-    from hbr.core.config import merge, nested, parse_set, resolve_config
+    from hbr.core.config import nested, parse_set, resolve_config
     from hbr.core.yaml_files import read_yaml
     from hbr.experiments.run_spec import RunSpec, open_run
 
     path = existing_run(run, runs)
     _, trained = open_run(path)
-    above: dict[str, Any] = {}
-    for layer in [*(read_yaml(file) for file in files or []), parse_set(assignments or [])]:
-        above = merge(above, nested(layer))
-    if fixed := sorted(set(above) & FIXED):
+    layers = [*map(read_yaml, files or []), parse_set(assignments or [])]
+    if fixed := sorted({section for layer in layers for section in nested(layer)} & FIXED):
         raise UserError(
             f"{', '.join(fixed)}: a trained run keeps these settings; change them with `hbr train`"
         )
-    config = resolve_config(trained.model_dump(mode="json"), above)
+    config = resolve_config(trained.model_dump(mode="json"), *layers)
     return RunSpec(config, runs, device, path)
 
 

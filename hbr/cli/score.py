@@ -1,18 +1,12 @@
 """`hbr score`."""
 
 import json
-import logging
-from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from hbr.cli import options
 from hbr.cli.resolve import training_config
 from hbr.cli.screen import console, show_written
 from hbr.core.errors import UserError
-
-logger = logging.getLogger(__name__)
 
 EXAMPLES = (
     "hbr score --teacher org/cross-encoder --set hard_negatives=mined",
@@ -24,10 +18,7 @@ EXAMPLES = (
 def score(
     config: options.Files = None,
     settings: options.Sets = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Also write them as JSON lines, by the ids of rows."),
-    ] = None,
+    output: options.OfRows = None,
     output_dir: options.Runs = options.DEFAULT_RUNS,
     device: options.Device = "auto",
     as_json: options.Json = False,

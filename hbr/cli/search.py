@@ -45,17 +45,16 @@ def search(
     as_json: options.Json = False,
 ) -> None:
     """Put a question to runs, and see which passages they find in which languages."""
-    from hbr.experiments.search import Desk, answer_values, last_dataset
+    from hbr.experiments.search import Desk, answer_values
     from hbr.report.terminal.search import answers_view
 
     folders, question = _split(words or [])
     specs = [open_run_spec(run, output_dir, device, None, settings) for run in folders or (None,)]
-    name = dataset or last_dataset(specs[0])
-    desk = Desk(specs, name, source)
+    desk = Desk(specs, dataset, source)
     for asked in [question] if question else _questions(output_dir):
         answers = desk.ask(asked, language=language, pool=pool, k=k)
         if as_json:
-            print(json.dumps(answer_values(asked, name, answers), ensure_ascii=False))
+            print(json.dumps(answer_values(asked, desk.dataset, answers), ensure_ascii=False))
         else:
             screen = console()
             screen.print(answers_view(answers, screen.width))

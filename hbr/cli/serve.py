@@ -36,10 +36,10 @@ def serve(
         from hbr.experiments.serve import application
     except ImportError as error:
         raise UserError(f"hbr serve needs {error.name}: pip install 'hbr[serve]'") from error
-    from hbr.experiments.search import Desk, last_dataset
+    from hbr.experiments.search import Desk
 
     specs = [open_run_spec(run, output_dir, device, None, settings) for run in runs or (None,)]
-    desk = Desk(specs, dataset or last_dataset(specs[0]), source)
+    desk = Desk(specs, dataset, source)
     app = application(desk, [host, "localhost", "127.0.0.1"])
     server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning"))
     socket = server.config.bind_socket()

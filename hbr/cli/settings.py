@@ -55,7 +55,6 @@ def settings(
 def reference(objectives: list[str]) -> list[dict[str, str]]:
     """Return every setting as plain texts, section by section."""
     from hbr.core import values
-    from hbr.core.values import sections
 
     return [
         {
@@ -66,7 +65,7 @@ def reference(objectives: list[str]) -> list[dict[str, str]]:
             "unit": values.unit(field),
             "description": field.description or "",
         }
-        for title, name, fields in sections(*objectives)
+        for title, name, fields in values.sections(*objectives)
         for leaf, field in fields.items()
     ]
 

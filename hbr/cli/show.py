@@ -1,10 +1,6 @@
 """`hbr show`."""
 
 import json
-from pathlib import Path
-from typing import Annotated
-
-from typer import Argument
 
 from hbr.cli import options
 from hbr.cli.resolve import existing_run
@@ -14,7 +10,7 @@ EXAMPLES = ("hbr show", "hbr show runs/RUN --json")
 
 
 def show(
-    run: Annotated[Path | None, Argument(help="The run. Default: the last hbr train.")] = None,
+    run: options.RunArgument = None,
     output_dir: options.Runs = options.DEFAULT_RUNS,
     as_json: options.Json = False,
 ) -> None:

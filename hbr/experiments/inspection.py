@@ -18,6 +18,7 @@ from hbr.core.errors import UserError
 from hbr.core.target import EvaluationTarget
 from hbr.data.tasks import Task
 from hbr.evaluation.search import Found, Searcher
+from hbr.experiments.inventory import last_dataset
 from hbr.experiments.run_data import RunData
 from hbr.experiments.run_spec import RunSpec
 from hbr.experiments.stages import load_vectors
@@ -41,10 +42,14 @@ class StoredQueries:
 
 
 class Inspector:
-    """One run's queries on a data set, with those of others beside them."""
+    """One run's queries on a data set, with those of others beside them.
 
-    def __init__(self, runs: Sequence[RunSpec], dataset: str, source: Path | None = None) -> None:
+    Without a `dataset` it is what the run was evaluated on last.
+    """
+
+    def __init__(self, runs: Sequence[RunSpec], dataset: str | None, source: Path | None) -> None:
         """Read the results of the runs. Raises UserError where they are not there."""
+        dataset = dataset or last_dataset(runs[0].path)
         target = EvaluationTarget(dataset)
         if target.is_mteb:
             place = runs[0].path / "evaluate" / target.folder / "predictions"

@@ -144,6 +144,12 @@ def describe_score(run: Path, stages: Entries, dataset: str | None = None) -> Va
     return {"dataset": str(target), **score}
 
 
+def last_dataset(run: Path) -> str:
+    """Return the data set that a run was evaluated on last, else the embedded one."""
+    score = describe_score(run, Store(run).entries())
+    return score["dataset"] if score else "embedded"
+
+
 def scores(run: Path) -> list[Values]:
     """Return the metrics of a run by data set and setting."""
     return [

@@ -14,7 +14,7 @@ from hbr.core.digests import file_digest
 from hbr.core.errors import UserError
 from hbr.core.store import Make, Store, fingerprint
 from hbr.data.contamination import open_hashes, row_hashes
-from hbr.data.negatives_file import read, write
+from hbr.data.negatives_file import read
 from hbr.data.rows import ROLES, Rows
 from hbr.data.sameness import same_labels
 from hbr.evaluation.row_texts import TextsOfRows
@@ -250,10 +250,3 @@ def _warn_of_few(name: str, entry: dict[str, Any], wanted: int) -> None:
         logger.warning(
             f"{name}: {few:,} of {entry['rows']:,} rows have fewer than {wanted} negatives"
         )
-
-
-def write_negatives(path: Path, run: RunSpec, store: Store, rows: Rows) -> None:
-    """Write what was mined for some rows as JSON lines, by the ids of the rows."""
-    found = mined_rows(run, store, rows)
-    if distributed.rank() == 0:
-        write(path, found)

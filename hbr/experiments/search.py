@@ -8,7 +8,7 @@ from hbr.core.target import EvaluationTarget
 from hbr.evaluation.search import Found, Searcher
 from hbr.experiments import stages
 from hbr.experiments.building import update
-from hbr.experiments.inventory import describe_score
+from hbr.experiments.inventory import last_dataset
 from hbr.experiments.run_data import RunData
 from hbr.experiments.run_spec import RunSpec
 
@@ -21,23 +21,20 @@ class Answer(NamedTuple):
 
 
 class Desk:
-    """Several runs over one data set, each ready to be asked; see `Searcher.search`."""
+    """Several runs over one data set, each ready to be asked; see `Searcher.search`.
 
-    def __init__(self, runs: Sequence[RunSpec], dataset: str, source: Path | None = None) -> None:
+    Without a `dataset` it is what the first run was evaluated on last.
+    """
+
+    def __init__(self, runs: Sequence[RunSpec], dataset: str | None, source: Path | None) -> None:
         """Bring the vectors of every run up to date and load its encoder."""
-        self.dataset = dataset
-        self.searchers = {run.path.name: _searcher(run, dataset, source) for run in runs}
+        self.dataset = dataset or last_dataset(runs[0].path)
+        self.searchers = {run.path.name: _searcher(run, self.dataset, source) for run in runs}
         self.task = next(iter(self.searchers.values())).task
 
     def ask(self, question: str, **how: Any) -> list[Answer]:
         """Return what every run finds; `how` is that of `Searcher.search`."""
         return [Answer(name, one.search(question, **how)) for name, one in self.searchers.items()]
-
-
-def last_dataset(run: RunSpec) -> str:
-    """Return the data set that a run was evaluated on last, else the embedded one."""
-    score = describe_score(run.path, run.store.entries())
-    return score["dataset"] if score else "embedded"
 
 
 def _searcher(run: RunSpec, dataset: str, source: Path | None) -> Searcher:

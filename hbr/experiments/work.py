@@ -20,8 +20,6 @@ from hbr.experiments.cells import Cell
 from hbr.experiments.run_data import RunData
 from hbr.experiments.train import tokenized
 
-logger = logging.getLogger(__name__)
-
 FAILED = "failed: "  # begins the last line of the log of a cell that failed
 
 
