@@ -64,16 +64,14 @@ def _common(
     log.calm_libraries()
 
 
-def _examples(lines: tuple[str, ...]) -> str:
-    return "[dim]Examples:[/dim]\n\n" + "\n\n".join(f"  [bold]{line}[/bold]" for line in lines)
-
-
 def _register(name: str) -> None:
     """Add the command that a module of the same name holds."""
     module = importlib.import_module(f"hbr.cli.{name}")
     function = getattr(module, name)
     cls = SettingsCommand if "settings" in function.__annotations__ else TyperCommand
-    app.command(cls=cls, epilog=_examples(module.EXAMPLES))(function)
+    examples = (f"  [bold]{line}[/bold]" for line in module.EXAMPLES)
+    epilog = "\n\n".join(["[dim]Examples:[/dim]", *examples])
+    app.command(cls=cls, epilog=epilog)(function)
 
 
 for name in COMMANDS:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from typer import Argument, Option
 
 from hbr.cli import options
-from hbr.cli.screen import show_missing, show_report, show_written
+from hbr.cli.screen import console, show_missing, show_report, show_written
 from hbr.core import registry
 from hbr.core.errors import UserError
 
@@ -146,7 +146,6 @@ def _check(
 
 def _show_power(results: Any, effect: float) -> None:
     """Show how many seeds a cell each comparison needs."""
-    from hbr.cli.screen import console
     from hbr.compare.evidence import gather
     from hbr.compare.power import needs
     from hbr.report.terminal.power import power_table

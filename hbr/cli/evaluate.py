@@ -89,7 +89,9 @@ def evaluate(
     from hbr.experiments.building import update
     from hbr.experiments.run_data import RunData
 
-    _check(specs := options.perturbations(perturb or []), trec or bool(index_kind))
+    specs = options.perturbations(perturb or [])
+    if specs and (trec or index_kind):
+        raise UserError("--perturb measures by exact search; leave out --trec and --index")
     sets = [*(settings or []), *([f"index.kind={index_kind}"] if index_kind else [])]
     run_spec = open_run_spec(run, output_dir, device, config, sets)
     if languages:
@@ -124,11 +126,6 @@ def evaluate(
         _show_compressed(metrics, compressed, width, run_spec.config.encode.dtype)
     logger.info(f"results: {main.folder}")
     logger.info(f"next:    hbr compare {run_spec.path} OTHER_RUN --dataset {target.exact}")
-
-
-def _check(perturbations: list[Any], inexact: bool) -> None:
-    if perturbations and inexact:
-        raise UserError("--perturb measures by exact search; leave out --trec and --index")
 
 
 def _read(path: Path) -> Any:

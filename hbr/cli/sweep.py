@@ -10,7 +10,7 @@ import typer
 
 from hbr.cli import options
 from hbr.cli.screen import console, show_missing, show_report
-from hbr.core import distributed
+from hbr.core import distributed, stopping
 from hbr.core.errors import AGAIN, UserError
 from hbr.core.target import folder_name
 
@@ -141,20 +141,19 @@ def _do_cell(cell: Any, logs: Path) -> None:
         print(cell.run.path)
 
 
+@stopping.listening()
 def _prepare(stale: list[Any]) -> None:
-    from hbr.core import stopping
     from hbr.experiments.work import prepare
 
-    with stopping.listening():
-        prepare(stale)
+    prepare(stale)
 
 
 def _do_all(study: Any, cells: list[Any], stale: list[Any], folder: Path, jobs: int) -> None:
     """Work on the stale cells, show the report, and end with a code that says what is left."""
-    from hbr.core import stopping
     from hbr.experiments.sweep import sweep
 
-    _end_as_interrupted()
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
+        signal.signal(signal.SIGHUP, signal.default_int_handler)  # so that no worker outlives it
     logs = folder / "logs"
     with stopping.listening():
         left = sweep(stale, logs, jobs) if stale else {}
@@ -200,20 +199,18 @@ def _show_status(cells: list[Any], folder: Path) -> None:
         print(f"{number:3}  {each.state:7}  {each.cell.run.name}  {each.reason}".rstrip())
 
 
-def _end_as_interrupted() -> None:
-    """End on SIGHUP as on Ctrl-C, so that no worker outlives the sweep."""
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
-        signal.signal(signal.SIGHUP, signal.default_int_handler)
-
-
 def _show_plan(study: Any, cells: list[Any], stale: list[Any]) -> None:
     """Show what is to be done, what the study can decide, and what that costs."""
     from hbr.compare.power import outlook
+    from hbr.experiments.cost import cost
+    from hbr.report.terminal.cost import cost_table
 
     for number, cell in enumerate(cells):
         print(f"{number:3}  {'to do     ' if cell in stale else 'up to date'}  {cell.run.name}")
     print(outlook(study.claims, [cell.run.config for cell in cells], list(study.targets)))
-    _show_cost(stale)
+    if stale:
+        logger.info("measuring a few seconds of each encoder")
+        console().print(cost_table(cost(stale)))
 
 
 def _show_study(study: Any, cells: list[Any], folder: Path) -> None:
@@ -229,13 +226,3 @@ def _show_study(study: Any, cells: list[Any], folder: Path) -> None:
         first, *others = paths
         names = ", ".join([str(first), *(path.suffix for path in others)])
         logger.info(f"report: {names}")
-
-
-def _show_cost(stale: list[Any]) -> None:
-    if not stale:
-        return
-    from hbr.experiments.cost import cost
-    from hbr.report.terminal.cost import cost_table
-
-    logger.info("measuring a few seconds of each encoder")
-    console().print(cost_table(cost(stale)))

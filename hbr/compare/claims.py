@@ -53,7 +53,8 @@ def _setting(key: str, value: Any) -> Any:
         return value
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
+    """Return what may be one value or several as several."""
     return value if isinstance(value, list | tuple) else (value,)
 
 
@@ -74,14 +75,9 @@ def _amount(value: Any) -> Any:
     return Amount(number / 100, True) if text.endswith("%") else Amount(number, False)
 
 
-def _measure(text: str) -> str:
-    Measure.parse(text)  # raises ValueError where there is no such metric
-    return text
-
-
 Selector = Annotated[dict[str, Any], BeforeValidator(_selector)]
-Selectors = Annotated[tuple[Selector, ...], BeforeValidator(_listed), Field(min_length=1)]
-Words = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Selectors = Annotated[tuple[Selector, ...], BeforeValidator(listed), Field(min_length=1)]
+Words = Annotated[tuple[str, ...], BeforeValidator(listed)]
 Size = Annotated[Amount, BeforeValidator(_amount)]
 
 
@@ -93,7 +89,7 @@ class Claim(BaseModel):
     id: str
     says: str = ""  # the sentence, for readers
     dataset: Words | None = None  # without it, every data set of the study
-    metric: Annotated[str, AfterValidator(_measure)]
+    metric: Annotated[str, AfterValidator(lambda text: str(Measure.parse(text)))]
     setting: Literal["mono", "cross", "multi"]
     greater: Selector | None = None
     less: Selector | None = None
@@ -210,8 +206,8 @@ class Claim(BaseModel):
 def matches(cell: Mapping[str, Any], selector: Mapping[str, Any]) -> bool:
     """Return whether a selector names a cell, which is its settings by name."""
     return all(
-        (key in cell and (cell[key] == values or cell[key] in _listed(values)))
-        or (key == "encoder" and cell.get("encoder.name") in _listed(values))  # its name in full
+        (key in cell and (cell[key] == values or cell[key] in listed(values)))
+        or (key == "encoder" and cell.get("encoder.name") in listed(values))  # its name in full
         for key, values in selector.items()
     )
 

@@ -15,6 +15,7 @@ def is_current(stage: Stage) -> bool:
     return finished and store.is_current(stage.name, stage.settings(), stage.inputs())
 
 
+@stopping.listening()
 def update(
     goals: Iterable[Stage],
     force: Collection[str] = (),
@@ -28,11 +29,6 @@ def update(
     Where another process works on the run this one waits, or raises InUse. Raises Stopped when
     told to go.
     """
-    with stopping.listening():
-        return _update(goals, force, fresh, wait)
-
-
-def _update(goals: Iterable[Stage], force: Collection[str], fresh: bool, wait: bool) -> set[str]:
     seen: set[str] = set()
     built: set[str] = set()
     goals = list(goals)

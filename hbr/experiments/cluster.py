@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,14 +107,15 @@ def submit(
         logger.info(f"{len(waiting)} jobs of {study.name} are in the queue already")
     if not todo:
         return
-    make = _Executor(folder / "jobs", kind, parameters | {"name": f"hbr-{study.name}"})
+    parameters["name"] = f"hbr-{study.name}"
+    executor = partial(_executor, folder / "jobs", kind, parameters)
     logs = folder / "logs"
     if kind == "slurm":
-        first = make.executor(ONE).submit(Job(prepare), todo)
+        first = executor(ONE).submit(Job(prepare), todo)
         after = {"slurm_dependency": f"afterok:{first.job_id}"}
-        array = make.executor(after).map_array(Job(cell_job), todo, [logs] * len(todo))
+        array = executor(after).map_array(Job(cell_job), todo, [logs] * len(todo))
         after = {"slurm_dependency": f"afterany:{array[0].job_id.partition('_')[0]}"}
-        last = make.executor(ONE | after).submit(Job(report_job), study, cells, folder)
+        last = executor(ONE | after).submit(Job(report_job), study, cells, folder)
         numbers = {cell.run.name: job.job_id for cell, job in zip(todo, array, strict=True)}
         numbers |= {"prepare": first.job_id, "report": last.job_id}
         write_atomic(folder / "jobs.json", json.dumps(_jobs(folder) | numbers, indent=1))
@@ -122,7 +124,7 @@ def submit(
             f"cells {array[0].job_id.partition('_')[0]}, report {last.job_id}"
         )
     else:
-        _do_here(make, todo, logs)
+        _do_here(executor, todo, logs, parameters.get(AT_A_TIME) or 1)
 
 
 def wait_for(folder: Path) -> None:
@@ -131,13 +133,14 @@ def wait_for(folder: Path) -> None:
         time.sleep(POLL)
 
 
-def _do_here(make: "_Executor", todo: Sequence[Cell], logs: Path) -> None:
+def _do_here(
+    executor: Callable[..., Any], todo: Sequence[Cell], logs: Path, at_a_time: int
+) -> None:
     """Do the jobs of an executor without a queue, so many at a time."""
-    make.executor(ONE).submit(Job(prepare), todo).result()
-    size = make.parameters.get(AT_A_TIME) or 1
-    for start in range(0, len(todo), size):
-        some = todo[start : start + size]
-        jobs = make.executor({}).map_array(Job(cell_job), some, [logs] * len(some))
+    executor(ONE).submit(Job(prepare), todo).result()
+    for start in range(0, len(todo), at_a_time):
+        some = todo[start : start + at_a_time]
+        jobs = executor({}).map_array(Job(cell_job), some, [logs] * len(some))
         for cell, job in zip(some, jobs, strict=True):
             if (error := job.exception()) is not None:
                 logger.error(f"{cell.run.name}: {first_line(error)}")
@@ -148,25 +151,22 @@ def _jobs(folder: Path) -> dict[str, str]:
     return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
-class _Executor:
-    """Makes executors of a kind with some parameters and more."""
-
-    def __init__(self, folder: Path, kind: str, parameters: Mapping[str, Any]) -> None:
-        self.folder, self.kind, self.parameters = folder, kind, parameters
-
-    def executor(self, more: Mapping[str, Any]) -> Any:
-        try:
-            import submitit
-        except ImportError as error:
-            raise UserError("--cluster needs submitit: pip install 'hbr[slurm]'") from error
-        given = {"slurm_max_num_timeout": TIMEOUTS} | {**self.parameters, **more}
-        if self.kind == "slurm" and "slurm_dependency" in more:
-            extra = given.get("slurm_additional_parameters") or {}
-            given["slurm_additional_parameters"] = {**extra, "kill-on-invalid-dep": "yes"}
-        timeouts = {"slurm_max_num_timeout": given.pop("slurm_max_num_timeout")}
-        try:
-            made = submitit.AutoExecutor(self.folder, cluster=self.kind, **timeouts)
-            made.update_parameters(**given)
-        except (AssertionError, NameError, RuntimeError, ValueError) as error:
-            raise UserError(f"--cluster: {first_line(error)}") from error
-        return made
+def _executor(
+    folder: Path, kind: str, parameters: Mapping[str, Any], more: Mapping[str, Any]
+) -> Any:
+    """Return an executor of a kind with some parameters and more."""
+    try:
+        import submitit
+    except ImportError as error:
+        raise UserError("--cluster needs submitit: pip install 'hbr[slurm]'") from error
+    given = {"slurm_max_num_timeout": TIMEOUTS, **parameters, **more}
+    if kind == "slurm" and "slurm_dependency" in more:
+        extra = given.get("slurm_additional_parameters") or {}
+        given["slurm_additional_parameters"] = {**extra, "kill-on-invalid-dep": "yes"}
+    timeouts = {"slurm_max_num_timeout": given.pop("slurm_max_num_timeout")}
+    try:
+        made = submitit.AutoExecutor(folder, cluster=kind, **timeouts)
+        made.update_parameters(**given)
+    except (AssertionError, NameError, RuntimeError, ValueError) as error:
+        raise UserError(f"--cluster: {first_line(error)}") from error
+    return made

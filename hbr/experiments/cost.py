@@ -10,8 +10,6 @@ from hbr.core.settings import Config
 from hbr.data import prepare
 from hbr.data.location import whereabouts
 from hbr.data.lookup import listed
-from hbr.data.rows import Rows
-from hbr.data.tasks import Task
 from hbr.experiments.cells import Cell
 from hbr.models.presets import preset
 from hbr.models.sources import encoder_folder
@@ -97,16 +95,18 @@ def _row_lengths(cells: list[Cell], model: Any, notes: dict[str, None]) -> tuple
         for name in data.train:
             rows = prepare.ready_rows(cell.run.runs, name, data.languages, data.limit)
             if rows is not None:
-                return _lengths(rows, cell.config, model)
+                columns = rows.queries.column, rows.passages.column
+                query, passage = _both_tokens(*columns, cell.config, model)
+                return max(2, round(query)), max(2, round(passage))
             notes[f"{name} is not prepared: its texts are taken to be as long as may be"] = None
         return None
     return None
 
 
-def _lengths(rows: Rows, config: Config, model: Any) -> tuple[int, int]:
-    query = _tokens(rows.queries.column, *config.encoder.inputs("query"), model)
-    passage = _tokens(rows.passages.column, *config.encoder.inputs("passage"), model)
-    return max(2, round(query)), max(2, round(passage))
+def _both_tokens(queries: Any, passages: Any, config: Config, model: Any) -> tuple[float, float]:
+    """Return the mean number of tokens of a sample of queries, and of one of passages."""
+    query = _tokens(queries, *config.encoder.inputs("query"), model)
+    return query, _tokens(passages, *config.encoder.inputs("passage"), model)
 
 
 def _tokens(column: Any, prompt: str, length: int, model: Any) -> float:
@@ -129,16 +129,11 @@ def _to_encode(cells: list[Cell], model: Any, notes: dict[str, None]) -> tuple[f
             notes[f"{dataset} is not prepared: encoding it is not among these"] = None
             continue
         times = len({t.encoded for t in cells[0].targets if t.dataset == dataset})  # of the queries
-        tokens += len(cells) * _task_tokens(task, config, model, times)
-        texts += len(cells) * (len(task.queries) * times + len(task.passages))
+        queries, passages = times * len(task.queries), len(task.passages)
+        query, passage = _both_tokens(task.queries["text"], task.passages["text"], config, model)
+        tokens += len(cells) * (queries * query + passages * passage)
+        texts += len(cells) * (queries + passages)
     return tokens, texts
-
-
-def _task_tokens(task: Task, config: Config, model: Any, times: int) -> float:
-    """Return the tokens of a task whose queries are encoded several times."""
-    query = _tokens(task.queries["text"], *config.encoder.inputs("query"), model)
-    passage = _tokens(task.passages["text"], *config.encoder.inputs("passage"), model)
-    return times * len(task.queries) * query + len(task.passages) * passage
 
 
 def _downloads(cells: list[Cell]) -> Iterator[str]:

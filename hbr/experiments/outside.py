@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
@@ -58,18 +59,13 @@ def as_encoder(encoder: Any) -> tuple[TextEncoder, bool]:
         cosine = getattr(encoder, "similarity_fn_name", "cosine") == "cosine"
         how = {"normalize_embeddings": cosine, "show_progress_bar": False}
         functions = (encoder.encode_query, encoder.encode_document)
-        queries, passages = (_with(function, how) for function in functions)
-        return _OfFunctions(queries, passages), True
+        return _OfFunctions(*(partial(function, **how) for function in functions)), True
     if callable(encoder):
         return _OfFunctions(encoder, encoder), False
     raise UserError(
         f"a {type(encoder).__name__} is no encoder: give a run, a SentenceTransformer, an object "
         "with encode_queries and encode_passages, or a callable from texts to vectors"
     )
-
-
-def _with(function: Callable[..., Any], how: Mapping[str, Any]) -> Callable[..., Any]:
-    return lambda texts: function(texts, **how)
 
 
 def evaluate_encoder(
@@ -88,7 +84,7 @@ def evaluate_encoder(
 
     texts, as_is = as_encoder(encoder)
     kept = TemporaryDirectory(prefix="hbr-")
-    label = _label(name or _name_of(encoder))
+    label = re.sub(r"[^\w.+-]", "-", name or _name_of(encoder))
     base = {"encoder": label, "max_steps": 0}
     config = resolve_config(base, settings)
     opened = _task(task, source, runs, config.evaluate.passage, Path(kept.name))
@@ -164,7 +160,3 @@ def _task(
 def _name_of(encoder: Any) -> str:
     card = getattr(getattr(encoder, "model_card_data", None), "base_model", None)
     return card or getattr(encoder, "__name__", None) or type(encoder).__name__
-
-
-def _label(name: str) -> str:
-    return re.sub(r"[^\w.+-]", "-", name)

@@ -66,7 +66,8 @@ def pack(
         "results": [[r.name, r.metrics["dataset"]] for r in results.results],
         "options": options._asdict(),
     }
-    files: dict[str, bytes | Path] = {REQUEST: _json(request), REPORT: to_json(report).encode()}
+    text = json.dumps(request, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    files: dict[str, bytes | Path] = {REQUEST: text.encode(), REPORT: to_json(report).encode()}
     if study:
         files[STUDY] = study
     for result in results.results:
@@ -211,7 +212,3 @@ def _count(value: Any) -> int:
     if isinstance(value, dict | list):
         return sum(map(_count, value.values() if isinstance(value, dict) else value))
     return isinstance(value, float)
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from hbr.compare.claims import Claim
+from hbr.compare.claims import Claim, listed
 from hbr.compare.references import names as reference_names
 from hbr.compare.references import reference
 from hbr.core.config import full_path, resolve_config
@@ -119,7 +119,7 @@ class Study(Section):
                     if full_path(key) == "seed":
                         raise ValueError("claims are about means over seeds, not about one")
                 for side in claim.sides:
-                    for name in _as_list(side.get("sampler")):
+                    for name in listed(side.get("sampler", ())):
                         if name != UNTRAINED:
                             known("sampler", name)
             except (UserError, ValueError) as error:
@@ -155,10 +155,6 @@ class Study(Section):
         """The settings that differ on purpose, by full name."""
         named = {key for settings in (*self.grids, *self.rounds) for key in settings}
         return {full_path(key) for key in named} | ({"train.round"} if self.rounds else set())
-
-
-def _as_list(value: Any) -> list[Any]:
-    return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
 
 
 def read_study(path: Path) -> Study:

@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, redirect_stderr
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -42,10 +43,11 @@ def sweep(stale: list[Cell], logs: Path, jobs: int) -> dict[str, Outcome]:
         dataset(name).check()
     left: dict[str, Outcome] = {}
     with Progress("sweep", len(stale), "cells") as progress:
-        outcomes = (
-            outcome
-            for number in sorted({cell.config.train.round for cell in stale})
-            for outcome in _outcomes(_spread(_of_round(stale, number)), logs, jobs, progress)
+        rounds: dict[int, list[Cell]] = {}  # each starts from what the one before has made
+        for cell in stale:
+            rounds.setdefault(cell.config.train.round, []).append(cell)
+        outcomes = chain.from_iterable(
+            _outcomes(_spread(cells), logs, jobs, progress) for _, cells in sorted(rounds.items())
         )
         for number, (cell, outcome) in enumerate(outcomes, start=1):
             name, ending = cell.run.name, f"done in {outcome.seconds:.0f} s"
@@ -56,11 +58,6 @@ def sweep(stale: list[Cell], logs: Path, jobs: int) -> dict[str, Outcome]:
             logger.info(f"[{number}/{len(stale)}] {name}: {ending}")
             progress.advance()
     return left
-
-
-def _of_round(cells: Iterable[Cell], number: int) -> list[Cell]:
-    """Return the cells of a round: they start from those of the round before."""
-    return [cell for cell in cells if cell.config.train.round == number]
 
 
 def _spread(cells: Iterable[Cell]) -> list[Cell]:
