@@ -196,7 +196,8 @@ def _show_status(cells: list[Any], folder: Path) -> None:
     from hbr.experiments.status import status
 
     for number, each in enumerate(status(cells, folder / "logs", queue_of(folder))):
-        print(f"{number:3}  {each.state:7}  {each.cell.run.name}  {each.reason}".rstrip())
+        reason = "not checked" if each.state == "done" and each.reason else each.reason
+        print(f"{number:3}  {each.state:7}  {each.cell.run.name}  {reason}".rstrip())
 
 
 def _show_plan(study: Any, cells: list[Any], stale: list[Any]) -> None:

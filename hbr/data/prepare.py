@@ -22,6 +22,10 @@ from hbr.data.tasks import Task, data_of, limited, open_task, write_task
 logger = logging.getLogger(__name__)
 
 
+class NotPrepared(UserError):
+    """Data whose files are here were not prepared from them as they are."""
+
+
 def rows(
     runs: Path,
     name: str,
@@ -29,13 +33,15 @@ def rows(
     source: Path | None = None,
     languages: Sequence[str] | None = None,
     limit: int | None = None,
+    ready: bool = False,
     force: bool = False,
 ) -> tuple[Store, Rows]:
     """Prepare training rows: those of a registered name, of a path, or `hf:` and a hub id.
 
     Files in somebody else's layout are taken from `source`, `$HBR_DATA/name`, what is prepared, or
     a download. Of rows that refer to texts by id, `languages` alone are kept. With a `limit`, so
-    many rows of each language are kept. Raises UserError where the rows cannot be had.
+    many rows of each language are kept. Raises UserError where the rows cannot be had, or are not
+    `ready` when they must be.
     """
     entry, place = training_data(name)
     if source and not entry.needs_source:
@@ -47,12 +53,16 @@ def rows(
         if place is None:
             if not entry.is_remote or (kept(runs, name, "rows", settings=settings) and not force):
                 return _prepared_rows(runs, name, settings)
+            if ready:
+                raise UserError(f"{name} is not prepared, and HBR_DATA names no folder of it")
             place = _downloaded(runs, name, entry, languages)
         if not place.exists():
             raise UserError(f"--source {place}: there is no such file or folder")
     elif place and not place.exists():  # it may have been prepared elsewhere
         return _prepared_rows(runs, label, settings, f"--data {name}: there is no such file")
     store = new_store(runs, label, entry.version, str([name, settings]), place)
+    if ready and not (entry.is_synthetic or store.is_current("rows", settings, {})):
+        raise NotPrepared(f"{label} is not prepared")
 
     def make(folder: Path) -> dict[str, Any]:
         counts = _write_rows(folder, label, entry, place, languages, limit)
@@ -155,14 +165,14 @@ def task(
             hint = collection_hint(name) if "/" in name else ""
             raise UserError(f"--dataset {name} needs --source DIR, the folder with its files{hint}")
         if ready:
-            raise UserError(f"{name} is not prepared")
+            raise UserError(f"{name} is not prepared, and HBR_DATA names no folder of it")
         place = _downloaded(runs, name, entry)
     if place is not None and not place.exists():
         return _prepared_task(runs, name, place, settings)
     key = " ".join(map(str, filter(None, (name, passage, limit, settings.get("revision")))))
     store = new_store(runs, name, entry.version, key, place)
     if ready and not store.is_current("task", settings, {}):
-        raise UserError(f"{name} is not prepared")
+        raise NotPrepared(f"{name} is not prepared")
 
     def make(folder: Path) -> dict[str, Any]:
         data = entry.read(place, passage)

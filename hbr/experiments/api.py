@@ -183,7 +183,7 @@ class Study:
         """Do what is not up to date, one run after the other in this process; return the study."""
         from hbr.core.progress import track
 
-        stale = [cell for cell in self.cells if planned.is_stale(cell)]
+        stale = planned.stale(self.cells)
         for cell in track(stale, self.study.name, len(stale), "runs"):
             update(cell.stages(), cell.force)
         return self

@@ -3,16 +3,39 @@
 from collections.abc import Collection, Iterable
 
 from hbr.core import distributed, stopping
+from hbr.core.errors import UserError
 from hbr.core.progress import Progress
 from hbr.core.store import Make
+from hbr.data.prepare import NotPrepared
 from hbr.experiments.stages import Stage, in_order
 
 
+class Unread(UserError):
+    """What a finished stage was made from is not here to compare; all else that is known fits."""
+
+
 def is_current(stage: Stage) -> bool:
-    """Return whether a stage was finished from the settings and inputs that it has now."""
+    """Return whether a stage was finished from the settings and inputs that it has now.
+
+    Raises Unread where so far as can be read it was, and UserError where its files are altered.
+    """
     store = stage.run.store
-    finished = stage.name in store.entries()  # else its data need not even be prepared
-    return finished and store.is_current(stage.name, stage.settings(), stage.inputs())
+    entry = store.entries().get(stage.name)
+    if entry is None:
+        return False  # its data need not even be prepared
+    settings, inputs, lacking = entry.get("settings", {}), entry.get("inputs", {}), None
+    needed = {name: need.completion() for name, need in stage.needs.items()}
+    try:
+        settings = stage.settings()
+        inputs = stage.reads()
+    except NotPrepared:
+        return False
+    except UserError as error:
+        lacking = error
+    current = store.is_current(stage.name, settings, {**inputs, **needed})
+    if current and lacking:
+        raise Unread(str(lacking))
+    return current
 
 
 @stopping.listening()

@@ -1,6 +1,8 @@
 """Cells: the runs of a study with what they are evaluated on, by number or by name."""
 
+import logging
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,11 +12,13 @@ from hbr.core.registry import near
 from hbr.core.settings import Config
 from hbr.core.target import EvaluationTarget
 from hbr.data.location import missing as missing_source
-from hbr.experiments.building import is_current
+from hbr.experiments.building import Unread, is_current
 from hbr.experiments.run_data import RunData
 from hbr.experiments.run_spec import RunSpec
 from hbr.experiments.stages import Stage, all_stages
 from hbr.experiments.study import Study, configs
+
+logger = logging.getLogger(__name__)
 
 TASK_NUMBERS = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX")  # of Slurm, of Kubernetes
 
@@ -58,29 +62,54 @@ def cells(
     return each
 
 
-def is_stale(cell: Cell) -> bool:
-    """Return whether any stage of a cell is to be built."""
-    if cell.force:
-        return True
+class Condition(NamedTuple):
+    """Whether any stage of a cell is to be built; of one that is finished, what is unread of it."""
+
+    stale: bool
+    unread: str = ""
+
+
+def condition(cell: Cell) -> Condition:
+    """Return the condition of a cell.
+
+    A finished one stays finished where the data or the encoder that it was made from are not here.
+    """
     listed, finished = cell.stages(ready=True), cell.run.store.entries()
-    if any(stage.name not in finished for stage in listed):
-        return True  # first, since it needs no data
-    try:
-        return not all(map(is_current, listed))
-    except UserError:  # data that are missing: the run itself reports them
-        return True
+    if cell.force or any(stage.name not in finished for stage in listed):
+        return Condition(True)  # first, since it needs no data
+    unread = ""
+    for stage in listed:
+        try:
+            if not is_current(stage):
+                return Condition(True)
+        except Unread as lacking:
+            unread = unread or str(lacking)
+        except UserError:  # files that are altered: the run itself reports them
+            return Condition(True)
+    return Condition(False, unread)
 
 
 def stale(cells: Iterable[Cell]) -> list[Cell]:
     """Return the cells with a stage to be built, and those that start from such a cell's encoder.
 
-    Earlier rounds come first.
+    Earlier rounds come first. Logs what of the others cannot be compared.
     """
     found: dict[str, Cell] = {}
+    unread = []
     for cell in sorted(cells, key=lambda cell: cell.config.train.round):
-        if cell.config.train.start_from in found or is_stale(cell):
+        known = condition(cell)
+        if cell.config.train.start_from in found or known.stale:
             found[cell.run.name] = cell
+        else:
+            unread.append(known.unread)
+    warn_of_unread(unread)
     return list(found.values())
+
+
+def warn_of_unread(reasons: Iterable[str]) -> None:
+    """Log how many finished cells could not be compared with what they were made from, and why."""
+    for reason, count in Counter(filter(None, reasons)).items():
+        logger.warning(f"finished cells that were not checked: {count}; {reason}")
 
 
 def cell_of(cells: Sequence[Cell], which: str) -> Cell:

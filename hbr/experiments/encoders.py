@@ -35,7 +35,7 @@ class Found(NamedTuple):
         )
 
 
-def initial_encoder(run: RunSpec) -> Found:
+def initial_encoder(run: RunSpec, *, download: bool = True) -> Found:
     """Return the encoder that the training of a run starts from."""
     config = run.config
     if config.train.start_from:
@@ -47,7 +47,8 @@ def initial_encoder(run: RunSpec) -> Found:
             )
         return Found(earlier.folder, config.encoder)
     encoder = config.encoder
-    return Found(encoder_folder(run.runs, encoder.name, encoder.revision), encoder)
+    where = (run.runs, encoder.name, encoder.revision)
+    return Found(encoder_folder(*where, download=download), encoder)
 
 
 def encoder_files_of(run: RunSpec, name: str, revision: str | None = None) -> Path:

@@ -45,8 +45,8 @@ class Needs(NamedTuple):
 class RunData:
     """The data of a run, prepared when they are first needed, on rank 0 before the others.
 
-    `sources` are folders with the files of evaluation sets. With `ready`, an evaluation set that
-    is not prepared raises UserError.
+    `sources` are folders with the files of evaluation sets. With `ready` nothing is downloaded, and
+    what is not prepared raises UserError: NotPrepared where its files are here.
     """
 
     def __init__(
@@ -63,7 +63,9 @@ class RunData:
     def training(self) -> TrainingData:
         """What the training reads."""
         return self._main_first(
-            lambda: TrainingData(self._rows, self._validation, initial_encoder(self.run))
+            lambda: TrainingData(
+                self._rows, self._validation, initial_encoder(self.run, download=not self.ready)
+            )
         )
 
     @cached_property
@@ -128,7 +130,9 @@ class RunData:
             return None
         source = self.sources.get(goal.dataset)
         where = (self.run.runs, goal.dataset, source, evaluate.passage)
-        return self._main_first(lambda: prepare.task(*where, limit=train.eval_limit))
+        return self._main_first(
+            lambda: prepare.task(*where, limit=train.eval_limit, ready=self.ready)
+        )
 
     def task_store(self, dataset: str) -> Store:
         """Return the store of an evaluation set."""
@@ -188,14 +192,14 @@ class RunData:
     def _rows(self) -> list[tuple[Store, Rows]]:
         if not self.run.config.is_trained:
             return []
-        return prepare.training_rows(self.run.config.data, self.run.runs)
+        return prepare.training_rows(self.run.config.data, self.run.runs, ready=self.ready)
 
     @cached_property
     def _validation(self) -> tuple[Store, Rows] | None:
         data = self.run.config.data
         if not self.run.config.is_trained or data.validation is None:
             return None
-        return prepare.rows(self.run.runs, data.validation, limit=data.limit)
+        return prepare.rows(self.run.runs, data.validation, limit=data.limit, ready=self.ready)
 
     def _main_first(self, read: Callable[[], T]) -> T:
         """Read something on rank 0, which prepares it, and then on the other ranks."""

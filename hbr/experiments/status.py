@@ -7,24 +7,28 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hbr.core.lease import in_use, owner_of
-from hbr.experiments.cells import Cell, is_stale
+from hbr.experiments.cells import Cell, condition, warn_of_unread
 from hbr.experiments.work import FAILED, log_file
+from hbr.models.sources import are_guessed
 
 
 class Status(NamedTuple):
     """What is known of a cell."""
 
     cell: Cell
-    state: str  # done, running, ended, queued, failed, to do
+    state: str  # done, running, ended, queued, failed, to do, or unknown
     reason: str = ""
 
 
 def status(cells: Iterable[Cell], logs: Path, queue: Mapping[str, str]) -> list[Status]:
     """Return the state of some cells; `queue` has the states of jobs by the names of their cells.
 
-    A cell has ended where its process was killed before it was done.
+    A cell has ended where its process was killed before it was done. Logs what of those that are
+    done cannot be compared.
     """
-    return [_status(cell, logs, queue.get(cell.run.name, "")) for cell in cells]
+    found = [_status(cell, logs, queue.get(cell.run.name, "")) for cell in cells]
+    warn_of_unread(each.reason for each in found if each.state == "done")
+    return found
 
 
 def queued() -> dict[str, str]:
@@ -43,10 +47,14 @@ def _status(cell: Cell, logs: Path, job: str) -> Status:
         if in_use(cell.run.path):
             return Status(cell, "running", f"{_progress(cell)}, {owner}")
         return Status(cell, "ended", f"{owner} is gone; the same command goes on")
-    if not is_stale(cell):
-        return Status(cell, "done")
+    known = condition(cell)
+    if not known.stale:
+        return Status(cell, "done", known.unread)
     if job:
         return Status(cell, "running" if job.startswith("running") else "queued", job)
+    encoder = cell.config.encoder
+    if not cell.run.path.exists() and are_guessed(cell.run.runs, encoder.name, encoder.revision):
+        return Status(cell, "unknown", f"{encoder.name} is not here, which decides the run's name")
     log = log_file(logs, cell)
     last = log.read_text("utf-8").splitlines()[-1:] if log.exists() else []
     if last and last[0].startswith(FAILED):

@@ -84,11 +84,7 @@ def encoder_defaults(runs: Path, name: str, revision: str | None) -> dict[str, A
     chosen = preset(name)
     said: dict[str, Any] = {}
     if chosen.source is not None:
-        folder: Path | None
-        try:
-            folder = encoder_folder(runs, name, revision, download=False)
-        except UserError:
-            folder = None if chosen.name != chosen.source else _hub_configs(name, revision)
+        folder = _described(runs, chosen, revision)
         said = read_encoder(folder, download=False)[0].resolved() if folder else {}
         if chosen.name != chosen.source and not any(said.get(prompt) for prompt in PROMPTS):
             # sentence-transformers writes empty prompts where nobody named any
@@ -102,6 +98,20 @@ def encoder_defaults(runs: Path, name: str, revision: str | None) -> dict[str, A
         **said,
         **dict(zip(LENGTHS, chosen.max_seq_lengths or (), strict=False)),
     }
+
+
+def are_guessed(runs: Path, name: str, revision: str | None) -> bool:
+    """Return whether `encoder_defaults` guesses: neither a preset nor files here say them."""
+    chosen = preset(name)
+    return chosen.name == chosen.source and _described(runs, chosen, revision) is None
+
+
+def _described(runs: Path, chosen: Preset, revision: str | None) -> Path | None:
+    """Return a folder with an encoder's configs; None where they are not here."""
+    try:
+        return encoder_folder(runs, chosen.name, revision, download=False)
+    except UserError:
+        return None if chosen.name != chosen.source else _hub_configs(chosen.name, revision)
 
 
 @functools.cache
@@ -140,9 +150,11 @@ def hub_snapshot(
             raise FileNotFoundError  # its configs alone are here
         return Path(folder)
     except Exception as error:  # the hub's many kinds of "not there" and "no network"
+        state = "cannot be downloaded" if download else "is not on this machine"
         raise UserError(
-            f"encoder {hub_id} cannot be downloaded ({type(error).__name__}); fetch it where there "
-            f"is network (`hf download {hub_id}`) and give its folder with --encoder FOLDER",
+            f"encoder {hub_id} {state} ({type(error).__name__}); set HF_HOME to where it lies, or "
+            f"fetch it where there is network (`hf download {hub_id}`) and give its folder with "
+            "--encoder FOLDER",
             exit_code=1,
         ) from error
 
