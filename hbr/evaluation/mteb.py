@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hbr.core.progress import Progress
-from hbr.data.readers.mteb import Part, Stratum, part, strata
+from hbr.data.readers.mteb import Part, Stratum, part, quiet, strata
 from hbr.evaluation.bias import spread
 from hbr.evaluation.metrics import MTEB_MAIN
 from hbr.evaluation.retriever import Retriever
@@ -101,21 +101,20 @@ def evaluate(
     `model` has the fields of MTEB's `ModelMeta`; `facts` stand in `metrics.json` as they are. Of a
     killed attempt the subsets that MTEB had finished are kept.
     """
-    import datasets
     import mteb
     from mteb.models import ModelMeta
 
-    datasets.disable_progress_bars()  # of its own, one for each map over a corpus
     _drop_torn(folder)
-    result = mteb.evaluate(
-        MtebEncoder(retriever, ModelMeta(**model)),
-        task,
-        cache=mteb.ResultCache(folder / FOLDER),
-        prediction_folder=folder / PREDICTIONS,
-        encode_kwargs={"batch_size": 1024, "show_progress_bar": False},  # of the data loader
-        show_progress_bar=False,
-        co2_tracker=False,
-    )[0]
+    with quiet():
+        result = mteb.evaluate(
+            MtebEncoder(retriever, ModelMeta(**model)),
+            task,
+            cache=mteb.ResultCache(folder / FOLDER),
+            prediction_folder=folder / PREDICTIONS,
+            encode_kwargs={"batch_size": 1024, "show_progress_bar": False},  # of the data loader
+            show_progress_bar=False,
+            co2_tracker=False,
+        )[0]
     scored = _scored(task, result.scores, folder / PREDICTIONS / task.prediction_file_name)
     main = task.metadata.main_score
     names = [MAIN, *_kept(task, scored[0].scores)]

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,8 @@ from hbr.core.yaml_files import read_yaml
 from hbr.data.lookup import in_languages, known_dataset
 from hbr.data.perturb import expand
 from hbr.experiments.run_spec import complete, slug
+
+logger = logging.getLogger(__name__)
 
 MOST_CELLS = 10_000
 Grid = dict[str, Annotated[list[Any], Field(min_length=1)]]  # setting -> its values
@@ -242,8 +245,12 @@ def _config(
 def trial(study: Study, limit: int, runs: Path) -> tuple[Study, Path]:
     """Return a study cut down for a trial, and the folder for its runs, beside full results.
 
-    It has no more than `limit` steps, and as many rows and questions of each language.
+    It has no more than `limit` steps, and as many rows and questions of each language. Tasks of
+    MTEB, which evaluates them in whole, are left out.
     """
+    kept = [item for item in study.evaluate if not item.targets[0].is_mteb]
+    if left_out := len(study.evaluate) - len(kept):
+        logger.warning(f"a trial leaves out data sets that MTEB evaluates, in whole: {left_out}")
     folder = runs / f"limit-{limit}"
     folder.mkdir(parents=True, exist_ok=True)
     for shared in ("encoders", "data", "downloads"):
@@ -251,7 +258,8 @@ def trial(study: Study, limit: int, runs: Path) -> tuple[Study, Path]:
         with contextlib.suppress(FileExistsError):  # here, or of a trial that began as this one did
             (folder / shared).symlink_to(f"../{shared}")
     title = f"{study.title or study.name} (a trial, limited to {limit})"
-    return study.model_copy(update={"limit": limit, "title": title}), folder
+    cut = {"limit": limit, "title": title, "evaluate": kept}
+    return study.model_copy(update=cut), folder
 
 
 def _cut(config: Config, limit: int) -> Config:

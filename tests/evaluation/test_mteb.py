@@ -114,6 +114,18 @@ def test_the_main_score_is_mtebs_also_as_a_mean_by_query(tmp_path: Path, name: s
     assert 0 < theirs.get_score() < 1 or name == "Domains"
 
 
+@pytest.mark.parametrize("name", ["Parallel", "Mapped"])
+def test_hbr_shows_no_bars_of_others_while_mteb_works_and_leaves_them_afterwards(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    from tqdm.auto import tqdm
+
+    evaluated(tmp_path, name)
+    assert "%|" not in capsys.readouterr().err
+    list(tqdm([1]))
+    assert "100%|" in capsys.readouterr().err
+
+
 def test_settings_languages_and_spread_follow_from_the_subsets(tmp_path: Path) -> None:
     metrics, _ = evaluated(tmp_path, "PassagesFirst")
     assert [*metrics["settings"]] == ["mono", "cross"]

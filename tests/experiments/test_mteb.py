@@ -160,6 +160,19 @@ def test_a_misspelt_task_is_found_before_a_sweep_trains(tmp_path: Path) -> None:
     assert "did you mean BelebeleRetrieval" in said.err
 
 
+def test_a_trial_leaves_mtebs_tasks_out_and_says_how_many(world: Path, tmp_path: Path) -> None:
+    study, runs = tmp_path / "study.yaml", beside(world, tmp_path / "runs")
+    for others, done in ((["embedded"], ["embedded"]), ([], [])):
+        plan = {"grid": {"sampler": ["untrained"]}, "evaluate": [COLOURS, PARALLEL, *others]}
+        study.write_text(json.dumps(plan))
+        words = ("--limit", 4 + len(others), "--allow-code", "--output-dir", runs)
+        said = hbr("sweep", study, *words)
+        assert said.code == 0, said.err
+        assert "leaves out data sets that MTEB evaluates, in whole: 2" in said.err
+        (run,) = (runs / f"limit-{4 + len(others)}").glob("untrained-*")
+        assert [path.name for path in run.glob("evaluate/*")] == done
+
+
 def test_an_encoder_that_is_no_run_is_sent_to_mteb() -> None:
     import hbr as package
     from hbr.core.errors import UserError

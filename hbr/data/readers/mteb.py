@@ -4,9 +4,11 @@
 MTEB downloads the data, in the revision that its task names.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from contextlib import contextmanager
+from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +19,8 @@ from hbr.core.target import MTEB
 from hbr.data.dataset import Dataset
 from hbr.data.readers.files import LEFT_OUT
 from hbr.data.tasks import EvaluationData, Passage, Query
+
+logger = logging.getLogger(__name__)
 
 TYPES = ("Retrieval", "BitextMining")
 KIND = "mteb task"
@@ -89,13 +93,32 @@ def open_task(name: str) -> Any:
 def loaded(name: str) -> Any:
     """Return a task of MTEB with its data. Raises UserError (exit code 1) where there are none."""
     task = open_task(name)
+    logger.info(f"{name}: loading by MTEB, which downloads what is not here")
     try:
-        task.load_data()
-        if hasattr(task, "convert_v1_dataset_format_to_v2"):
-            task.convert_v1_dataset_format_to_v2(num_proc=None)
+        with quiet():
+            task.load_data()
+            if hasattr(task, "convert_v1_dataset_format_to_v2"):
+                task.convert_v1_dataset_format_to_v2(num_proc=None)
     except Exception as error:  # the libraries' many kinds of "no network" and "not free"
         raise UserError(f"mteb cannot load {name}: {first_line(error)}", exit_code=1) from error
     return task
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence the bars of MTEB and of datasets, some of which have no switch: hbr has its own."""
+    import datasets
+    from tqdm.auto import tqdm
+
+    shown, were_shown = tqdm.__init__, datasets.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    tqdm.__init__ = partialmethod(shown, disable=True)
+    try:
+        yield
+    finally:
+        tqdm.__init__ = shown
+        if were_shown:
+            datasets.enable_progress_bars()
 
 
 def revision(name: str) -> str:
