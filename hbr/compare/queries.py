@@ -51,7 +51,7 @@ def query_lines(
     With `language`, those of one query language. Raises UserError where there are none, or where
     the results are of other queries.
     """
-    tables = [_table(result, setting, [metric]) for result in results[:2]]
+    tables = [_table(result, setting, metric) for result in results[:2]]
     if len(tables) > 1 and not tables[0].select(KEYS).equals(tables[1].select(KEYS)):
         raise UserError("the runs were evaluated on other queries; evaluate both again")
     rows = tables[0].to_pylist()
@@ -90,7 +90,7 @@ def moved(
 
     `keep` says which languages of query and passage count.
     """
-    tables = [[_table(result, setting, [metric]) for result in side] for side in (above, below)]
+    tables = [[_table(result, setting, metric) for result in side] for side in (above, below)]
     values, others = (
         np.mean([table[metric].to_numpy() for table in side], axis=0) for side in tables
     )
@@ -120,7 +120,7 @@ def failed_by_all(results: Sequence[Result], setting: str, number: int) -> list[
     )
     if metric is None:
         return []
-    tables = [_table(result, setting, [metric]) for result in results]
+    tables = [_table(result, setting, metric) for result in results]
     failed = np.all([table[metric].to_numpy() <= least for table in tables], axis=0)
     concepts, first, which = np.unique(
         tables[0]["concept"].to_numpy(), return_index=True, return_inverse=True
@@ -135,11 +135,10 @@ def failed_by_all(results: Sequence[Result], setting: str, number: int) -> list[
     return sorted(lines, key=lambda line: (-line.failed / line.pairs, line.concept))[:number]
 
 
-def _table(result: Result, setting: str, metrics: Sequence[str]) -> pa.Table:
-    for metric in metrics:
-        if not result.has_values(metric):
-            raise UserError(f"{result.name} has no {metric} by query on {result.target}")
-    table = result.columns([*KEYS, *metrics])
+def _table(result: Result, setting: str, metric: str) -> pa.Table:
+    if not result.has_values(metric):
+        raise UserError(f"{result.name} has no {metric} by query on {result.target}")
+    table = result.columns([*KEYS, metric])
     chosen = np.asarray(table["setting"]) == setting
     if not chosen.any():
         raise UserError(f"{result.target} has no {setting} setting")

@@ -20,7 +20,6 @@ from hbr.compare.verdicts import verdicts
 from hbr.core import languages
 from hbr.core.errors import UserError
 from hbr.core.inference import Over
-from hbr.core.languages import BY
 from hbr.core.registry import canonical, near
 from hbr.core.settings import Config
 
@@ -78,10 +77,7 @@ def assemble(study: StudyResults, options: Options) -> Report:
             raise UserError("\n".join(lines))
     alone, perturbed = beside(evidence, lambda target: replace(target, perturbation=""))
     alone, compressed = beside(alone, lambda target: replace(target, compression=None))
-    tables = _tables(study, options, [*alone, *shared], perturbed)
-    for whole, several in compressed:
-        how: dict[str, Any] = {"by": options.by, "varied": study.varied}
-        tables += compression(whole, several, options.metrics, **how)
+    tables = _tables(study, options, [*alone, *shared], perturbed, compressed)
     judged = verdicts(study.claims, evidence, study.datasets) if evidence else []
     if paper:
         tables = [_with_notes(table, paper) for table in tables]
@@ -129,32 +125,29 @@ def _tables(
     options: Options,
     evidence: Sequence[Evidence],
     perturbed: Sequence[tuple[Evidence, Sequence[Evidence]]],
+    compressed: Sequence[tuple[Evidence, Sequence[Evidence]]],
 ) -> list[Table]:
-    """Return the tables of metrics, then those of diagnostics and of perturbed queries."""
+    """Return the tables of metrics, of diagnostics, of perturbed queries, of compressed vectors."""
     baseline = canonical("sampler", options.baseline) if options.baseline else None
     how: dict[str, Any] = {"by": options.by, "varied": study.varied}
     prefix = f"{study.title}: " if study.title else ""
     tables = [
-        compare(
-            one,
-            options.metrics,
-            baseline=baseline,
-            title=prefix + one.dataset,
-            **how,
-        )
+        compare(one, options.metrics, baseline=baseline, title=prefix + one.dataset, **how)
         for one in evidence
         if columns_of(one, options.metrics)
     ]
     tables += [table for one in evidence for table in diagnostics(one)]
     for clean, several in perturbed:
         tables += robustness(clean, several, options.metrics, **how)
+    for whole, several in compressed:
+        tables += compression(whole, several, options.metrics, **how)
     return tables
 
 
 def _check(options: Options, evidence: Sequence[Evidence]) -> None:
     """Raise UserError where there are no results, and for metrics and samplers that none has."""
-    if options.by and options.by not in BY:
-        raise UserError(f"--by {options.by!r}: one of {', '.join(BY)}")
+    if options.by and options.by not in languages.BY:
+        raise UserError(f"--by {options.by!r}: one of {', '.join(languages.BY)}")
     if not evidence:
         raise UserError("there is nothing to compare")
     results = [result for one in evidence for result in one.results]

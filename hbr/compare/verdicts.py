@@ -148,14 +148,15 @@ class Case:
             distances = [c.side * (self.mean(c.weights) - c.bound) for c in conditions]
             return {True: MEANS_AGREE, False: MEANS_DISAGREE, None: OPEN}[judge_means(distances)]
         intervals, vetoes = (
-            [_distance(*one) for one in several] for several in (self.estimates, self.vetoes)
+            [tuple(side * end for end in estimate.interval()) for estimate, side in several]
+            for several in (self.estimates, self.vetoes)
         )
         here = self.claim.over_concepts == "concepts"
         holds, fails = (HOLDS_HERE, FAILS_HERE) if here else (SUPPORTED, REFUTED)
         return {True: holds, False: fails, None: OPEN}[judge(intervals, adjusted, vetoes)]
 
 
-Interval = tuple[float, float]
+Interval = Sequence[float]  # its two ends
 
 
 def judge(
@@ -187,11 +188,6 @@ def _one_sided(estimate: Estimate, side: int) -> float:
 def _violation(estimates: Sequence[tuple[Estimate, int]]) -> float:
     """Return the p of at least one value lying on the wrong side."""
     return min(1.0, len(estimates) * min(_one_sided(e, -side) for e, side in estimates))
-
-
-def _distance(estimate: Estimate, side: int) -> Interval:
-    low, high = estimate.interval()
-    return side * low, side * high
 
 
 def verdicts(

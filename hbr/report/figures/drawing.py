@@ -38,17 +38,13 @@ class Drawing(NamedTuple):
     @property
     def values(self) -> list[str]:
         """What the marks of the figure stand for, as `tell` has it."""
-        gids = (artist.get_gid() or "" for artist in self.figure.findobj(_is_told))
-        return [gid.removeprefix(TOLD) for gid in gids]
+        gids = (artist.get_gid() or "" for artist in self.figure.findobj())
+        return [gid.removeprefix(TOLD) for gid in gids if gid.startswith(TOLD)]
 
 
 def tell(artist: Artist, text: str) -> None:
     """Say what a mark stands for: a page shows it where the pointer is."""
     artist.set_gid(TOLD + text)
-
-
-def _is_told(artist: Artist) -> bool:
-    return (artist.get_gid() or "").startswith(TOLD)
 
 
 def to_svg(figure: Figure) -> str:

@@ -20,13 +20,10 @@ def drawings(report: Report) -> Iterator[Drawing]:
     cells = [cell for cell in report.series if has_values(cell.by_language)]
     for (dataset, encoder), unit in by_encoder(cells).items():
         caption = f"{encoder} on {dataset}: mAP by the language of the query, means over seeds"
-        caption += ", and their standard deviations." if _has_seeds(unit) else "."
+        several = any(cell.by_language_deviations for cell in unit)
+        caption += ", and their standard deviations." if several else "."
         name = f"languages-{folder_name(dataset)}-{encoder}"
         yield Drawing(name, "Languages", caption, draw(unit), dataset, encoder)
-
-
-def _has_seeds(cells: Sequence[Series]) -> bool:
-    return any(cell.by_language_deviations for cell in cells)
 
 
 @style.paper_style()

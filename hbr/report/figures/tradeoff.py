@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -196,13 +197,9 @@ def _by_alpha(cells: Iterable[Series]) -> list[Series]:
 def _is_squashed(trained: Sequence[Point], points: Sequence[Point]) -> bool:
     """Return whether the trained points would have little room among all."""
 
-    def size(ends: Iterable[float]) -> float:
-        low, *_, high = sorted(ends)
-        return high - low
-
     def is_squashed(ends: Callable[[Point], tuple[float, float]]) -> bool:
         some, every = ([end for p in part for end in ends(p)] for part in (trained, points))
-        return size(every) > 2.5 * size(some)
+        return bool(np.ptp(every) > 2.5 * np.ptp(some))
 
     return is_squashed(Point.xs) or is_squashed(Point.ys)
 

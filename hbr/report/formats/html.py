@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from hbr.compare.model import STATUSES, Report, Status, Verdict
+from hbr.compare.model import STATUSES, Report, Verdict
 from hbr.compare.queries import moved_key
 from hbr.compare.table import Cell, digits, lower_is_better, name, signed
 from hbr.core.target import Measure
@@ -17,6 +17,7 @@ from hbr.report.findings import bound, effect, interval, p_text
 from hbr.report.formats import Format
 from hbr.report.terminal import number
 
+KIND = {True: "supported", False: "refuted", None: "open"}  # of a badge, by `Status.holds`
 TOLD_AT_ONCE = 80  # marks of a figure whose values are read out
 
 
@@ -29,9 +30,9 @@ def page(report: Report, drawings: Iterable[Drawing]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"effect": effect, "interval": interval, "p_text": p_text}
-    environment.globals["bound"] = bound
-    environment.globals |= {"tip": _tip, "kind": _kind}
+    environment.globals |= {"effect": effect, "interval": interval, "bound": bound}
+    environment.globals |= {"p_text": p_text, "digits": digits, "moved_key": moved_key}
+    environment.globals |= {"tip": _tip, "kind": KIND}
     environment.filters |= {
         "number": number,
         "signed": signed,
@@ -40,8 +41,6 @@ def page(report: Report, drawings: Iterable[Drawing]) -> str:
         "lower_is_better": lower_is_better,
     }
     environment.tests["missing"] = math.isnan
-    moved = report.moved()
-    environment.globals |= {"moved_key": moved_key, "digits": digits}
     statuses = [verdict.status for verdict in report.verdicts]
     return environment.get_template("page.html.j2").render(
         report=report,
@@ -50,7 +49,7 @@ def page(report: Report, drawings: Iterable[Drawing]) -> str:
         claims=[(verdict, _summary(verdict)) for verdict in report.verdicts],
         figures=_by_heading(drawings),
         filters=_filters(report),
-        moved=moved,
+        moved=report.moved(),
         dates=_dates(report),
         facts=list(dict.fromkeys(key for run in report.provenance for key in run)),
     )
@@ -120,8 +119,3 @@ def _figure(drawing: Drawing) -> dict[str, Any]:
 
 
 HTML = Format("html", ".html", page, "one page with all tables and figures")
-
-
-def _kind(status: Status) -> str:
-    """Return the class of a status's badge."""
-    return {True: "supported", False: "refuted", None: "open"}[status.holds]

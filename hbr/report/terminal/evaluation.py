@@ -84,21 +84,10 @@ def _title(metrics: Mapping[str, Any]) -> str:
 
 
 def _how(metrics: Mapping[str, Any]) -> str:
-    """Return how it was measured, and what limits trust in it."""
-    search = f"{metrics['protocol']}; search: {metrics['search']}"
-    return f"{search}{_part(metrics)}{_contamination(metrics)}"
-
-
-def _part(metrics: Mapping[str, Any]) -> str:
-    """Return, on a line of its own, how much of a published data set this is, if not all."""
-    words = part(metrics)
-    return f"\n{words}" if words else ""
-
-
-def _contamination(metrics: Mapping[str, Any]) -> str:
-    """Return, on a line of its own, how much of the data set was trained on, if any was."""
-    sentence = contamination(metrics)
-    return f"\n‡ contaminated: {sentence}" if sentence else ""
+    """Return how it was measured, and what limits trust in it, each on a line of its own."""
+    seen = contamination(metrics)
+    lines = [f"{metrics['protocol']}; search: {metrics['search']}", part(metrics)]
+    return "\n".join(filter(None, [*lines, f"‡ contaminated: {seen}" if seen else ""]))
 
 
 def _numbers(values: Mapping[str, float | None], names: list[str]) -> list[str]:
