@@ -104,11 +104,12 @@ def _quantize(path: Path) -> None:
     """Store the weights of an export as bytes; what they multiply is rounded as it comes."""
     from onnxruntime.quantization import quantize_dynamic
 
-    logging.disable(logging.WARNING)  # it asks the root logger for a step that changes nothing
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))  # it asks for a step that changes nothing
     try:
         quantize_dynamic(path, path.with_suffix(".int8"))
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)
     path.with_suffix(".int8").replace(path)
 
 

@@ -1,5 +1,6 @@
 """Other engines than torch: the same vectors, one export, and what they cannot is refused."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,23 @@ def test_in_int8_vectors_are_near_those_of_torch_and_the_export_is_of_its_own(tm
     ]
     assert large > 2 * small
     assert np.array_equal(whole, vectors(folder, tmp_path, backend="onnx"))
+
+
+@pytest.mark.parametrize("level", [logging.NOTSET, logging.INFO, logging.CRITICAL])
+def test_what_a_program_does_not_log_is_as_before_once_weights_are_bytes(
+    tmp_path, monkeypatch, level
+):
+    meanwhile = []
+
+    def quantize(_, to):
+        meanwhile.append(logging.root.manager.disable)
+        to.write_bytes(b"weights")
+
+    monkeypatch.setattr("onnxruntime.quantization.quantize_dynamic", quantize)
+    monkeypatch.setattr(logging.root.manager, "disable", level)  # put back afterwards
+    backends._quantize(tmp_path / "encoder.onnx")
+    assert meanwhile == [max(level, logging.WARNING)]
+    assert logging.root.manager.disable == level
 
 
 def test_an_encoder_is_exported_once_for_each_of_its_states(tmp_path, monkeypatch):
