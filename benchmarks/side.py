@@ -70,8 +70,7 @@ def competitors(count: int) -> Iterator[None]:
 
 
 def turns(way: Callable[[], Any], rounds: int) -> list[Turn]:
-    """Return the seconds of some turns of a way, after one that does not count."""
-    way()
+    """Return the seconds of some turns of a way that has had one which does not count."""
     made, watch = [], Watch()
     for _ in range(rounds):
         way()

@@ -1,9 +1,12 @@
 """Benchmarks: every script starts, and does its smallest case."""
 
+import importlib
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -39,6 +42,19 @@ def test_a_benchmark_says_what_it_takes(script: str) -> None:
     done = start(script, "--help")
     assert done.returncode == 0, done.stderr
     assert "usage:" in done.stdout or script == "side.py"  # which the others import
+
+
+def test_a_way_of_encoding_has_one_turn_that_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    encoding = importlib.import_module("encoding")
+    turns: list[int] = []
+    monkeypatch.setattr(encoding, "ours", lambda *_: lambda: turns.append(1) or [[len(turns)]])
+    way = {"texts": None, "kind": "sentences", "count": 2, "way": "{}", "beside": [0], "rounds": 3}
+    made = encoding.measure(Namespace(**way, vectors=tmp_path / "vectors.npy"))
+    assert (len(made), len(turns)) == (3, 1 + 3)
+    assert np.load(tmp_path / "vectors.npy").tolist() == [[1]]  # of the one that does not count
 
 
 @pytest.mark.slow
