@@ -99,6 +99,7 @@ def compare(
     output_dir: options.Runs = options.DEFAULT_RUNS,
 ) -> None:
     """Compare runs: tables with tests of significance, and the verdicts on a study's claims."""
+    from hbr.compare.claims import EVIDENCE
     from hbr.compare.reports import Options, assemble
     from hbr.core.config import parse_set
 
@@ -111,8 +112,7 @@ def compare(
         raise UserError(f"{study} has no results yet; get them with `hbr sweep {study}`")
     names = tuple(name.strip() for name in metrics.split(",")) if metrics else None
     group = "language" if by_language else by
-    over: Any = "concepts" if evidence == "these-encoders" else "seeds and concepts"
-    choice = Options(names, group, baseline, over, strict, reference)
+    choice = Options(names, group, baseline, EVIDENCE[evidence], strict, reference)
     if power:
         _show_power(results, power)
         return

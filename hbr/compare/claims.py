@@ -31,6 +31,8 @@ RELATIONS = {  # the words that mean something with each
     "equal": {"to", "margin"},
     "trend": {"over", "by", "margin"},
 }
+# what a claim speaks of, and what is random in its tests
+EVIDENCE: dict[str, Over] = {"methods": "seeds and concepts", "these-encoders": "concepts"}
 
 
 def _selector(value: Any) -> Any:
@@ -142,7 +144,7 @@ class Claim(BaseModel):
     @property
     def over_concepts(self) -> Over:
         """What is random in the tests: training too, or the concepts alone."""
-        return "concepts" if self.evidence == "these-encoders" else "seeds and concepts"
+        return EVIDENCE[self.evidence]
 
     @property
     def is_relative(self) -> bool:

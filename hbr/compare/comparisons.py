@@ -105,7 +105,9 @@ class _Lineup:
             others = list(chain.from_iterable(partners))
             if self.claim.equal:
                 others = [self._best(others)] if all(partners) else []
-            yield from (self._pair(i, j) for j in others)
+            for j in others:
+                label = f"{self._name(i)} vs {self._name(j)}"
+                yield self._comparison(i, label, {i: 1.0, j: -1.0}, {j: 1.0})
 
     def gaps(self) -> Iterator[Comparison]:
         """Yield the difference between two ends in the claim's subject beside that in a baseline.
@@ -143,10 +145,6 @@ class _Lineup:
         missing = [j for j in partners if math.isnan(self.values[j])]
         sign = 1 if self.claim.measure.lower_is_better else -1
         return (missing or sorted(partners, key=lambda j: sign * self.values[j]))[0]
-
-    def _pair(self, i: int, j: int) -> Comparison:
-        label = f"{self._name(i)} vs {self._name(j)}"
-        return self._comparison(i, label, {i: 1.0, j: -1.0}, {j: 1.0})
 
     def trends(self) -> Iterator[Comparison]:
         """Yield the trends over a setting, one for each group of cells that agree in the others."""

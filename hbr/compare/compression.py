@@ -1,12 +1,14 @@
 """Compressed vectors: what a metric keeps when vectors are cut or quantized."""
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 
 from hbr.compare.evidence import Evidence
 from hbr.compare.fairness import warnings
 from hbr.compare.robustness import with_shares
 from hbr.compare.table import Table, name
 from hbr.compare.tables import Column, columns_of
+from hbr.core import languages
 
 KEPT = "in brackets: the share of the value of whole vectors; d: dimensions, B: bytes a vector"
 
@@ -35,6 +37,16 @@ def compression(
         heads = ["whole", *(f"{e.target.compression}, {_bytes(e)} B" for e in compressed)]
         tables.append(with_shares(columns, heads, title, by, notes))
     return tables
+
+
+def share_kept(whole: Mapping[str, float], other: Mapping[str, float], tier: str) -> float:
+    """Return the share of whole vectors' values that queries in languages of a tier keep.
+
+    Both are values by query language, `tier` is one of resources. NaN where nothing can be kept.
+    """
+    codes = [code for code in whole if languages.group("resource", code, None) == tier]
+    total = sum(whole[code] for code in codes)
+    return sum(other[code] for code in codes) / total if total else math.nan
 
 
 def _bytes(evidence: Evidence) -> int:

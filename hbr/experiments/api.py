@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from hbr.compare.claims import Claim
+from hbr.compare.claims import EVIDENCE, Claim
 from hbr.compare.model import Report
 from hbr.compare.reports import Options, StudyResults, assemble
 from hbr.compare.results import Result, read_result
@@ -293,10 +293,9 @@ def _folder(runs: Place | None) -> Path:
 def _options(
     *, metrics: Sequence[str] | None = None, evidence: str = "methods", **others: Any
 ) -> Options:
-    over: Any = "concepts" if evidence == "these-encoders" else "seeds and concepts"
     try:
-        return Options(tuple(metrics) if metrics else None, evidence=over, **others)
-    except TypeError as error:
+        return Options(tuple(metrics) if metrics else None, evidence=EVIDENCE[evidence], **others)
+    except (KeyError, TypeError) as error:
         raise UserError(f"compare has no such option: {error}") from error
 
 

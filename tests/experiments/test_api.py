@@ -117,6 +117,8 @@ def test_comparisons_hold_runs_by_folder_evaluations_and_claims(tmp_path: Path) 
         compared.save(tmp_path / "c.pdf")
     with pytest.raises(UserError, match="no such option"):
         hbr.compare(runs, metric="map")
+    with pytest.raises(UserError, match="no such option: 'means'"):
+        hbr.compare(runs, evidence="means")
     other = hbr.evaluate(read_numbers, by_hand(), metrics=["map"])
     with pytest.raises(UserError, match="no data set that all of them"):
         hbr.compare([*runs, other])

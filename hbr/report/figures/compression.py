@@ -1,16 +1,15 @@
 """Quality and bias against the bytes of a vector."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from statistics import fmean
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from hbr.compare.compression import share_kept
 from hbr.compare.model import Report, Series
-from hbr.core import languages
 from hbr.core.target import EvaluationTarget, folder_name
 from hbr.report.figures import style
 from hbr.report.figures.cells import by_encoder, colours, value
@@ -55,8 +54,10 @@ def draw(cells: Sequence[Series]) -> Figure:
         distance = [(c, value(c, "multi", "rank_distance")) for c in points]
         _line(panels[0], quality, colour[name])
         _line(panels[1], distance, colour[name])
-        for tier, curve in _kept(points, setting).items():
-            _line(panels[2], curve, colour[name], LINES[tier])
+        maps = [c.by_language.get(setting, {}) for c in points]  # those of whole vectors are last
+        for tier, look in LINES.items():
+            kept = [share_kept(maps[-1], of_cell, tier) for of_cell in maps]
+            _line(panels[2], list(zip(points, kept, strict=True)), colour[name], look)
     heads = f"{setting} mAP", "rank distance", "share of mAP kept"
     for axes, head in zip(panels, heads, strict=True):
         axes.set_title(head)
@@ -100,19 +101,3 @@ def _line(axes: Axes, points: list[tuple[Series, float]], colour: str, look: str
 
 def _quantized(cell: Series) -> str:
     return next((kind for kind in SHAPES if cell.compression.endswith(kind)), "")
-
-
-def _kept(points: Sequence[Series], setting: str) -> Mapping[str, list[tuple[Series, float]]]:
-    """Return the share of whole vectors' mAP that queries of each tier of resources keep."""
-    whole = points[-1].by_language.get(setting, {})
-    tiers: dict[str, list[str]] = {}
-    for code in whole:
-        tier = languages.group("resource", code, None)
-        if tier in LINES:
-            tiers.setdefault(tier, []).append(code)
-    mean = {t: fmean(whole[code] for code in codes) for t, codes in tiers.items()}
-    return {
-        t: [(c, fmean(c.by_language[setting][code] for code in codes) / mean[t]) for c in points]
-        for t, codes in tiers.items()
-        if mean[t]
-    }

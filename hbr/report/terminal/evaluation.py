@@ -8,9 +8,9 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from hbr.compare.compression import share_kept
 from hbr.compare.fairness import contamination, part
 from hbr.compare.table import Cell, name
-from hbr.core import languages
 from hbr.core.target import EvaluationTarget
 from hbr.evaluation.diagnostics import summary
 from hbr.report.terminal import new_table, number
@@ -145,25 +145,19 @@ def compression_table(whole: Mapping[str, Any], compressed: Sequence[Mapping[str
     for metrics in (whole, *compressed):
         maps = [number(metrics["settings"][s]["map"], "map") for s in settings]
         distance = metrics["settings"].get("multi", {}).get("rank_distance")
-        kept = [_kept(whole, metrics, settings[-1], tier) for tier in ("low", "high")]
+        before, after = (
+            {code: v["map"] for code, v in m["by_query_language"][settings[-1]].items()}
+            for m in (whole, metrics)
+        )
+        kept = [share_kept(before, after, tier) for tier in ("low", "high")]
         table.add_row(
             str(EvaluationTarget.parse(metrics["dataset"]).compression or "whole"),
             f"{metrics['bytes_per_vector']:,}" if "bytes_per_vector" in metrics else "",
             *maps,
             number(distance, "rank_distance"),
-            *("–" if share is None else f"{share:.0%}" for share in kept),
+            *("–" if math.isnan(share) else f"{share:.0%}" for share in kept),
         )
     return table
-
-
-def _kept(
-    whole: Mapping[str, Any], metrics: Mapping[str, Any], setting: str, tier: str
-) -> float | None:
-    """Return the share of whole vectors' mAP that queries in languages of a tier keep."""
-    before, after = (m["by_query_language"][setting] for m in (whole, metrics))
-    codes = [code for code in before if languages.group("resource", code, None) == tier]
-    total = sum(before[code]["map"] for code in codes)
-    return sum(after[code]["map"] for code in codes) / total if total else None
 
 
 def _drop(values: Mapping[str, Any], metric: str) -> str:
