@@ -403,10 +403,11 @@ def test_a_damaged_shard_is_named(trained: Path) -> None:
         else:
             shard.touch()
         said = hbr("evaluate", "--output-dir", trained, "--force")
-        assert said.code == 2
+        assert said.code == 2, said.err
         assert f"{shard} is not what was written there; restore it, or delete" in said.err
-    assert hbr("encode", "--output-dir", trained, "--force").code == 0
-    assert hbr("evaluate", "--output-dir", trained, "--force").code == 0
+    for command in ("encode", "evaluate"):
+        said = hbr(command, "--output-dir", trained, "--force")
+        assert said.code == 0, said.err
 
 
 def test_weights_that_are_not_finite_are_refused_while_encoding(
