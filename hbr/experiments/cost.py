@@ -11,6 +11,7 @@ from hbr.data import prepare
 from hbr.data.location import whereabouts
 from hbr.data.lookup import listed
 from hbr.experiments.cells import Cell
+from hbr.experiments.encoders import Found
 from hbr.models.presets import preset
 from hbr.models.sources import encoder_folder
 from hbr.report.terminal.cost import Cost, Line
@@ -51,7 +52,6 @@ def _pace_settings(config: Config) -> tuple[Any, ...]:
 
 def _line(cells: list[Cell], notes: dict[str, None]) -> Line:
     from hbr.experiments.pace import pace
-    from hbr.models.loading import load
     from hbr.training.optimizer import moment_bytes, resident_bytes
 
     run, config = cells[0].run, cells[0].config
@@ -61,9 +61,7 @@ def _line(cells: list[Cell], notes: dict[str, None]) -> Line:
     except UserError:
         notes[f"{encoder} is not here: its hours and disk are not among these"] = None
         return Line(encoder, len(cells))
-    model = load(
-        folder, pooling=config.encoder.pooling, fallback="mean", normalize=config.encoder.normalize
-    )
+    model = Found(folder, config.encoder).load()
     lengths = _row_lengths(cells, model, notes) or (
         min(config.encoder.inputs("query")[1], model.max_seq_length),
         min(config.encoder.inputs("passage")[1], model.max_seq_length),

@@ -28,18 +28,20 @@ def drawings(report: Report) -> Iterator[Drawing]:
 
 @style.paper_style()
 def draw(series: Sequence[Series]) -> Figure:
-    """Draw bars of mAP by query language: a panel a setting, a colour a sampler."""
+    """Draw bars of mAP by query language: a panel a setting, a colour a sampler.
+
+    All are of one data set and encoder.
+    """
     panels = [
-        (key, setting, [cell for cell in cells if cell.by_language.get(setting)])
-        for key, cells in by_encoder(series).items()
+        (setting, cells)
         for setting in ("mono", "cross", "multi")
+        if (cells := [cell for cell in series if cell.by_language.get(setting)])
     ]
-    panels = [panel for panel in panels if panel[2]]
-    colour = colours([cell for _, _, cells in panels for cell in cells])
+    colour = colours([cell for _, cells in panels for cell in cells])
     size = (style.DOUBLE, 0.25 + 1.25 * max(1, len(panels)))
     figure = Figure(figsize=size, layout="constrained")
     rows = figure.subplots(max(1, len(panels)), squeeze=False)[:, 0]
-    for axes, (key, setting, cells) in zip(rows, panels, strict=False):
+    for axes, (setting, cells) in zip(rows, panels, strict=False):
         order = list(dict.fromkeys(lang for c in cells for lang in c.by_language[setting]))
         width = 0.84 / len(cells)
         for number, cell in enumerate(cells):
@@ -57,8 +59,6 @@ def draw(series: Sequence[Series]) -> Figure:
         axes.tick_params(axis="x", length=0)
         axes.set(xlim=(-0.6, len(order) - 0.4), ylabel=f"{setting} mAP")
         style.set_ticks(axes.yaxis)
-        if len({key for key, _, _ in panels}) > 1:
-            axes.set_title(f"{key[1]} · {key[0]}", loc="left")
     rows[-1].set_xlabel("query language")
     style.add_legend(figure, [Patch(color=shade, label=name) for name, shade in colour.items()])
     return figure

@@ -34,7 +34,7 @@ def drawings(report: Report) -> Iterator[Drawing]:
 
 @style.paper_style()
 def draw(series: Sequence[Series]) -> Figure:
-    """Draw the mean ranks of several cells side by side, in one scale of colours."""
+    """Draw the mean ranks of cells on one data set side by side, in one scale of colours."""
     cells = [cell for cell in series if has_values(cell.mean_rank)]
     most = max([max(_ranks(cell).shape) for cell in cells], default=1)
     columns = style.columns(len(cells))
@@ -43,10 +43,9 @@ def draw(series: Sequence[Series]) -> Figure:
     figure = Figure(figsize=(width, rows * (side + 0.43) + 0.25), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False)
     scale = style.colour_scale((rank for cell in cells for rank in _ranks(cell).flat), LogNorm)
-    datasets = [cell.dataset for cell in cells]
     for number, (axes, cell) in enumerate(zip(panels.flat, cells, strict=False)):
         _draw_heat_map(axes, cell, scale, side / most)
-        axes.set_title(style.title(f"{cell.encoder} · {cell.name}", cell.dataset, datasets))
+        axes.set_title(f"{cell.encoder} · {cell.name}")
         axes.set_ylabel("query language" if number % columns == 0 else "")
         axes.set_xlabel("passage language" if number + columns >= len(cells) else "")
     style.hide_empty(panels)
