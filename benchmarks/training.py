@@ -7,7 +7,8 @@
 a random one of a `--shape`: `minilm`, or `xlm-r-base` and `xlm-r-large` with 250,002 words, of
 which a tokenizer fitted to the texts uses some. The peer is sentence-transformers' trainer with
 MultipleNegativesRankingLoss (with `--mini-batch-size` its cached form), and the same pairs, batch,
-length, precision and dropout; LoRA is that of a BERT's queries and values, rank 16, on both sides.
+length, precision and dropout; a rank a core is `torchrun --nproc-per-node CORES -m hbr train`,
+with the memory of all; LoRA is that of a BERT's queries and values, rank 16, on both sides.
 Each line is a process of its own, in turns with the others: the median step after the first, of
 which the median over the rounds is shown, and the peak of memory: resident, or on the GPU.
 `--beside` keeps so many other processes busy meanwhile.
@@ -17,7 +18,10 @@ Needs the extra `bench`.
 import argparse
 import itertools
 import json
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -25,6 +29,8 @@ from pathlib import Path
 import side
 
 PEER = "sentence-transformers"
+RANKS = "hbr, a rank a core"
+CORES = len(os.sched_getaffinity(0))
 LORA = {"r": 16, "lora_alpha": 32, "target_modules": ["query", "value"]}
 WAYS: dict[str, list[str]] = {
     PEER: [],
@@ -35,6 +41,7 @@ WAYS: dict[str, list[str]] = {
     ],
     "hbr": [],
     "hbr, no attention dropout": ["train.attention_dropout=0"],
+    RANKS: [],
     f"{PEER}, LoRA": [],
     "hbr, LoRA": ["adapter.name=lora", "adapter.rank=16", "adapter.target_modules=[query,value]"],
 }
@@ -113,7 +120,13 @@ def ours(args: argparse.Namespace, folder: str) -> list[float]:
     words = ["train", "--sampler", "monolingual", "--encoder", str(args.encoder)]
     words += ["--data", str(data), "--steps", str(args.steps), "--output-dir", str(runs)]
     words += ["--batch-size", str(args.batch_size), "--device", args.device, "--lr", "5e-5"]
-    app([*words, *(word for one in settings for word in ("--set", one))], standalone_mode=False)
+    words += [word for one in settings for word in ("--set", one)]
+    if args.way == RANKS:
+        start = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(CORES)]
+        one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+        subprocess.run([*start, "-m", "hbr", *words], env=one_thread, stdout=2, check=True)
+    else:
+        app(words, standalone_mode=False)
     (log,) = runs.glob("monolingual-*/train/log.jsonl")
     records = [json.loads(line) for line in log.read_text().splitlines()]
     return [args.batch_size / record["pairs_per_s"] for record in records]
@@ -125,7 +138,7 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, side.competitors(args.beside[0]):
         seconds = (peer if args.way.startswith(PEER) else ours)(args, folder)
         _, others = watch.read()
-    peak = side.resident_mb() / 1e3
+    peak = (CORES * side.largest_child_mb() if args.way == RANKS else side.resident_mb()) / 1e3
     if args.device == "cuda":
         import torch
 
