@@ -34,6 +34,17 @@ def unconfigured_logging() -> Iterator[None]:
     logger.setLevel(logging.NOTSET)
 
 
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Let torch use two threads, on however many cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose prepared data and tiny encoders all runs of the tests share."""

@@ -1,7 +1,6 @@
 """Run directories: stages published whole or not at all, keyed by what they were made from."""
 
 import json
-import logging
 import re
 import shutil
 import time
@@ -17,8 +16,6 @@ from hbr.core.errors import UserError
 from hbr.core.files import exchange, old_of, replace_folder, sync, write_atomic
 from hbr.core.lease import check_held, lease
 from hbr.core.provenance import provenance
-
-logger = logging.getLogger(__name__)
 
 Entries = dict[str, dict[str, Any]]  # of stages, by name
 Make = Callable[[Path], Mapping[str, Any] | None]  # fills a folder; returns facts about it

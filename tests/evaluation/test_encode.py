@@ -55,15 +55,13 @@ def test_the_budget_and_the_shards_do_not_change_a_vector(
     np.testing.assert_allclose(np.linalg.norm(found[0], axis=1), 1, atol=1e-6)
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_the_number_of_cores_does_not_change_a_vector(model: Path, task: Task) -> None:
-    texts, before, found = task.passages["text"].to_pylist(), torch.get_num_threads(), []
+    texts, found = task.passages["text"].to_pylist(), []
     settings = complete(resolve_config({"encode": {"token_budget": 64}}))
-    try:
-        for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
-            found.append(Retriever.open(model, settings).encode_passages(texts))
-    finally:
-        torch.set_num_threads(before)
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        found.append(Retriever.open(model, settings).encode_passages(texts))
     assert np.array_equal(found[0], found[1])
     assert np.array_equal(found[0], found[2])
 

@@ -210,15 +210,11 @@ def test_bf16_without_instructions_for_it_is_told(monkeypatch, caplog, amx, mach
 ROPE = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10_000.0}
 
 
+@pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize(("rope", "shared"), [(None, True), (ROPE, False)])
 def test_threads_share_no_backbone_whose_passes_change_it(rope, shared):
     shape = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "vocab_size": 32}
     config = LlamaConfig(**shape, num_attention_heads=2, rope_parameters=rope)
     encoder = Encoder(LlamaModel(config), tiny.build("mbert-tiny").tokenizer, Pooling())
-    before, main = torch.get_num_threads(), threading.get_ident()
-    torch.set_num_threads(2)
-    try:
-        found = list(encoder.map(lambda _: threading.get_ident() != main, range(4)))
-    finally:
-        torch.set_num_threads(before)
-    assert found == [shared] * 4
+    main = threading.get_ident()
+    assert list(encoder.map(lambda _: threading.get_ident() != main, range(4))) == [shared] * 4
