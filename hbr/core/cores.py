@@ -46,6 +46,12 @@ def share_cores(processes: int = 1) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", threads)
 
 
+def divide(threads: int, items: int = MOST) -> tuple[int, int]:
+    """Return how many workers share some threads, for so many items, and the threads of each."""
+    workers = max(1, min(threads, MOST, items))
+    return workers, threads // workers
+
+
 def map_on_cores(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     """Yield `function(item)` of each item in order, as many at a time as torch has threads.
 
@@ -55,13 +61,12 @@ def map_on_cores(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     import torch
 
     threads = torch.get_num_threads()
-    workers = min(threads, MOST, len(items))
+    workers, each = divide(threads, len(items))
     if workers < 2:
         yield from map(function, items)
         return
-    own = (threads // workers,)
     try:
-        with ThreadPoolExecutor(workers, "core", torch.set_num_threads, own) as pool:
+        with ThreadPoolExecutor(workers, "core", torch.set_num_threads, (each,)) as pool:
             yield from pool.map(function, items)
     finally:
         torch.set_num_threads(threads)  # threads that start later have what was set last

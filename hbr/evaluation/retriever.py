@@ -98,7 +98,7 @@ class Retriever:
 
         each = map_on_cores if self._run else self.encoder.map
         encoded = []
-        # one block for all batches: weights are rounded once, not in each
+        # a block for all batches of this thread: it rounds weights once, not in each
         with autocast(self.device, settings.precision):
             for part in each(encode, batches):
                 encoded.append(part)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hbr.core.cores import MOST
+from hbr.core.cores import divide
 from hbr.core.digests import file_digests, fingerprint
 from hbr.core.errors import UserError
 from hbr.models.encoder import Encoder
@@ -120,7 +120,7 @@ def _openvino(path: Path, precision: str) -> Run:
     hints = {
         "INFERENCE_PRECISION_HINT": "f32" if precision == "fp32" else precision,
         "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": min(threads, MOST),
+        "NUM_STREAMS": divide(threads)[0],
     }
     model = openvino.Core().compile_model(path, "CPU", hints)
     own = threading.local()
@@ -137,9 +137,8 @@ def _onnx(path: Path, precision: str) -> Run:
     import onnxruntime
 
     assert precision in ("fp32", "int8")
-    threads = torch.get_num_threads()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads // min(threads, MOST)
+    _, options.intra_op_num_threads = divide(torch.get_num_threads())
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
     return lambda *inputs: session.run(
