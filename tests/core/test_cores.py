@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 
 import pytest
 import torch
@@ -75,6 +76,7 @@ def test_after_an_error_no_further_item_is_begun():
 
     def work(item: int) -> int:
         begun.append(item)
+        time.sleep(0.01)  # else all are done before the error is seen
         return 1 // item
 
     with pytest.raises(ZeroDivisionError):
