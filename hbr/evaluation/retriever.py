@@ -15,6 +15,7 @@ from hbr.models.backends import choose, compiled
 from hbr.models.encoder import Encoder, token_batches
 from hbr.models.loading import load
 from hbr.models.precision import autocast, warn_slow_bf16
+from hbr.models.prepacked import prepack
 
 
 class Retriever:
@@ -34,6 +35,7 @@ class Retriever:
             self._run = None
             self.encoder.use_unpadded(settings.unpadded)  # says so where it cannot
             warn_slow_bf16(self.device, settings.precision)
+            prepack(self.encoder, settings.precision, settings.token_budget)
         else:
             self._run = compiled(self.backend, encoder, settings.precision, cache)
 
