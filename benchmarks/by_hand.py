@@ -38,6 +38,8 @@ def training_data(path: Path, sampler: str) -> DatasetDict:
             else:
                 other = rng.choice([code for code in languages if code != language])
                 pairs["all"].append((row["query"][language], row["passage"][other]))
+    for some in pairs.values():
+        rng.shuffle(some)  # else all languages' batches hold the same few rows
     return DatasetDict(
         {
             name: Dataset.from_dict(

@@ -1,10 +1,10 @@
 """How long `hbr compare` takes on a full study: 27 runs × 13,090 queries of XQuAD-R's shape.
 
-    python benchmarks/compare.py [--resamples 10000] [--json FILE]
+    python benchmarks/compare.py [--resamples 10000] [--rounds 3] [--json FILE]
 
 The runs are made up (seeded normal noise around a mean for each sampler), the shape is real: 1,190
 questions in eleven languages, in mono, cross and multi. Beside it, one of the paired tests and one
-of the intervals by `scipy.stats` on the same values, on the same machine.
+of the intervals by `scipy.stats` on the same values, in turns with it, times as many tests.
 """
 
 import argparse
@@ -13,13 +13,14 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.stats
+import side
 import yaml
 
 from hbr.compare.evidence import gather
@@ -106,31 +107,32 @@ def layout() -> dict[str, pa.Array]:
     }
 
 
-def by_scipy(runs: list[tuple[Store, object]], resamples: int) -> float:
-    """Time one paired randomisation test and one interval of scipy's, over concepts."""
+def by_scipy(runs: list[tuple[Store, object]], resamples: int) -> Callable[[], object]:
+    """Return one paired randomisation test and one interval of scipy's, over concepts."""
     results = [read_result(store, config, EvaluationTarget("lareqa")) for store, config in runs]
     (evidence,) = gather(results)
     values, influence = evidence._by_concept("multi", "map", {})
     difference = (influence[:, 0] - influence[:, 1]) * len(influence) + values[0] - values[1]
-    started = time.perf_counter()
-    scipy.stats.permutation_test(
-        (difference,),
-        lambda x, axis: x.mean(axis=axis),
-        permutation_type="samples",
-        n_resamples=resamples,
-        vectorized=True,
-        batch=500,
-    )
-    scipy.stats.bootstrap(
-        (difference,), np.mean, n_resamples=resamples, method="percentile", batch=500
-    )
-    return time.perf_counter() - started
+    drawn = {"n_resamples": resamples, "batch": 500}
+
+    def way() -> None:
+        scipy.stats.permutation_test(
+            (difference,),
+            lambda x, axis: x.mean(axis=axis),
+            permutation_type="samples",
+            vectorized=True,
+            **drawn,
+        )
+        scipy.stats.bootstrap((difference,), np.mean, method="percentile", **drawn)
+
+    return way
 
 
 def main() -> None:
     """Make the study, time the command, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--resamples", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -142,32 +144,24 @@ def main() -> None:
             write_run(runs, config, keys, number)
         words = ["compare", "--study", str(study), "--output-dir", str(runs), "--format", "json"]
         command = [sys.executable, "-m", "hbr", *words]
-        started = time.perf_counter()
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        ours = time.perf_counter() - started
-        report = json.loads(done.stdout)
-        tests = sum(len(claim["findings"]) for claim in report["claims"]) + 7 * 3
-        intervals = sum(len(claim["findings"]) for claim in report["claims"]) + 7 * 9
-        tables = [
+
+        def ours() -> str:
+            return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+        claims = json.loads(ours())["claims"]
+        findings = sum(len(claim["findings"]) for claim in claims)
+        tests, intervals = findings + 7 * 3, findings + 7 * 9
+        stores = [
             (Store(p.parent), resolve_config(yaml.safe_load(p.read_text())))
             for p in sorted(runs.glob("*/config.yaml"))[:2]
         ]
-        scipys = by_scipy(tables, args.resamples)
-    shown = {
-        "runs": 27,
-        "queries": 13090,
-        "resamples": args.resamples,
-        "tests": tests,
-        "intervals": intervals,
-        "hbr compare, whole command (s)": round(ours, 2),
-        "scipy, one test and one interval (s)": round(scipys, 2),
-        "scipy for as many tests and intervals (s)": round(scipys * tests, 1),
-        "ratio": round(scipys * tests / ours, 1),
-    }
-    for name, value in shown.items():
-        print(f"{name:45} {value:>10,}")
+        ways = {"hbr compare, whole command": ours, "scipy": by_scipy(stores, args.resamples)}
+        rows = side.in_turns(ways, args.rounds)
+    rows["scipy"] = side.changed(rows["scipy"], lambda seconds: seconds * tests)
+    about = f"27 runs, 13,090 queries, {args.resamples:,} draws, {tests} tests"
+    side.compare(f"{about}, {intervals} intervals ({tests} by scipy)", rows, "scipy", "s")
     if args.json:
-        args.json.write_text(json.dumps(shown, indent=1))
+        args.json.write_text(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":

@@ -5,17 +5,16 @@
 Eleven languages, 1,190 questions, the data set's own passages: 121 language pairs and the pool of
 all. `--texts` takes XQuAD-R's files, without them made-up texts stand in; the vectors are made up
 (unit normal noise around what a concept means, float32, 768 wide). Each way is a process of its
-own; peak is its resident memory, mapped pages of the vectors included. `hbr` and the product do all
-and count their quickest of some rounds. The peers run once; with fewer `--languages` they get the
-queries of the first ones alone, against all passages, and their time counts eleven over so many
-times: nothing they do spans queries. Their vectors come from memory, their data sets are made
-before. All must agree with `hbr` on nDCG@10 and mAP@20 of every pair and pool.
+own, and its figure the median of some rounds, after one that does not count; peak is its resident
+memory, mapped pages of the vectors included. `hbr` and the product do all; with fewer `--languages`
+the peers get the queries of the first ones alone, against all passages, and their time counts
+eleven over so many times: nothing they do spans queries. Their vectors come from memory, their data
+sets are made before. All must agree with `hbr` on nDCG@10 and mAP@20 of every pair and pool.
 """
 
 import argparse
 import json
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -333,7 +332,7 @@ def sentence_transformers(bench: Bench) -> Callable[[], Figures]:
 
 
 OURS = {
-    "bare product": product,
+    "bare product, torch": product,
     "bare product, numpy": numpy_product,
     "hbr, exact ranks": ranks,
     "hbr, the whole stage": stage,
@@ -347,18 +346,15 @@ WAYS = OURS | PEERS
 
 
 def measure(args: argparse.Namespace, way: str) -> dict[str, Any]:
-    """Run one way in this process; give its seconds, memory, and figures."""
+    """Run one way in this process; give the turns, memory, and figures."""
     bench = Bench(args.measure, args.languages)
-    run, seconds = WAYS[way](bench), []
-    for _ in range(args.rounds if way in OURS else 1):
-        started = time.perf_counter()
-        figures = run()
-        seconds.append(time.perf_counter() - started)
-    share = 1 if way in OURS else args.languages / len(bench.task.languages)
+    run = WAYS[way](bench)
     figures = {
-        name: {metric: values[metric] for metric in SHARED} for name, values in figures.items()
+        name: {metric: values[metric] for metric in SHARED} for name, values in run().items()
     }
-    return {"seconds": min(seconds) / share, "peak_mb": side.resident_mb(), "figures": figures}
+    share = 1 if way in OURS else args.languages / len(bench.task.languages)
+    turns = side.changed(side.turns(run, args.rounds), lambda seconds: seconds / share)
+    return {"turns": turns, "mb": side.resident_mb(), "figures": figures}
 
 
 def farthest(one: Figures, other: Figures) -> float:
@@ -386,53 +382,28 @@ def main() -> None:
     shown: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as name:
         make(Path(name), args.texts)
-        words = [
-            "--measure",
-            name,
-            "--languages",
-            f"{args.languages}",
-            "--rounds",
-            f"{args.rounds}",
-        ]
-        for way in args.ways:
-            for allocator in args.allocator:
-                result = side.child([*words, "--ways", way], allocator)
-                shown.setdefault(way, {})[allocator] = result
-                side.tell(way, allocator, result["seconds"], result["peak_mb"])
-    apart = check(shown)
-    about = f"peers: queries of {args.languages} of {len(SIZES)} languages, scaled to all"
-    side.table(about, seconds(shown, args.allocator), "s, times the product, peak MB")
+        words = ["--measure", name, "--languages", str(args.languages)]
+        words += ["--rounds", str(args.rounds), "--ways"]
+        for allocator in args.allocator:
+            found = {way: side.child([*words, way], allocator) for way in args.ways}
+            rows = {way: [side.Turn(*turn) for turn in one["turns"]] for way, one in found.items()}
+            about = f"peers: queries of {args.languages} of {len(SIZES)} languages, scaled to all"
+            side.compare(f"{about}, {allocator}", rows, args.ways[0], "s")
+            side.table("memory", {way: {"MB": one["mb"]} for way, one in found.items()}, "at most")
+            shown[allocator] = {"ways": found, "apart": check(found)}
+    if args.json:
+        args.json.write_text(json.dumps(shown, indent=1))
+
+
+def check(found: dict[str, Any]) -> dict[str, float]:
+    """Return how far each peer's figures are from `hbr`'s, and print it; they must be near."""
+    whole = "hbr, the whole stage"
+    peers = [way for way in found if way in PEERS and whole in found]
+    apart = {way: farthest(found[whole]["figures"], found[way]["figures"]) for way in peers}
     for way, most in apart.items():
         print(f"{way}: figures differ from hbr's by {most:.1e} at most")
-    if args.json:
-        args.json.write_text(json.dumps({"about": about, "ways": shown, "apart": apart}, indent=1))
-
-
-def check(shown: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Return how far each peer's figures are from `hbr`'s; they must be near."""
-    if "hbr, the whole stage" not in shown:
-        return {}
-    first = {way: next(iter(result.values()))["figures"] for way, result in shown.items()}
-    ours = first["hbr, the whole stage"]
-    apart = {way: farthest(ours, first[way]) for way in shown if way in PEERS}
     assert all(most < AGREE for most in apart.values()), apart
     return apart
-
-
-def seconds(shown: dict[str, dict[str, Any]], allocators: list[str]) -> dict[str, dict[str, float]]:
-    """Return the lines of the table."""
-    rows: dict[str, dict[str, float]] = {}
-    for way, result in shown.items():
-        rows[way] = {}
-        for allocator in allocators:
-            floor = shown.get("bare product", {}).get(allocator, {}).get("seconds", float("nan"))
-            one = result[allocator]
-            rows[way] |= {
-                allocator: one["seconds"],
-                f"× ({allocator})": one["seconds"] / floor,
-                f"MB ({allocator})": one["peak_mb"],
-            }
-    return rows
 
 
 if __name__ == "__main__":

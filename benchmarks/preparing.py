@@ -1,13 +1,13 @@
 """How long tokenising training texts takes: `hbr`'s preparing, beside `datasets.map`.
 
     python benchmarks/preparing.py [--encoder FOLDER] [--texts FOLDER] [--sentences 1000000]
-        [--json FILE]
+        [--rounds 3] [--json FILE]
 
 All cut with the same fast tokenizer, and must give the same ids. Without folders, words are made
 up, in Zipf's proportions, and tokenizers are of BERT's kind (WordPiece, 30,000 pieces) and of
 XLM-R's (Unigram, 250,000), their pieces counted on the spot; `--texts` takes halves of XQuAD-R's
 questions and sentences, put together anew. Each way reads texts from disk and leaves ids on disk,
-in a process of its own; peak is its resident memory and its workers'.
+in processes of its own, in turns; peak is the most resident memory, its workers' with it.
 """
 
 import argparse
@@ -186,6 +186,7 @@ def main() -> None:
     parser.add_argument("--encoder", type=Path)
     parser.add_argument("--texts", type=Path)
     parser.add_argument("--sentences", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--kind", nargs="+", choices=list(PIECES), default=list(PIECES))
     parser.add_argument("--way", nargs="+", default=[OURS, *PEERS], metavar="WAY")
     parser.add_argument("--allocator", nargs="+", default=list(side.MALLOC))
@@ -196,33 +197,41 @@ def main() -> None:
         way, place, texts = args.measure
         print(json.dumps(measure(way, Path(place), Path(texts))))
         return
-    shown: dict[str, dict[str, Any]] = {}
+    shown: dict[str, dict[str, list[dict[str, Any]]]] = {}
     with tempfile.TemporaryDirectory() as name:
         texts, folder = sentences(args.texts, args.sentences), Path(name)
         make(folder / "made", texts)
-        kinds = [str(args.encoder)] if args.encoder else args.kind
-        for kind in kinds:
+        for kind in [str(args.encoder)] if args.encoder else args.kind:
             place = args.encoder or tokenizer(kind, texts[:20_000], folder / kind)
-            for allocator, way in itertools.product(args.allocator, args.way):
+            cases = itertools.product(range(args.rounds), args.allocator, args.way)
+            shown[kind] = {}
+            for _, allocator, way in cases:
                 with tempfile.TemporaryDirectory() as fresh:
                     shutil.copytree(folder / "made", fresh, dirs_exist_ok=True)
+                    watch = side.Watch()
                     result = side.child(["--measure", way, str(place), fresh], allocator)
-                shown.setdefault(kind, {})[f"{way}, {allocator}"] = result
-                side.tell(kind, way, allocator, result["seconds"], result["peak_mb"])
-                assert len({result["ids"] for result in shown[kind].values()}) == 1, "ids differ"
-            table(kind, shown[kind], args.sentences)
+                _, result["others"] = watch.read()
+                shown[kind].setdefault(f"{way}, {allocator}", []).append(result)
+            tables(kind, shown[kind], args.sentences)
     if args.json:
         args.json.write_text(json.dumps(shown, indent=1))
 
 
-def table(kind: str, result: dict[str, Any], count: int) -> None:
-    """Print seconds, sentences a second and memory of every way."""
-    each = next(iter(result.values()))["tokens"] / count
-    print(f"\n{kind}, {count:,} sentences of {each:.0f} tokens in the mean")
-    for name, one in result.items():
-        rate = count / one["seconds"]
-        cells = f"{rate:8,.0f}/s{one['cpu_seconds']:8.1f} CPU s{one['peak_mb']:8,.0f} MB"
-        print(f"{name:55}{one['seconds']:8.1f} s{cells}")
+def tables(kind: str, found: dict[str, list[dict[str, Any]]], count: int) -> None:
+    """Print seconds, CPU seconds and memory of every way, whose ids must be equal."""
+    (tokens, _), *others = {(r["tokens"], r["ids"]) for results in found.values() for r in results}
+    assert not others, "ids differ"
+    about = f"{kind}, {count:,} sentences of {tokens / count:.0f} tokens in the mean"
+    for key, unit in (("seconds", "s"), ("cpu_seconds", "CPU s")):
+        rows = {
+            way: [side.Turn(result[key], result["others"]) for result in results]
+            for way, results in found.items()
+        }
+        side.compare(about, rows, next(iter(rows)), unit)
+    memory = {
+        way: {"GB": max(r["peak_mb"] for r in results) / 1e3} for way, results in found.items()
+    }
+    side.table("memory", memory, "at most")
 
 
 if __name__ == "__main__":

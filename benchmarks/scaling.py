@@ -1,9 +1,10 @@
 """Cost against size: CPU seconds and peak memory of plan, train step, encode and evaluate.
 
-    python benchmarks/scaling.py [--only WORD] [--json FILE] [--plot FILE.svg]
+    python benchmarks/scaling.py [--only WORD] [--rounds 3] [--json FILE] [--plot FILE.svg]
 
-Each case does 1, 4 and 16 times some work. Each figure is that of a process of its own, on one
-thread: seconds are its CPU's, memory is the highest resident memory above that before the work. An
+Each case does 1, 4 and 16 times some work. Each figure is the median of some processes of its own,
+on one thread: seconds are its CPU's, memory is the highest resident memory above that before the
+work. The spread is the widest of a case, from the least to the most as a share of the median. An
 exponent is the slope through the three, both axes logarithmic: 1 is linear, 0 is flat. The encoder
 is a random BERT of 4 layers, 128 wide; vectors are 256 wide; data are made up.
 """
@@ -258,6 +259,7 @@ def main() -> None:
     """Measure every case, print a table, and draw it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="Cases that hold this word.")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--from-json", type=Path, help="Draw what was measured before.")
@@ -267,39 +269,49 @@ def main() -> None:
         print(json.dumps(measure(CASES[args.measure[0]], args.measure[1])))
         return
     before = args.from_json
-    shown = json.loads(before.read_text()) if before else measured(args.only)
+    shown = json.loads(before.read_text()) if before else measured(args.only, args.rounds)
     if args.json:
         args.json.write_text(json.dumps(shown, indent=1))
     if args.plot:
         draw(shown, args.plot)
 
 
-def measured(word: str) -> dict[str, dict[str, Any]]:
+def measured(word: str, rounds: int) -> dict[str, dict[str, Any]]:
     """Measure every case that holds a word, and print a line each."""
     shown: dict[str, dict[str, Any]] = {}
-    one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    print(f"{'':32}{'from':>7} {'seconds':>24} {'exponent':>9} {'MB':>24} {'exponent':>9}")
+    head = "".join(f"{name:>25} {'exponent':>9} {'spread':>7}" for name in ("seconds", "MB"))
+    print(f"{'':32}{'from':>7}{head} {'others':>7}")
     for number, case in enumerate(CASES):
         name = f"{case.stage}: {case.what}"
         if word not in name:
             continue
-        results = []
-        for times in TIMES:
-            command = [sys.executable, __file__, "--measure", str(number), str(times)]
-            done = subprocess.run(
-                command, env=one_thread, stdout=subprocess.PIPE, text=True, check=True
-            )
-            results.append(json.loads(done.stdout.splitlines()[-1]))
-        shown[name] = {"from": case.size}
+        watch, found = side.Watch(), {"seconds": [], "mb": []}
+        for _ in range(rounds):
+            one = [process(number, times) for times in TIMES]
+            for key, values in found.items():
+                values.append([result[key] for result in one])
+        _, others = watch.read()
+        shown[name] = {"from": case.size, "others": others}
         line = f"{name:32}{case.size:7,}"
         for key, should in (("seconds", case.seconds), ("mb", case.memory)):
-            values = [one[key] for one in results]
+            values = np.median(found[key], axis=0).tolist()
+            spread = float((np.ptp(found[key], axis=0) / np.maximum(values, FLOOR[key])).max())
             shown[name][key] = values
             shown[name][f"{key} exponent"] = exponent(values)
             shown[name][f"{key} exponent should be"] = should
-            line += f" {' '.join(f'{value:7,.2f}' for value in values):>24} {exponent(values):9.2f}"
-        print(line, flush=True)
+            shown[name][f"{key} spread"] = spread
+            figures = " ".join(f"{value:7,.2f}" for value in values)
+            line += f" {figures:>24} {exponent(values):9.2f} {spread:7.2f}"
+        print(f"{line} {others:7.2f}", flush=True)
     return shown
+
+
+def process(number: int, times: int) -> dict[str, float]:
+    """Measure a case in a process of its own."""
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    command = [sys.executable, __file__, "--measure", str(number), str(times)]
+    done = subprocess.run(command, env=one_thread, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def draw(shown: dict[str, dict[str, Any]], path: Path) -> None:

@@ -2,10 +2,11 @@
 
     python benchmarks/share.py [--shape xlm-r-base] [--texts FOLDER] [--device cuda] [--json FILE]
 
-The products of one pass over the texts (one step of training) are recorded; then each is done
+The products of one pass over the texts (one step of training) are recorded; then all are done
 again alone, in the same shapes, layouts and precision. Their operations a second are the peak,
 and the same operations over the seconds of the whole pass are what is achieved: tokenising,
 attention's softmax, norms, dropout, the optimiser and everything else count as seconds only.
+Each is the median of some rounds.
 """
 
 import argparse
@@ -14,7 +15,8 @@ import io
 import json
 import math
 import tempfile
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,12 @@ import training
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hbr.core.config import resolve_config
+from hbr.core.cores import map_on_cores
 from hbr.evaluation.retriever import Retriever
 from hbr.models.loading import load
 
 PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
+LAYERS = ("linear", "_linear_pointwise")
 
 
 class Products(TorchDispatchMode):
@@ -40,9 +44,10 @@ class Products(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Count, and go on."""
         name, tensors = func.overloadpacket.__name__, args[-2:]
-        if name == "linear":  # which inference does not take apart
-            tensors = args[0].flatten(0, -2), args[1].t()
-        if name in (*PRODUCTS, "linear"):
+        if name in LAYERS:  # of inference; weights in oneDNN's own layout have no strides
+            weights = torch.empty(args[1].shape, dtype=args[1].dtype)
+            tensors = args[0].flatten(0, -2), weights.t()
+        if name in PRODUCTS + LAYERS:
             self.seen[tuple((tuple(x.shape), x.stride(), x.dtype) for x in tensors)] += 1
         return func(*args, **(kwargs or {}))
 
@@ -52,32 +57,39 @@ def operations(seen: Counter[tuple[Any, ...]]) -> float:
     return sum(2 * math.prod(one[0]) * two[0][-1] * n for (one, two), n in seen.items())
 
 
-def alone(seen: Counter[tuple[Any, ...]], device: str, rounds: int) -> float:
-    """Return the seconds of the same products by themselves."""
-    total = 0.0
-    for shapes, times in seen.items():
-        one, two = (
-            torch.randn(math.prod(shape), device=device).to(dtype).as_strided(shape, stride)
-            if math.prod(shape) == 1 + sum((n - 1) * s for n, s in zip(shape, stride, strict=True))
-            else torch.randn(shape, device=device).to(dtype)
-            for shape, stride, dtype in shapes
-        )
-        total += times * clock(lambda one=one, two=two: one @ two, device, rounds)
-    return total
+def alone(
+    seen: Counter[tuple[Any, ...]], device: str, rounds: int, each: Callable[..., Iterator[Any]]
+) -> list[side.Turn]:
+    """Return the seconds of the same products by themselves, mapped as the whole maps them."""
+    kept: dict[Any, torch.Tensor] = {}  # a matrix is in many products
+
+    def matrix(shape: tuple[int, ...], stride: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+        if (shape, stride, dtype) not in kept:
+            reach = 1 + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
+            dense = math.prod(shape) == reach
+            made = torch.randn(reach if dense else shape, device=device).to(dtype)
+            kept[shape, stride, dtype] = made.as_strided(shape, stride) if dense else made
+        return kept[shape, stride, dtype]
+
+    def product(pair: tuple[Any, Any]) -> None:
+        matrix(*pair[0]) @ matrix(*pair[1])
+
+    every = list(seen.elements())
+    return clock(lambda: deque(each(product, every), 0), device, rounds)
 
 
-def clock(way: Any, device: str, rounds: int) -> float:
-    """Return the fewest seconds a way took, after one turn that does not count."""
+def clock(way: Callable[[], Any], device: str, rounds: int) -> list[side.Turn]:
+    """Return the seconds of each turn of a way, after one that does not count."""
 
     def done() -> None:
         way()
         if device == "cuda":
             torch.cuda.synchronize()
 
-    return side.shortest({"": done}, rounds)[""]
+    return side.in_turns({"": done}, rounds)[""]
 
 
-def encoding(args: argparse.Namespace, precision: str) -> tuple[float, Products]:
+def encoding(args: argparse.Namespace, precision: str) -> tuple[list[side.Turn], Products]:
     """Encode texts; give the seconds, and the products."""
     texts = [text for pair in side.pairs(args.texts, args.kind, args.count) for text in pair]
     settings = {"encode.precision": precision, "encode.token_budget": args.budget}
@@ -88,20 +100,25 @@ def encoding(args: argparse.Namespace, precision: str) -> tuple[float, Products]
     def way() -> None:
         retriever.encode_passages(texts)
 
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so that all products are this thread's, which alone is looked at
     with Products() as products:
         way()
+    torch.set_num_threads(threads)
     return clock(way, args.device, args.rounds), products
 
 
-def steps(args: argparse.Namespace, precision: str, way: str) -> tuple[float, Products]:
+def steps(args: argparse.Namespace, precision: str, way: str) -> tuple[list[side.Turn], Products]:
     """Train on the same pairs in each step; give the seconds of a step, and the products."""
     case = argparse.Namespace(**vars(args) | {"precision": precision, "way": way})
     case.pairs = args.batch_size
     with tempfile.TemporaryDirectory() as folder, Products() as products:
         training.ours(argparse.Namespace(**vars(case) | {"steps": 1}), folder)
     with tempfile.TemporaryDirectory() as folder:
-        case.steps = args.rounds + 1
-        return min(training.ours(case, folder)[1:]), products
+        case.steps, watch = args.rounds + 1, side.Watch()
+        seconds = training.ours(case, folder)[1:]
+        _, others = watch.read()
+        return [side.Turn(one, others) for one in seconds], products
 
 
 def main() -> None:
@@ -114,9 +131,9 @@ def main() -> None:
     parser.add_argument("--mini-batch-size", type=int)
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--kind", choices=side.KINDS, default="sentences")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    rows: dict[str, dict[str, float]] = {}
+    shown: dict[str, dict[str, list[side.Turn]]] = {}
     with tempfile.TemporaryDirectory() as place:
         args.encoder = side.encoder(args.encoder, Path(place), args.shape, args.texts)
         for precision in args.precision:
@@ -125,20 +142,19 @@ def main() -> None:
                 ways[f"training, {way}"] = lambda p=precision, way=way: steps(args, p, way)
             for name, way in ways.items():
                 with contextlib.redirect_stderr(io.StringIO()):
-                    seconds, products = way()
-                work, least = operations(products.seen), alone(products.seen, args.device, 3)
-                row = {
-                    "TFLOP": work / 1e12,
-                    "seconds": seconds,
-                    "TFLOP/s": work / seconds / 1e12,
-                    "peak TFLOP/s": work / least / 1e12,
-                    "share": least / seconds,
+                    whole, products = way()
+                each = map_on_cores if name == "encoding" and args.device == "cpu" else map
+                peak = alone(products.seen, args.device, args.rounds, each)
+                work = operations(products.seen) / 1e9
+                title = f"{precision}, {name}: {work:,.0f} GFLOP of matrix products"
+                rows = {"the products alone": peak, "all of it": whole}
+                shown[title] = {
+                    one: side.changed(turns, lambda seconds, work=work: work / seconds)
+                    for one, turns in rows.items()
                 }
-                rows[f"{precision}, {name}"] = row
-                side.tell(precision, name, *row.values())
-    side.table(f"matrix products, {args.shape}", rows, "each alone is the peak", digits=2)
+                side.compare(title, shown[title], "the products", "GFLOP/s")
     if args.json:
-        args.json.write_text(json.dumps(rows, indent=1))
+        args.json.write_text(json.dumps(shown, indent=1))
 
 
 if __name__ == "__main__":

@@ -78,6 +78,21 @@ def turns(way: Callable[[], Any], rounds: int) -> list[Turn]:
     return made
 
 
+def in_turns(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[Turn]]:
+    """Return the seconds of each way in each round, after a round that does not count."""
+    made: dict[str, list[Turn]] = {name: [] for name in ways}
+    for count in range(rounds + 1):
+        for name, way in ways.items():
+            turn = turns(way, 1)
+            made[name] += turn if count else []
+    return made
+
+
+def changed(turns: Sequence[Turn], change: Callable[[float], float]) -> list[Turn]:
+    """Return the figures that a function makes of some."""
+    return [turn._replace(figure=change(turn.figure)) for turn in turns]
+
+
 def middle(turns: Sequence[Turn]) -> float:
     """Return the median figure."""
     return statistics.median(turn.figure for turn in turns)
@@ -103,26 +118,14 @@ def compare(
     print(f"\n{title}")
     print(f"{'':44}{unit:>10}{'least':>10}{'most':>10}{'×':>8}{'others':>8}")
     for name, made in rows.items():
-        figures, times = [turn.figure for turn in made], ratio(made, rows[base])
+        figures, share = [turn.figure for turn in made], ratio(made, rows[base])
         values = middle(made), min(figures), max(figures)
         print(
             f"{name:44}",
             *(f"{value:9.{digits}f}" for value in values),
-            f"{'loads!' if times is None else format(times, '.2f'):>7}",
+            f"{'loads!' if share is None else format(share, '.2f'):>7}",
             f"{statistics.fmean(turn.others for turn in made):7.2f}",
         )
-
-
-def shortest(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Return the fewest seconds that each way took, in turns, after one that does not count."""
-    seconds = dict.fromkeys(ways, float("inf"))
-    for turn in range(rounds + 1):
-        for name, way in ways.items():
-            started = time.perf_counter()
-            way()
-            if turn:
-                seconds[name] = min(seconds[name], time.perf_counter() - started)
-    return seconds
 
 
 def child(words: list[str], allocator: str) -> Any:

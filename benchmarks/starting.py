@@ -3,8 +3,8 @@
     python benchmarks/starting.py [--rounds 10] [--batches 1000] [--json FILE]
 
 The bare app has two commands, and its `--help` is drawn by rich as ours is. Times are whole
-processes', the shortest of several in turns; `plan` reads embedded data, which its first call, a
-line of its own, prepares.
+processes', medians of several in turns; `plan` reads embedded data, which the first one in a folder
+prepares.
 """
 
 import argparse
@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import side
@@ -71,17 +70,20 @@ def main() -> None:
         }
         if installed:
             commands["hbr --help"] = [installed, "--help"]
-        started = time.perf_counter()
-        call([*module, *plan], folder)
-        first = time.perf_counter() - started
+
+        def first() -> None:
+            with tempfile.TemporaryDirectory() as fresh:
+                call([*module, *plan], Path(fresh))
+
         ways = {name: lambda words=words: call(words, folder) for name, words in commands.items()}
-        shown = side.shortest(ways, args.rounds)
-    shown[f"the first plan, {args.batches:,} batches"] = first
-    bare = shown["a bare Typer app, --help"]
-    for name, seconds in shown.items():
-        print(f"{name:40}{1000 * seconds:8.0f} ms{seconds / bare:8.2f} x")
+        ways[f"the first plan, {args.batches:,} batches"] = first
+        rows = {
+            name: side.changed(turns, lambda seconds: 1000 * seconds)
+            for name, turns in side.in_turns(ways, args.rounds).items()
+        }
+    side.compare("whole processes", rows, "a bare Typer app, --help", "ms", digits=0)
     if args.json:
-        args.json.write_text(json.dumps(shown, indent=1))
+        args.json.write_text(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":

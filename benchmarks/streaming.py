@@ -1,22 +1,21 @@
 """Exact ranks from a corpus on disk: streamed, against all in memory, and faiss' flat search.
 
-    python benchmarks/streaming.py [--passages 2000000] [--queries 500] [--json FILE]
+    python benchmarks/streaming.py [--passages 2000000] [--queries 500] [--rounds 3] [--json FILE]
 
 Vectors are made up (seeded normal noise, unit length, 768 wide, float16 shards of 100,000), with
-one relevant passage a query. Each way runs in a process of its own; peak is its resident memory,
-mapped pages of the shards included.
+one relevant passage a query. Each way runs in processes of its own, in turns; peak is the most
+resident memory, mapped pages of the shards included.
 """
 
 import argparse
+import itertools
 import json
-import resource
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+import side
 
 WIDTH, SHARD, TOP = 768, 100_000, 20
 
@@ -83,38 +82,40 @@ def measure(way: str, folder: Path) -> None:
     ranks = WAYS[way](folder)
     seconds = time.perf_counter() - started
     np.save(folder / f"{way}.npy", ranks)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "peak_mb": peak}))
+    print(json.dumps({"seconds": seconds, "gb": side.resident_mb() / 1e3}))
 
 
 def main() -> None:
-    """Make the vectors, run every way, and print a table."""
+    """Make the vectors, run every way, and print tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--passages", type=int, default=2_000_000)
     parser.add_argument("--queries", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:
         measure(args.measure[0], Path(args.measure[1]))
         return
+    rows: dict[str, list[side.Turn]] = {way: [] for way in WAYS}
+    memory = {way: {"GB": 0.0} for way in WAYS}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make(folder, args.passages, args.queries)
-        shown = {}
-        for way in WAYS:
-            command = [sys.executable, __file__, "--measure", way, name]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            shown[way] = json.loads(done.stdout.splitlines()[-1])
+        watch = side.Watch()
+        for _, way in itertools.product(range(args.rounds), WAYS):
+            result = side.child(["--measure", way, name], "as installed")
+            _, others = watch.read()
+            rows[way].append(side.Turn(result["seconds"], others))
+            memory[way]["GB"] = max(memory[way]["GB"], result["gb"])
         ranks = {way: np.load(folder / f"{way}.npy") for way in WAYS}
     apart = np.abs(ranks["streamed"] - ranks["in memory"])
-    shown["equal ranks"] = (
-        f"{int((apart == 0).sum())} of {args.queries}, else by {int(apart.max())}"
-    )
-    for way in WAYS:
-        print(f"{way:22} {shown[way]['seconds']:8.1f} s {shown[way]['peak_mb']:10,.0f} MB")
-    print(f"streamed and in memory: {shown['equal ranks']}")
+    equal = f"{int((apart == 0).sum())} of {args.queries}, else by {int(apart.max())}"
+    side.compare(f"{args.queries} queries, {args.passages:,} passages", rows, "streamed", "s")
+    side.table("memory", memory, "at most")
+    print(f"equal ranks, streamed and in memory: {equal}")
     if args.json:
+        shown = {"s": rows, "memory": memory, "equal ranks": equal}
         args.json.write_text(json.dumps(shown, indent=1))
 
 
