@@ -6,7 +6,7 @@ import logging
 from hbr.cli import options
 from hbr.cli.resolve import training_config
 from hbr.cli.screen import console, show_written
-from hbr.core import distributed
+from hbr.core import distributed, stopping
 from hbr.core.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -18,6 +18,7 @@ EXAMPLES = (
 )
 
 
+@stopping.listening()
 def mine(
     config: options.Files = None,
     settings: options.Sets = None,

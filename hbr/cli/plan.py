@@ -39,7 +39,7 @@ def plan(
 
     resolved = training_config(config, settings, output_dir, epochs)
     if not resolved.is_trained:
-        raise UserError("an untrained encoder sees no batches; name another --sampler")
+        raise UserError("an untrained encoder sees no batches; name a --sampler and --max-steps")
     rows = [data for _, data in prepare.training_rows(resolved.data, output_dir)]
     schedule = batch_schedule(resolved, rows)
 

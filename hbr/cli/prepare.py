@@ -10,6 +10,7 @@ from typer import Option
 from hbr.cli import options
 from hbr.cli.resolve import config_of
 from hbr.cli.screen import console
+from hbr.core import stopping
 from hbr.core.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ FromBundle = Annotated[
 ]
 
 
+@stopping.listening()
 def prepare(
     dataset: options.OptionalDataset = None,
     source: options.Source = None,

@@ -98,7 +98,7 @@ def existing_run(run: Path | None, runs: Path) -> Path:
 def _latest(runs: Path) -> Path:
     latest = runs / "latest"
     if not latest.exists():
-        raise UserError(f"{runs} has no run yet; `hbr train` makes one, or name one with --run")
+        raise UserError(f"{runs} has no run yet; `hbr train` makes one, or name one")
     return runs / latest.resolve().name
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from hbr.cli import options
 from hbr.cli.resolve import training_config
 from hbr.cli.screen import console, show_written
+from hbr.core import stopping
 from hbr.core.errors import UserError
 
 EXAMPLES = (
@@ -15,6 +16,7 @@ EXAMPLES = (
 )
 
 
+@stopping.listening()
 def score(
     config: options.Files = None,
     settings: options.Sets = None,

@@ -91,12 +91,12 @@ class Encoder(Section):
     )
     query_max_seq_length: Tokens | None = Field(
         None,
-        description="Longest query, prompt and special tokens included; null: as the preset says "
-        "(64), else the encoder's files.",
+        description="Longest query, prompt and special tokens included; null: as the preset says, "
+        "else the encoder's files.",
     )
     passage_max_seq_length: Tokens | None = Field(
         None,
-        description="Longest passage, likewise; null: as the preset says (256), else the files.",
+        description="Longest passage, likewise; null: as the preset says, else the files.",
     )
 
     def inputs(self, role: str) -> tuple[str, int]:

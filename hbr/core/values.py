@@ -82,6 +82,7 @@ def _is_named(item: Any) -> bool:
     return isinstance(item, AfterValidator) and isinstance(item.func, partial)
 
 
+LISTED = {int: "integers", float: "numbers"}
 NAMES = {bool: "true or false", str: "text", int: "integer", float: "number", NoneType: "null"}
 
 
@@ -91,7 +92,8 @@ def _words(kind: Any, about: tuple[Any, ...]) -> str:
     if get_origin(kind) is tuple:
         parts = get_args(kind)
         if parts[-1] is Ellipsis:
-            return "list of names"
+            kind, _ = next(_alternatives(parts[0], ()))
+            return f"list of {LISTED.get(kind, 'names')}"
         return f"[{', '.join(_words(*next(_alternatives(part, ()))) for part in parts)}]"
     bounds = {sign: getattr(m, sign) for m in about for sign in _SIGNS if hasattr(m, sign)}
     bounds = {sign: f"{b:,}" if kind is int else f"{b:.10g}" for sign, b in bounds.items()}

@@ -163,7 +163,10 @@ def task(
             return _cut_task(runs, name, entry.version, whole, limit, settings)
         if not entry.is_remote:
             hint = collection_hint(name) if "/" in name else ""
-            raise UserError(f"--dataset {name} needs --source DIR, the folder with its files{hint}")
+            raise UserError(
+                f"--dataset {name} needs its files: "
+                f"`hbr prepare --dataset {name} --source DIR`{hint}"
+            )
         if ready:
             raise UserError(f"{name} is not prepared, and HBR_DATA names no folder of it")
         place = _downloaded(runs, name, entry)

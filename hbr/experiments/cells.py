@@ -106,6 +106,14 @@ def stale(cells: Iterable[Cell]) -> list[Cell]:
     return list(found.values())
 
 
+def in_rounds(cells: Iterable[Cell]) -> list[list[Cell]]:
+    """Return cells round by round: each starts from what the one before has made."""
+    rounds: dict[int, list[Cell]] = {}
+    for cell in cells:
+        rounds.setdefault(cell.config.train.round, []).append(cell)
+    return [rounds[number] for number in sorted(rounds)]
+
+
 def warn_of_unread(reasons: Iterable[str]) -> None:
     """Log how many finished cells could not be compared with what they were made from, and why."""
     for reason, count in Counter(filter(None, reasons)).items():

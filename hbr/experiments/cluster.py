@@ -16,7 +16,7 @@ from hbr.core import distributed, log, stopping
 from hbr.core.errors import AGAIN, UserError, first_line
 from hbr.core.files import write_atomic
 from hbr.core.stopping import Stopped
-from hbr.experiments.cells import Cell
+from hbr.experiments.cells import Cell, in_rounds
 from hbr.experiments.status import queued
 from hbr.experiments.study import Study
 from hbr.experiments.study_results import write_report
@@ -93,7 +93,7 @@ def queue_of(folder: Path) -> dict[str, str]:
 def submit(
     study: Study, cells: Sequence[Cell], stale: Sequence[Cell], folder: Path, given: Mapping
 ) -> None:
-    """Submit the stale cells that are in no queue: prepare, then the cells, then the report.
+    """Submit the stale cells that are in no queue: prepare, cells round by round, the report.
 
     `given` holds `cluster` (slurm, local, debug) and parameters as submitit names them. On Slurm
     nothing is waited for; other executors are done when this returns. Raises UserError for what
@@ -111,17 +111,20 @@ def submit(
     executor = partial(_executor, folder / "jobs", kind, parameters)
     logs = folder / "logs"
     if kind == "slurm":
-        first = executor(ONE).submit(Job(prepare), todo)
-        after = {"slurm_dependency": f"afterok:{first.job_id}"}
-        array = executor(after).map_array(Job(cell_job), todo, [logs] * len(todo))
-        after = {"slurm_dependency": f"afterany:{array[0].job_id.partition('_')[0]}"}
-        last = executor(ONE | after).submit(Job(report_job), study, cells, folder)
-        numbers = {cell.run.name: job.job_id for cell, job in zip(todo, array, strict=True)}
-        numbers |= {"prepare": first.job_id, "report": last.job_id}
+        first = executor(ONE).submit(Job(prepare), todo).job_id
+        numbers, arrays, after = {"prepare": first}, [], [f"afterok:{first}"]
+        for some in in_rounds(todo):
+            queue = executor({"slurm_dependency": ",".join(after)})
+            jobs = queue.map_array(Job(cell_job), some, [logs] * len(some))
+            numbers |= {cell.run.name: job.job_id for cell, job in zip(some, jobs, strict=True)}
+            arrays.append(jobs[0].job_id.partition("_")[0])
+            after = [f"afterok:{first}", f"afterany:{arrays[-1]}"]
+        last = executor(ONE | {"slurm_dependency": after[-1]})
+        numbers["report"] = last.submit(Job(report_job), study, cells, folder).job_id
         write_atomic(folder / "jobs.json", json.dumps(_jobs(folder) | numbers, indent=1))
         logger.info(
-            f"{len(todo)} of {len(cells)} cells: prepare {first.job_id}, "
-            f"cells {array[0].job_id.partition('_')[0]}, report {last.job_id}"
+            f"{len(todo)} of {len(cells)} cells: prepare {first}, "
+            f"cells {', '.join(arrays)}, report {numbers['report']}"
         )
     else:
         _do_here(executor, todo, logs, parameters.get(AT_A_TIME) or 1)
@@ -138,12 +141,13 @@ def _do_here(
 ) -> None:
     """Do the jobs of an executor without a queue, so many at a time."""
     executor(ONE).submit(Job(prepare), todo).result()
-    for start in range(0, len(todo), at_a_time):
-        some = todo[start : start + at_a_time]
-        jobs = executor({}).map_array(Job(cell_job), some, [logs] * len(some))
-        for cell, job in zip(some, jobs, strict=True):
-            if (error := job.exception()) is not None:
-                logger.error(f"{cell.run.name}: {first_line(error)}")
+    for cells in in_rounds(todo):
+        for start in range(0, len(cells), at_a_time):
+            some = cells[start : start + at_a_time]
+            jobs = executor({}).map_array(Job(cell_job), some, [logs] * len(some))
+            for cell, job in zip(some, jobs, strict=True):
+                if (error := job.exception()) is not None:
+                    logger.error(f"{cell.run.name}: {first_line(error)}")
 
 
 def _jobs(folder: Path) -> dict[str, str]:

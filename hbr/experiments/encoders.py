@@ -51,18 +51,22 @@ def initial_encoder(run: RunSpec, *, download: bool = True) -> Found:
     return Found(encoder_folder(*where, download=download), encoder)
 
 
-def encoder_files_of(run: RunSpec, name: str, revision: str | None = None) -> Path:
+def encoder_files_of(
+    run: RunSpec, name: str, revision: str | None = None, *, download: bool = True
+) -> Path:
     """Return the folder of a run's encoder, of a preset, on the hub or in a folder."""
     found = _run(run.runs, name)
-    return found.folder if found else encoder_folder(run.runs, name, revision)
+    return found.folder if found else encoder_folder(run.runs, name, revision, download=download)
 
 
-def other_encoder(run: RunSpec, name: str, revision: str | None = None) -> Found:
+def other_encoder(
+    run: RunSpec, name: str, revision: str | None = None, *, download: bool = True
+) -> Found:
     """Return the encoder of a run, of a preset, on the hub or in a folder, by its name."""
     if found := _run(run.runs, name):
         return found
     given = {"name": name, "revision": revision}
-    folder = encoder_folder(run.runs, name, revision)
+    folder = encoder_folder(run.runs, name, revision, download=download)
     defaults = encoder_defaults(run.runs, name, revision)
     return Found(folder, EncoderSettings.model_validate(given | defaults))
 

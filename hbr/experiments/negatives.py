@@ -33,8 +33,8 @@ BM25 = "bm25"
 class Miner:
     """What finds the negatives of a run's training rows, as its settings say."""
 
-    def __init__(self, run: RunSpec) -> None:
-        self.run, self.settings = run, run.config.mine
+    def __init__(self, run: RunSpec, *, download: bool = True) -> None:
+        self.run, self.settings, self.download = run, run.config.mine, download
 
     @property
     def is_file(self) -> bool:
@@ -46,8 +46,8 @@ class Miner:
         """The encoder; of BM25, whose words are tokens, that which training starts from."""
         name = self.settings.miner
         if name in (None, BM25):
-            return initial_encoder(self.run)
-        return other_encoder(self.run, str(name))
+            return initial_encoder(self.run, download=self.download)
+        return other_encoder(self.run, str(name), download=self.download)
 
     @cached_property
     def id(self) -> str:

@@ -23,12 +23,13 @@ class Leftover(NamedTuple):
 
 
 def leftovers(runs: Path) -> list[Leftover]:
-    """Return what may go, in this order: checkpoints, unfinished stages, downloads.
+    """Return what may go, in this order: checkpoints, exports, unfinished stages, downloads.
 
-    Checkpoints are those of finished runs that did not ask for them (`train.keep_checkpoint`), an
-    unfinished stage is one that no process is at, and a download one whose data are prepared.
+    Checkpoints are those of finished runs that did not ask for them (`train.keep_checkpoint`),
+    exports those of an encoder that was trained anew since, an unfinished stage is one that no
+    process is at, and a download one whose data are prepared.
     """
-    return [*_checkpoints(runs), *_unfinished(runs), *_downloads(runs)]
+    return [*_checkpoints(runs), *_exports(runs), *_unfinished(runs), *_downloads(runs)]
 
 
 def remove(found: Iterable[Leftover]) -> int:
@@ -50,6 +51,15 @@ def _checkpoints(runs: Path) -> Iterator[Leftover]:
         kept = setting(read_yaml(run / "config.yaml"), "train.keep_checkpoint")
         if folder.is_dir() and not kept and not in_use(run) and "train" in Store(run).entries():
             yield Leftover(folder, "optimizer state of a finished run", size(folder), run)
+
+
+def _exports(runs: Path) -> Iterator[Leftover]:
+    for run in run_folders(runs):
+        model = run / "model"
+        for folder in _folders(run / "exported"):
+            old = model.is_dir() and folder.stat().st_mtime < model.stat().st_mtime
+            if old and not folder.name.startswith(".") and not in_use(run):
+                yield Leftover(folder, "export of an earlier training", size(folder), run)
 
 
 def _unfinished(runs: Path) -> Iterator[Leftover]:

@@ -116,9 +116,9 @@ def train(data: RunData) -> Stage:
         if data.goal:
             inputs["goal"] = data.goal[0].completion("task")
         if run.config.train.hard_negatives == "mined" and rows:
-            inputs["miner"] = Miner(run).id
+            inputs["miner"] = Miner(run, download=not data.ready).id
         if any(data.needs) and rows:
-            inputs["teacher"] = Teacher(run).id
+            inputs["teacher"] = Teacher(run, download=not data.ready).id
         return inputs | {"encoder": encoder.id}
 
     def finish() -> None:

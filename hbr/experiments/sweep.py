@@ -22,7 +22,7 @@ from hbr.core.progress import Progress
 from hbr.core.stopping import Stopped
 from hbr.data.lookup import dataset
 from hbr.experiments.board import Board, Work
-from hbr.experiments.cells import Cell
+from hbr.experiments.cells import Cell, in_rounds
 from hbr.experiments.work import Outcome, work
 
 logger = logging.getLogger(__name__)
@@ -43,11 +43,8 @@ def sweep(stale: list[Cell], logs: Path, jobs: int) -> dict[str, Outcome]:
         dataset(name).check()
     left: dict[str, Outcome] = {}
     with Progress("sweep", len(stale), "cells") as progress:
-        rounds: dict[int, list[Cell]] = {}  # each starts from what the one before has made
-        for cell in stale:
-            rounds.setdefault(cell.config.train.round, []).append(cell)
         outcomes = chain.from_iterable(
-            _outcomes(_spread(cells), logs, jobs, progress) for _, cells in sorted(rounds.items())
+            _outcomes(_spread(cells), logs, jobs, progress) for cells in in_rounds(stale)
         )
         for number, (cell, outcome) in enumerate(outcomes, start=1):
             name, ending = cell.run.name, f"done in {outcome.seconds:.0f} s"

@@ -31,8 +31,8 @@ PAIRS = 2048  # scored at a time, and lost by a kill at most
 class Teacher:
     """The teacher that a run's settings name."""
 
-    def __init__(self, run: RunSpec) -> None:
-        self.run, self.settings = run, run.config.teacher
+    def __init__(self, run: RunSpec, *, download: bool = True) -> None:
+        self.run, self.settings, self.download = run, run.config.teacher, download
         self.name = self.settings.name or ""  # "": the encoder that training starts from
 
     @property
@@ -52,8 +52,8 @@ class Teacher:
     def folder(self) -> Path:
         """The folder of its files."""
         if not self.name:
-            return initial_encoder(self.run).folder
-        return encoder_files_of(self.run, self.name, self.settings.revision)
+            return initial_encoder(self.run, download=self.download).folder
+        return encoder_files_of(self.run, self.name, self.settings.revision, download=self.download)
 
     @cached_property
     def encoder(self) -> Found:

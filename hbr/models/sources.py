@@ -119,7 +119,8 @@ def _hub_configs(hub_id: str, revision: str | None) -> Path | None:
     try:
         return hub_snapshot(hub_id, revision, files=CONFIGS)
     except UserError:
-        logger.warning(f"{hub_id}: its files are not here; its prompts and lengths are guessed")
+        guessed = "its prompts and lengths are guessed, and the names of its runs"
+        logger.warning(f"{hub_id}: its files are not here; {guessed}")
         return None
 
 

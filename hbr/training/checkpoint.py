@@ -31,6 +31,7 @@ from hbr.training.masters import MasterWeights
 from hbr.training.shards import sharded_as, whole
 
 COUNTERS = "counters.json"
+ANEW = "hbr train -C RUN/config.yaml --no-resume"
 
 
 @dataclass
@@ -234,7 +235,7 @@ def _read_shards(folder: Path, parameters: Mapping[str, Tensor]) -> dict[str, Te
 
 
 def _damaged(path: Path, error: BaseException) -> UserError:
-    return UserError(f"{path} is damaged ({first_line(error)}); start again with --no-resume")
+    return UserError(f"{path} is damaged ({first_line(error)}); start again with `{ANEW}`")
 
 
 def _trained(module: nn.Module) -> dict[str, Tensor]:
@@ -248,7 +249,7 @@ def _load(module: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
     if _shapes(own) != _shapes(weights):
         raise UserError(
             f"{path} is the checkpoint of another encoder, or of an older hbr; "
-            "start again with --no-resume"
+            f"start again with `{ANEW}`"
         )
     for name, tensor in own.items():
         tensor.copy_(weights[name])

@@ -4,8 +4,10 @@ import csv
 import io
 import itertools
 import json
+import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -276,7 +278,10 @@ def test_layers_win_in_order_and_print_config_shows_the_result(tmp_path: Path) -
         (["sweep", "missing.yaml"], "missing.yaml: there is no such file"),
         (["plan", "--sampler", "untrained"], "an untrained encoder sees no batches"),
         (["prepare", "--dataset", "xquadr"], "there is no dataset 'xquadr'; did you mean xquad-r?"),
-        (["prepare", "--dataset", "lareqa"], "--dataset lareqa needs --source DIR"),
+        (
+            ["prepare", "--dataset", "lareqa"],
+            "`hbr prepare --dataset lareqa --source DIR`",
+        ),
         (["prepare", "--dataset", "lareqa", "--source", "gone"], "--source gone: there is no such"),
     ],
 )
@@ -331,7 +336,7 @@ def test_an_evaluation_set_that_cannot_be_downloaded_says_how_to_hand_it_over(
     monkeypatch.setattr("urllib.request.urlopen", no_network)
     said = hbr("prepare", "--dataset", "xquad-r", "--output-dir", tmp_path)
     assert said.code == 1
-    assert "put ar.json … zh.json into a folder and say --source FOLDER" in said.err
+    assert "put ar.json … zh.json into a folder and say `hbr prepare --source FOLDER`" in said.err
     assert "HBR_DATA" in said.err
 
 
@@ -784,3 +789,20 @@ def test_a_run_that_is_not_trained_is_not_pushed(trained: Path, tmp_path: Path) 
     assert (said.code, "is no run" in said.err) == (2, True)
     said = hbr("push", "--repo", "org/name", "--output-dir", tmp_path)
     assert (said.code, "has no run yet" in said.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("command", "work"),
+    [
+        ("mine", "hbr.experiments.negatives.Miner.build"),
+        ("score", "hbr.experiments.teachers.Teacher.scored"),
+        ("prepare", "hbr.data.prepare.task"),
+    ],
+)
+def test_what_takes_long_goes_when_told(
+    command: str, work: str, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    said = hbr(command, "--output-dir", world)
+    assert said.code == 75
+    assert "told to go (SIGTERM); what is finished is kept; the same command goes" in said.err

@@ -138,10 +138,17 @@ def test_pruning_removes_what_serves_nothing_and_nothing_else(runs: Path) -> Non
     (download / "file").write_bytes(b"z" * 2000)
     waiting = runs / "downloads" / "beir-scifact"
     waiting.mkdir()
+    (run / "model").mkdir()
+    earlier, exported = (run / "exported" / f"openvino-{name}" for name in ("earlier", "now"))
+    for folder in (earlier, exported):
+        folder.mkdir(parents=True)
+        (folder / "encoder.xml").write_text("")
+    os.utime(earlier, (0, 0))  # before the encoder was trained
     Store(runs / "data" / "miracl-123456").build(
         "task", lambda folder: {"source": str(download)}, settings={}
     )
     before = {f: f.read_bytes() for f in run.rglob("*") if f.is_file() and "part" not in f"{f}"}
+    del before[earlier / "encoder.xml"]
     said = hbr("runs", "--prune", "--output-dir", runs)
     assert (said.code, "would free 5 MB; say --yes" in said.err) == (2, True)
     assert "unfinished: encode/embedded" in said.out
@@ -150,6 +157,8 @@ def test_pruning_removes_what_serves_nothing_and_nothing_else(runs: Path) -> Non
     assert not state.exists()
     assert not partial.exists()
     assert not download.exists()
+    assert not earlier.exists()
+    assert exported.exists()
     assert waiting.exists()
     del before[state / "state.safetensors"]
     assert {f: f.read_bytes() for f in run.rglob("*") if f in before} == before

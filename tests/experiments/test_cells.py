@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -12,7 +13,7 @@ import yaml
 from hbr.core.errors import UserError
 from hbr.core.lease import lease
 from hbr.core.progress import Progress
-from hbr.experiments import sweep
+from hbr.experiments import cluster, sweep
 from hbr.experiments.board import Board
 from hbr.experiments.cells import cell_of, cells
 from hbr.experiments.study import read_study, trial
@@ -151,3 +152,38 @@ def test_a_study_goes_through_submitit_and_failures_are_named(
     assert said.code == 3
     assert "not finite" in said.err
     assert hbr("sweep", study, "--status", "--output-dir", runs).out.count(" failed ") == 2
+
+
+def test_cells_of_a_later_round_are_an_array_after_those_of_the_one_before(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.write_text(study.read_text() + "rounds: [{seed: 0}, {seed: 1}]\n")
+    read = read_study(study)
+    todo = cells(read, tmp_path / "runs", {})
+    submitted: list[tuple[str, list[str]]] = []
+
+    class Queue:
+        def __init__(self, *_: object) -> None:
+            self.after = _[-1].get("slurm_dependency", "")
+
+        def submit(self, *_: object) -> SimpleNamespace:
+            return self.map_array(None, [None])[0]
+
+        def map_array(self, _: object, some: list, *__: object) -> list[SimpleNamespace]:
+            submitted.append((self.after, [cell.run.name for cell in some if cell]))
+            number = len(submitted)
+            return [SimpleNamespace(job_id=f"{number}_{task}") for task in range(len(some))]
+
+    monkeypatch.setattr(cluster, "_executor", Queue)
+    monkeypatch.setattr(cluster, "queued", dict)
+    cluster.submit(read, todo, todo, tmp_path, {"cluster": "slurm"})
+    first, second = ([c.run.name for c in todo if c.config.train.round == n] for n in (1, 2))
+    assert len(first) == len(second) == 2
+    assert submitted == [
+        ("", []),  # prepare
+        ("afterok:1_0", first),
+        ("afterok:1_0,afterany:2", second),
+        ("afterany:3", []),  # the report
+    ]
+    jobs = json.loads((tmp_path / "jobs.json").read_text())
+    assert set(jobs) == {"prepare", "report", *first, *second}

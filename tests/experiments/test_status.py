@@ -7,6 +7,11 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
+from hbr.core.config import resolve_config
+from hbr.core.errors import UserError
+from hbr.experiments.run_data import RunData
+from hbr.experiments.run_spec import RunSpec, complete
+from hbr.experiments.stages import train
 from hbr.models.sources import encoder_folder
 from tests.support import Said, beside, hbr
 
@@ -86,3 +91,27 @@ def test_data_that_have_changed_are_done_again_and_never_taken_as_they_were(
     _, sweep = finished
     rows_file(name="data/parallel/rows.jsonl", count=9)
     assert sweep("--status").out.split()[1:3] == ["to", "do"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"train.hard_negatives": "mined", "mine.miner": "org/other"},
+        {"objective.name": "embedding-mse", "teacher.name": "org/other"},
+    ],
+)
+def test_a_miner_and_a_teacher_are_not_downloaded_to_see_whether_a_run_is_done(
+    settings: dict[str, str], world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def snapshot(*_: object, local_files_only: bool, **__: object) -> None:
+        asked.append(local_files_only)
+        raise FileNotFoundError
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    config = complete(resolve_config(settings | {"encoder.name": "xlm-r-tiny"}), world)
+    stage = train(RunData(RunSpec(config, world), ready=True))
+    with pytest.raises(UserError, match="encoder org/other is not on this machine"):
+        stage.reads()
+    assert asked == [True]

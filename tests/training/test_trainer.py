@@ -431,7 +431,7 @@ def test_no_resume_starts_from_nothing(world: Path, tmp_path: Path) -> None:
     left.mkdir(exist_ok=True)
     (left / "state.safetensors").write_bytes(b"damaged")
     said = train(world, tmp_path, *DIVERGING)
-    assert "start again with --no-resume" in said.err
+    assert "start again with `hbr train -C RUN/config.yaml --no-resume`" in said.err
     said = train(world, tmp_path, *DIVERGING, "--no-resume")
     assert "is not finite" in said.err
 
