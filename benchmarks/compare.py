@@ -112,7 +112,9 @@ def by_scipy(runs: list[tuple[Store, object]], resamples: int) -> Callable[[], o
     results = [read_result(store, config, EvaluationTarget("lareqa")) for store, config in runs]
     (evidence,) = gather(results)
     values, influence = evidence._by_concept("multi", "map", {})
-    difference = (influence[:, 0] - influence[:, 1]) * len(influence) + values[0] - values[1]
+    count = len(influence)  # of which each was stretched: see `Design.influence`
+    difference = (influence[:, 0] - influence[:, 1]) * np.sqrt(count * (count - 1))
+    difference += values[0] - values[1]
     drawn = {"n_resamples": resamples, "batch": 500}
 
     def way() -> None:

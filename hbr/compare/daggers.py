@@ -1,5 +1,6 @@
 """Daggers: which cells of a table differ significantly."""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -7,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from hbr.compare.evidence import Evidence
+from hbr.compare.results import CENTER
 from hbr.compare.table import Table
 from hbr.compare.verdicts import LEVEL
 from hbr.core import statistics
@@ -23,7 +25,7 @@ def with_daggers(evidence: Evidence, table: Table, baseline: str | None) -> tupl
     pairs = [
         (column, a, b)
         for column, (_, metric) in enumerate(table.columns)
-        for a, b in _rivals(table, lines, column, baseline)
+        for a, b in _rivals(evidence, table, lines, column, baseline)
         if all(r.has_values(metric) for i in (a, b) for r in evidence.members(evidence.cells[i]))
     ]
     estimates = [
@@ -50,7 +52,7 @@ def with_daggers(evidence: Evidence, table: Table, baseline: str | None) -> tupl
 
 
 def _rivals(
-    table: Table, lines: Sequence[int], column: int, baseline: str | None
+    evidence: Evidence, table: Table, lines: Sequence[int], column: int, baseline: str | None
 ) -> Iterator[tuple[int, int]]:
     """Yield the pairs of cells of a column that are tested against each other."""
     groups: dict[str, list[int]] = {}
@@ -59,17 +61,26 @@ def _rivals(
             groups.setdefault(row.label[0], []).append(cell)
     for members in groups.values():
         if baseline:
-            labels = {cell: table.rows[lines[cell]].label for cell in members}
+            bases = [b for b in members if evidence.cells[b].config.method == baseline]
             for cell in members:
-                bases = [b for b in members if labels[b][1] == baseline and b != cell]
-                agreeing = [b for b in bases if _agree(labels[b][2:], labels[cell][2:])]
+                agreeing = [b for b in bases if b != cell and _agree(evidence, b, cell)]
                 yield from ((cell, base) for base in agreeing[:1])
             continue
-        places = {table.rows[lines[cell]].cells[column].place: cell for cell in members}
-        if 0 in places and 1 in places:
-            yield places[0], places[1]
+        place_of = {cell: table.rows[lines[cell]].cells[column].place for cell in members}
+        first, second = ([c for c, place in place_of.items() if place == n] for n in (0, 1))
+        yield from itertools.product(first, second[:1])
 
 
-def _agree(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Return whether cells have the same settings, as far as both have them."""
-    return all(a == b or "" in (a, b) for a, b in zip(one, other, strict=True))
+def _agree(evidence: Evidence, a: int, b: int) -> bool:
+    """Return whether cells have the same of the settings that vary, as far as both have them.
+
+    An untrained encoder has none of training.
+    """
+    one, other = (evidence.cells[i] for i in (a, b))
+    trained = one.config.is_trained and other.config.is_trained
+    keys = evidence.varied if trained else (CENTER,)
+    return all(
+        one.settings[key] == other.settings[key]
+        for key in keys
+        if key in one.settings and key in other.settings
+    )

@@ -191,7 +191,9 @@ class Evidence:
             Term(weight, self.cells[i].members, fixed=not self.cells[i].config.is_trained)
             for i, weight in weights.items()
         ]
-        return inference.estimate(*self._by_concept(*column), terms, over=over or self.over)
+        _, design = self._design(column[0], column[2])
+        df = design.degrees_of_freedom
+        return inference.estimate(*self._by_concept(*column), terms, df, over=over or self.over)
 
     @_cached
     def _by_concept(self, setting: str, metric: str, among: Among) -> tuple[np.ndarray, np.ndarray]:

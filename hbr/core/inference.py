@@ -99,14 +99,15 @@ def estimate(
     figures: np.ndarray,
     influence: np.ndarray,
     terms: Sequence[Term],
+    df: float,
     *,
     over: Over = "seeds and concepts",
 ) -> Estimate:
     """Return the estimate of Σ weight · mean over runs.
 
     `figures` (runs,) are the runs' values, `influence` (concepts, runs) what each concept adds to
-    them beyond its share of the mean: see `Design.influence`. Over `concepts` alone it speaks of
-    these encoders, and seeds count as fixed.
+    them beyond its share of the mean, and `df` the degrees of freedom of the squares: see `Design`.
+    Over `concepts` alone it speaks of these encoders, and seeds count as fixed.
     """
     runs = [list(term.runs) for term in terms]
     value = float(sum(t.weight * figures[r].mean() for t, r in zip(terms, runs, strict=True)))
@@ -117,15 +118,17 @@ def estimate(
         return _unknown(value, "a value is not known for every query")
     if number < 2:
         return _unknown(value, "one concept")
+    if not df:
+        return _unknown(value, "a language, or a pair of them, has one concept alone")
     if (differing := _differing(paired)) < min(FEWEST_CONCEPTS, number - 1):
         return _unknown(
             value,
             f"the difference varies on {differing} of {number:,} concepts, too few for a test",
         )
-    concepts = number / (number - 1) * float((paired**2).sum())
-    known = Estimate(value, math.nan, math.nan, concepts=concepts, number=number)
+    concepts = float((paired**2).sum())
+    known = Estimate(value, math.nan, df, concepts=concepts, number=number)
     if over == "concepts":
-        return replace(known, standard_error=math.sqrt(concepts), df=number - 1.0, seeds=0.0)
+        return replace(known, standard_error=math.sqrt(concepts), seeds=0.0)
     trained = [(t.weight, r) for t, r in zip(terms, runs, strict=True) if t.weight and not t.fixed]
     if any(len(members) < 2 for _, members in trained):
         return replace(known, why="one run: says nothing of the method")
@@ -139,15 +142,14 @@ def _over_seeds(
     trained: Sequence[tuple[float, list[int]]],
 ) -> Estimate:
     """Return an estimate over concepts with the variance of seeds; `trained` (weight, runs)."""
-    scale = known.number / (known.number - 1)
-    parts, both = [(known.concepts, known.number - 1)], 0.0
+    parts, both = [(known.concepts, known.df)], 0.0
     for weight, members in trained:
         degrees = len(members) - 1
         share = weight**2 / (len(members) * degrees)
         spread = ((figures[members] - figures[members].mean()) ** 2).sum()
         rest = influence[:, members] - influence[:, members].mean(1, keepdims=True)
         parts.append((share * float(spread), degrees))
-        both += scale * share * float((rest**2).sum())
+        both += share * float((rest**2).sum())
     total = sum(variance for variance, _ in parts)
     variance = max(total - both, known.concepts)
     squares = sum(part**2 / degrees for part, degrees in parts)

@@ -58,14 +58,35 @@ class Design:
         weighted = values * self.weights[:, None]
         return np.stack([np.bincount(self.concept, column) for column in weighted.T], axis=1)
 
+    @cached_property
+    def degrees_of_freedom(self) -> float:
+        """Those of a variance over concepts; 0 where a stratum has one concept alone.
+
+        One less than the concepts of parallel data; of other data little more than the smallest
+        stratum has, if it weighs as much as large ones: Satterthwaite's, as if values varied alike
+        in all strata, each by itself.
+        """
+        sizes = self._concepts_in
+        if sizes.min() < 2:
+            return 0.0
+        share = (self.counts / self.counts.sum(0)) ** 2
+        squares = (share * np.sqrt(sizes / (sizes - 1))).sum(1) ** 2
+        return float(share.sum() ** 2 / squares.sum())
+
     def influence(self, values: np.ndarray) -> np.ndarray:
         """Return what each concept adds beyond the means of its strata: (rows, n) to (concepts, n).
 
-        Their sum over concepts is zero, and the sum of their squares the variance of the figures,
-        but for the factor n / (n - 1).
+        Their sum over concepts is zero, and the sum of their squares the variance of the figures:
+        deviations within a stratum of n concepts are stretched by √(n / (n - 1)).
         """
-        centred = [column - self.means(column)[self.stratum] for column in values.T]
+        sizes = self._concepts_in
+        stretch = np.sqrt(sizes / np.maximum(sizes - 1, 1))[self.stratum]
+        centred = [stretch * (column - self.means(column)[self.stratum]) for column in values.T]
         return self.contributions(np.stack(centred, axis=1))
+
+    @cached_property
+    def _concepts_in(self) -> np.ndarray:
+        return (self.counts > 0).sum(0)
 
     def _sums(self, values: np.ndarray) -> np.ndarray:
         concepts, strata = int(self.concept.max()) + 1, int(self.stratum.max()) + 1

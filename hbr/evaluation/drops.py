@@ -55,7 +55,8 @@ def _dropped(
 ) -> tuple[Scores, dict[str, Any]]:
     """Return scores with their drops, and the clean mean, mean drop and 95 % interval of each.
 
-    Intervals are over concepts, paired: the same queries, clean and perturbed.
+    Intervals are over concepts, paired: the same queries, clean and perturbed. They are unknown
+    where a language has one concept alone.
     """
     clean = np.stack([rows[str(measure)].to_numpy() for measure in measures], axis=1)
     perturbed = np.stack([scores.values[measure] for measure in measures], axis=1)
@@ -65,6 +66,8 @@ def _dropped(
     design = _design(rows)
     means = design.contributions(np.concatenate([clean, lost], axis=1)).sum(0)
     draws = statistics.bootstrap(design, lost, RESAMPLES, 0)
+    if not design.degrees_of_freedom:
+        draws[:] = np.nan
     return scores._replace(values=values), {
         str(measure): {
             "clean": _known(means[i]),

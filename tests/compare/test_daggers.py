@@ -129,24 +129,46 @@ def test_a_baseline_may_be_written_with_an_underscore(runs: Path) -> None:
     assert daggers(table) == {("hybrid", "mono")}
 
 
-def test_a_baseline_is_the_one_that_agrees_in_what_else_is_varied(runs: Path) -> None:
-    levels = {(1e-3, "monolingual"): 0.4, (1e-3, "hybrid"): 0.6}
-    levels |= {(1e-4, "monolingual"): 0.6, (1e-4, "hybrid"): 0.6}
+@pytest.mark.parametrize(
+    ("setting", "first", "second", "label"),
+    [("learning_rate", 1e-3, 1e-4, "0.001"), ("adapter.name", None, "lora", "")],
+)
+def test_a_baseline_is_the_one_that_agrees_in_what_else_is_varied(
+    runs: Path, setting: str, first: object, second: object, label: str
+) -> None:
+    levels = {(first, "monolingual"): 0.4, (first, "hybrid"): 0.6}
+    levels |= {(second, "monolingual"): 0.6, (second, "hybrid"): 0.6}
     evidence = gathered(
         *(
             run
-            for number, ((lr, sampler), level) in enumerate(levels.items())
+            for number, ((value, sampler), level) in enumerate(levels.items())
             for run in seeds(
                 *(runs, sampler, level),
                 noise_seed=number,
                 noise=0.02,
-                settings={"learning_rate": lr},
+                settings={setting: value},
             )
         )
     )
     table = compare(evidence, ["recall@1"], baseline="monolingual")
     marked = {row.label[1:] for row in table.rows if row.cells[0].dagger}
-    assert marked == {("hybrid", "0.001")}
+    assert marked == {("hybrid", label)}
+    assert any("Holm over 2 tests" in note for note in table.notes)
+
+
+def test_an_untrained_baseline_is_that_of_all_that_varies_in_training(runs: Path) -> None:
+    untrained = finished(runs, "untrained", values(0.4))
+    lora = seeds(runs, "hybrid", 0.6, noise_seed=1, settings={"adapter.name": "lora"})
+    plain = seeds(runs, "hybrid", 0.6, noise_seed=2)
+    table = compare(gathered(untrained, *lora, *plain), ["recall@1"], baseline="untrained")
+    assert [bool(row.cells[0].dagger) for row in table.rows] == [False, True, True]
+
+
+def test_all_that_are_best_differ_from_the_second(runs: Path) -> None:
+    best = [run for sampler in ("hybrid", "mixed") for run in seeds(runs, sampler, 0.6)]
+    second = seeds(runs, "english", 0.3, noise_seed=1)
+    table = compare(gathered(*best, *second), ["recall@1"])
+    assert daggers(table) == {("hybrid", "mono"), ("mixed", "mono")}
 
 
 def test_a_run_alone_has_no_dagger(runs: Path) -> None:

@@ -7,11 +7,17 @@ import pytest
 from scipy import stats
 
 from hbr.core.inference import Estimate, Term, estimate, seeds_needed
+from hbr.core.statistics import Design
 
 
 def measured(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return figures (runs,) and influence (concepts, runs) of values (concepts, runs)."""
-    return values.mean(0), (values - values.mean(0)) / len(values)
+    count = len(values)
+    return values.mean(0), (values - values.mean(0)) / math.sqrt(count * (count - 1))
+
+
+def estimated(values: np.ndarray, terms: list[Term], **over: str) -> Estimate:
+    return estimate(*measured(values), terms, len(values) - 1, **over)
 
 
 def difference(first: int, second: int) -> list[Term]:
@@ -20,7 +26,7 @@ def difference(first: int, second: int) -> list[Term]:
 
 def test_over_concepts_alone_it_is_the_paired_t_test():
     values = np.random.default_rng(0).normal([0.2, 0.0], 1, (60, 2))
-    found = estimate(*measured(values), difference(1, 1), over="concepts")
+    found = estimated(values, difference(1, 1), over="concepts")
     expected = stats.ttest_rel(values[:, 0], values[:, 1])
     assert found.p() == pytest.approx(expected.pvalue)
     assert found.p(side="greater") == pytest.approx(expected.pvalue / 2)
@@ -32,7 +38,7 @@ def test_where_concepts_hardly_differ_it_is_welchs_t_test_over_seeds():
     rng = np.random.default_rng(1)
     seeds = np.concatenate([rng.normal(0.4, 0.1, 4), rng.normal(0.3, 0.3, 6)])
     values = seeds + rng.normal(0, 1e-9, (50, 1)) * np.repeat([1.0, -1.0], [4, 6])
-    found = estimate(*measured(values), difference(4, 6))
+    found = estimated(values, difference(4, 6))
     expected = stats.ttest_ind(seeds[:4], seeds[4:], equal_var=False)
     assert found.p() == pytest.approx(expected.pvalue, rel=1e-5)
     assert found.df == pytest.approx(expected.df, rel=1e-5)
@@ -41,7 +47,7 @@ def test_where_concepts_hardly_differ_it_is_welchs_t_test_over_seeds():
 @pytest.mark.parametrize("shape", [(1, 3), (3, 1)])
 def test_one_run_says_nothing_of_training_again(shape):
     values = np.random.default_rng(2).normal(0, 1, (40, sum(shape)))
-    found = estimate(*measured(values), difference(*shape))
+    found = estimated(values, difference(*shape))
     assert not found.is_known
     assert math.isnan(found.p())
     assert all(math.isnan(bound) for bound in found.interval())
@@ -50,18 +56,19 @@ def test_one_run_says_nothing_of_training_again(shape):
 def test_an_encoder_as_it_came_has_no_seeds():
     values = np.random.default_rng(3).normal(0, 1, (40, 4))
     terms = [Term(1.0, range(3)), Term(-1.0, [3], fixed=True)]
-    assert estimate(*measured(values), terms).is_known
+    assert estimated(values, terms).is_known
 
 
 @pytest.mark.parametrize(("differ", "known"), [(0, False), (19, False), (20, True)])
 def test_too_few_concepts_that_differ_say_nothing(differ, known):
     values = np.zeros((300, 4))
     values[:differ, :2] = 1
-    assert estimate(*measured(values), difference(2, 2)).is_known is known
+    assert estimated(values, difference(2, 2)).is_known is known
 
 
 def test_nan_stays_open():
-    assert not estimate(np.array([np.nan, 1.0]), np.zeros((30, 2)), difference(1, 1)).is_known
+    unknown = np.array([np.nan, 1.0]), np.zeros((30, 2))
+    assert not estimate(*unknown, difference(1, 1), 29).is_known
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5, 10])
@@ -75,9 +82,37 @@ def test_intervals_cover_what_they_say(seeds, ratio):
         of_method = rng.normal(0, 0.5, (concepts, 2)) * [1, -1]
         runs = rng.normal(0, spread, 2 * seeds) + rng.normal(0, 0.3, (concepts, 2 * seeds))
         values = runs + np.repeat(of_method, seeds, axis=1) * math.sqrt(2)
-        low, high = estimate(*measured(values), difference(seeds, seeds)).interval()
+        low, high = estimated(values, difference(seeds, seeds)).interval()
         covered += low <= 0 <= high
     assert 0.925 <= covered / repeats <= 0.985
+
+
+@pytest.mark.parametrize("over", ["concepts", "seeds and concepts"])
+@pytest.mark.parametrize("few", [2, 3, 10])
+def test_intervals_cover_what_they_say_where_a_language_has_few_questions(few, over):
+    """Ten languages of a hundred questions, and one of a few that weighs as much."""
+    rng, repeats, covered = np.random.default_rng(few), 1000, 0
+    strata = np.repeat(np.arange(11), [*[100] * 10, few])
+    design = Design(np.arange(len(strata)), strata)
+    for _ in range(repeats):
+        values = rng.normal(0, 1, (len(strata), 1)) * [1, 1, -1, -1]
+        values = values + rng.normal(0, 0.3, (len(strata), 4))
+        figures, influence = design.contributions(values).sum(0), design.influence(values)
+        found = estimate(figures, influence, difference(2, 2), design.degrees_of_freedom, over=over)
+        low, high = found.interval()
+        covered += low <= 0 <= high
+    assert covered / repeats >= 0.93
+
+
+def test_a_language_with_one_question_says_nothing():
+    design = Design(np.arange(101), np.repeat([0, 1], [100, 1]))
+    values = np.random.default_rng(0).normal(0, 1, (101, 2))
+    figures, influence = design.contributions(values).sum(0), design.influence(values)
+    found = estimate(
+        figures, influence, difference(1, 1), design.degrees_of_freedom, over="concepts"
+    )
+    assert math.isnan(found.p())
+    assert found.why == "a language, or a pair of them, has one concept alone"
 
 
 def test_more_seeds_find_smaller_effects():

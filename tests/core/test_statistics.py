@@ -226,4 +226,17 @@ def test_influence_is_what_concepts_add_beyond_the_means_of_strata(rng, concepts
     influence = design.influence(values)
     assert np.allclose(influence.sum(0), 0)
     parts = design.contributions(values)
-    assert np.allclose(influence, parts - parts.mean(0))
+    assert np.allclose((influence**2).sum(0), concepts * parts.var(0, ddof=1))
+    assert design.degrees_of_freedom == pytest.approx(concepts - 1)
+
+
+@FAST
+@given(rng=RNG, sizes=st.lists(st.integers(2, 30), min_size=1, max_size=5))
+def test_strata_of_other_concepts_have_variances_and_degrees_of_freedom_of_their_own(rng, sizes):
+    strata = np.repeat(np.arange(len(sizes)), sizes)
+    design = Design(np.arange(len(strata)), strata)
+    values = rng.normal(size=len(strata))
+    of_means = [values[strata == h].var(ddof=1) / n / len(sizes) ** 2 for h, n in enumerate(sizes)]
+    assert np.isclose((design.influence(values[:, None]) ** 2).sum(), sum(of_means))
+    satterthwaite = sum(1 / n for n in sizes) ** 2 / sum(1 / n**2 / (n - 1) for n in sizes)
+    assert design.degrees_of_freedom == pytest.approx(satterthwaite)
