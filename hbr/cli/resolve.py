@@ -11,8 +11,6 @@ from hbr.core.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-FIXED = {"seed", "sampler", "encoder", "data", "objective", "train", "mine", "teacher"}
-
 
 def config_of(
     files: list[Path] | None, assignments: list[str] | None, above: Mapping[str, Any] | None = None
@@ -66,19 +64,14 @@ def open_run_spec(
     assignments: list[str] | None = None,
 ) -> Any:
     """Open a run, with settings for what comes after training laid over those it has."""
-    from hbr.core.config import nested, parse_set, resolve_config
+    from hbr.core.config import parse_set
     from hbr.core.yaml_files import read_yaml
-    from hbr.experiments.run_spec import RunSpec, open_run
+    from hbr.experiments.run_spec import RunSpec, laid_over, open_run
 
     path = existing_run(run, runs)
     _, trained = open_run(path)
     layers = [*map(read_yaml, files or []), parse_set(assignments or [])]
-    if fixed := sorted({section for layer in layers for section in nested(layer)} & FIXED):
-        raise UserError(
-            f"{', '.join(fixed)}: a trained run keeps these settings; change them with `hbr train`"
-        )
-    config = resolve_config(trained.model_dump(mode="json"), *layers)
-    return RunSpec(config, runs, device, path)
+    return RunSpec(laid_over(trained, *layers), runs, device, path)
 
 
 def existing_run(run: Path | None, runs: Path) -> Path:

@@ -1,6 +1,6 @@
 """Which texts of an evaluation were trained on: by hash of the normalised text."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -99,9 +99,11 @@ def overlap(
     """
     texts = task_hashes(*evaluated)
     hashes = {role: open_hashes(texts, role) for role in ROLES}
-    languages: Counter[str] = Counter()
-    for _, data in sources:
-        languages += Counter(dict(zip(data.languages, map(int, data.has.sum(0)), strict=True)))
+    counts: defaultdict[Path, Counter[str]] = defaultdict(Counter)
+    for store, data in sources:  # rows that were trained on twice count once
+        rows = map(int, data.has.sum(0))
+        counts[store.path] |= Counter(dict(zip(data.languages, rows, strict=True)))
+    languages = sum(counts.values(), Counter[str]())
     seen: dict[str, Any] = {
         "languages": dict(sorted(languages.items())),
         "contamination": _counts(_occurring(hashes, sources, negatives)),

@@ -37,8 +37,8 @@ def rank_exactly(
     queries, passages = vectors
     bytes_needed = 8 * passages.shape[0] * passages.shape[1]
     if "multi" not in task.settings or bytes_needed > settings.memory_mb * 2**20:
-        streamed = _streamed_ranks(task, vectors, device, top, folder)
-        return None if streamed is None else _without_excluded(task, streamed)
+        streamed = _streamed_ranks(task, vectors, device, top + _excludes(task), folder)
+        return None if streamed is None else _without_excluded(task, streamed, top)
     if distributed.rank():
         return None
     parts = []
@@ -48,14 +48,14 @@ def rank_exactly(
             np.asarray(passages),
             _pairs(task),
             task.blocks,
-            top=top,
+            top=top + _excludes(task),
             block_mb=settings.block_mb,
             device=device,
         ):
             parts.append(part)
             progress.advance(len(np.unique(part.query)))
     ranks = Ranks(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-    return _without_excluded(task, ranks)
+    return _without_excluded(task, ranks, top)
 
 
 def rank_by_index(
@@ -67,13 +67,14 @@ def rank_by_index(
     """
     query, passage = _pairs(task)
     vectors = np.ascontiguousarray(queries, dtype=np.float32)
-    pool, first = _search(indexes[POOL], vectors, (query, passage), depth, top)
+    more = top + _excludes(task)
+    pool, first = _search(indexes[POOL], vectors, (query, passage), depth, more)
     within = np.full(len(query), np.inf)
     for code, language in enumerate(task.languages):
         some = np.flatnonzero(task.passage_language[passage] == code)
         pairs = query[some], passage[some] - task.blocks[code].start
         within[some], _ = _search(indexes[language], vectors, pairs, depth)
-    return _without_excluded(task, Ranks(query, passage, within, pool, first))
+    return _without_excluded(task, Ranks(query, passage, within, pool, first), top)
 
 
 def _streamed_ranks(
@@ -138,11 +139,23 @@ def _pairs(task: Task) -> tuple[np.ndarray, np.ndarray]:
     return query[order], passage[order]
 
 
-def _without_excluded(task: Task, ranks: Ranks) -> Ranks:
-    """Return the ranks of the relevant passages as if the excluded ones were not there."""
-    excluded = task.excluded[task.concept]
-    if (excluded < 0).all():
+def _excludes(task: Task) -> bool:
+    """Return whether a query has a passage that it must not find: one more is then first."""
+    return bool((task.excluded >= 0).any())
+
+
+def _without_excluded(task: Task, ranks: Ranks, top: int) -> Ranks:
+    """Return the ranks of the relevant passages as if the excluded ones were not there.
+
+    Likewise the first `top`, with -1 behind the last where a corpus has no more.
+    """
+    if not _excludes(task):
         return ranks
+    excluded = task.excluded[task.concept]
+    is_first = ranks.top == excluded[:, None]
+    order = np.argsort(is_first, axis=1, kind="stable")
+    first = np.where(is_first, -1, ranks.top)
+    first = np.take_along_axis(first, order, axis=1)[:, :top]
     language, out = task.passage_language, excluded[ranks.query]
     is_out = ranks.passage == out
     relevant = task.pair(*relevant_pairs(task.concept, task.indptr, task.relevant))
@@ -156,4 +169,4 @@ def _without_excluded(task: Task, ranks: Ranks) -> Ranks:
 
     within = moved(ranks.block, language[ranks.passage] == language[out])
     pool = moved(ranks.pool, np.ones(len(out), bool))
-    return Ranks(ranks.query[kept], ranks.passage[kept], within, pool, ranks.top)
+    return Ranks(ranks.query[kept], ranks.passage[kept], within, pool, first)

@@ -130,7 +130,7 @@ def from_rows(
     groups, concept = np.unique(q[2], return_inverse=True)
     order = np.argsort(p[2], kind="stable")
     relevant = order[np.isin(p[2][order], groups)]
-    indptr = np.searchsorted(p[2][relevant], [*groups, np.inf])
+    indptr = np.append(np.searchsorted(p[2][relevant], groups), len(relevant))
     settings = ("mono", "cross", "multi") if len(codes) > 1 else ("mono",)
     task = Task(
         *(rows.name, "", Path(), PROTOCOL, settings, tuple(sorted(languages))),

@@ -29,7 +29,7 @@ from hbr.experiments import study as studies
 from hbr.experiments.building import update
 from hbr.experiments.inventory import exact_targets
 from hbr.experiments.run_data import RunData
-from hbr.experiments.run_spec import RunSpec, complete, open_run
+from hbr.experiments.run_spec import RunSpec, complete, laid_over, open_run
 
 if TYPE_CHECKING:
     from hbr.evaluation.retriever import Retriever
@@ -307,7 +307,8 @@ def _open(run: Place, device: str) -> Run:
 def _evaluate_run(
     run: Run, target: EvaluationTarget, source: Path | None, settings: Mapping[str, Any]
 ) -> Evaluation:
-    config = resolve_config(run.config.model_dump(mode="json"), settings)
+    config = laid_over(run.config, settings)
+    target = target.centered() if config.evaluate.center_languages else target
     spec = RunSpec(config, run.spec.runs, run.spec.device, run.path)
     update([stages.evaluate(RunData(spec, {target.dataset: source}), target)])
     return Evaluation(read_result(spec.store, config, target))

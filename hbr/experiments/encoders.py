@@ -39,13 +39,18 @@ def initial_encoder(run: RunSpec, *, download: bool = True) -> Found:
     """Return the encoder that the training of a run starts from."""
     config = run.config
     if config.train.start_from:
-        earlier = _run(run.runs, config.train.start_from)
+        earlier = trained_before(run)
         if earlier is None:
             raise UserError(
                 f"train.start_from: {config.train.start_from} is no run in {run.runs} whose "
                 "training has ended; `hbr train` makes one"
             )
-        return Found(earlier.folder, config.encoder)
+        if (made := earlier.config.encoder.name) != config.encoder.name:
+            raise UserError(
+                f"train.start_from: {config.train.start_from} trained {made}, not "
+                f"{config.encoder.name}; say --encoder {made}"
+            )
+        return Found(earlier.path / "model", config.encoder)
     encoder = config.encoder
     where = (run.runs, encoder.name, encoder.revision)
     return Found(encoder_folder(*where, download=download), encoder)
@@ -71,9 +76,19 @@ def other_encoder(
     return Found(folder, EncoderSettings.model_validate(given | defaults))
 
 
+def trained_before(run: RunSpec) -> RunSpec | None:
+    """Return the run whose encoder the training of another starts from, if there is one."""
+    path = _run_folder(run.runs, run.config.train.start_from or "")
+    return RunSpec(open_run(path)[1], run.runs, run.device, path) if path else None
+
+
 def _run(runs: Path, name: str) -> Found | None:
     """Return the trained encoder of a run, by its name or folder, if there is one."""
-    for path in (runs / name, Path(name)):
-        if (path / "config.yaml").exists() and (path / "model").is_dir():
-            return Found(path / "model", open_run(path)[1].encoder)
-    return None
+    path = _run_folder(runs, name)
+    return Found(path / "model", open_run(path)[1].encoder) if path else None
+
+
+def _run_folder(runs: Path, name: str) -> Path | None:
+    paths = (runs / name, Path(name)) if name else ()
+    ended = (p for p in paths if (p / "config.yaml").exists() and (p / "model").is_dir())
+    return next(ended, None)

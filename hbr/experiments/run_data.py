@@ -1,5 +1,6 @@
 """What a run reads from outside its folder: rows, evaluation sets, dictionaries, the encoder."""
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -18,13 +19,15 @@ from hbr.data.perturb.dictionary import row_dictionary
 from hbr.data.rows import Rows
 from hbr.data.tasks import Task
 from hbr.data.teacher_vectors import TeacherVectors
-from hbr.experiments.encoders import Found, initial_encoder
+from hbr.experiments.encoders import Found, initial_encoder, trained_before
 from hbr.experiments.negatives import mined_rows
 from hbr.experiments.run_spec import RunSpec
 from hbr.experiments.teachers import Teacher
 from hbr.training.schedule import BatchSchedule
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 class TrainingData(NamedTuple):
@@ -142,21 +145,52 @@ class RunData:
         """Return the completion id of an evaluation set."""
         return self.task_store(dataset).completion("task")
 
-    def seen_in(self, dataset: str) -> dict[str, Any]:
-        """Return what the training rows, in the languages drawn from, share with a data set."""
+    @cached_property
+    def before(self) -> "RunData | None":
+        """The data of the run whose encoder this one starts from."""
+        earlier, name = trained_before(self.run), self.run.config.train.start_from
+        if name and not earlier:
+            logger.warning(f"{self.run.name}: what {name} was trained on is not known any more")
+        return RunData(earlier, self.sources, ready=self.ready) if earlier else None
+
+    @cached_property
+    def trained_on(self) -> list[tuple[Store, Rows]]:
+        """The rows in the languages that batches are drawn from, of earlier trainings too."""
         config = self.run.config
-        english = get("sampler", config.sampler.name).pivot_only
+        pivot_alone = get("sampler", config.sampler.name).pivot_only and not self._draws_languages
         languages = config.data.languages
-        seen = [
-            (store, rows.only([rows.pivot or ""] if english else languages or rows.languages))
-            for store, rows in self.rows_with_negatives
+        return [
+            *(self.before.trained_on if self.before else []),
+            *(
+                (
+                    store,
+                    rows.only([rows.pivot or ""] if pivot_alone else languages or rows.languages),
+                )
+                for store, rows in self.rows_with_negatives
+            ),
         ]
+
+    @property
+    def _draws_languages(self) -> bool:
+        """Whether texts stand in batches in other languages than those that the sampler draws."""
+        objective = self.run.config.objective
+        any_language = objective.num_negatives > 0 and objective.negative_language == "any"
+        return any_language or get("objective", objective.name).recipe(objective).draws_languages
+
+    @property
+    def _draws_negatives(self) -> bool:
+        own = self.run.config.objective.num_negatives > 0
+        return own or (self.before is not None and self.before._draws_negatives)
+
+    def seen_in(self, dataset: str) -> dict[str, Any]:
+        """Return the languages trained on, and what their texts share with a data set."""
+        config = self.run.config
         validation = [] if self.goal else list(filter(None, [self._validation]))
         validated = [(s, rows.only(validation_languages(config, rows))) for s, rows in validation]
         return overlap(
-            seen,
+            self.trained_on,
             self._task(dataset),
-            negatives=config.objective.num_negatives > 0,
+            negatives=self._draws_negatives,
             validation=validated,
             chosen_on=self.goal,
             near_duplicates=config.evaluate.near_duplicates,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hbr.core import registry
-from hbr.core.config import resolve_config
+from hbr.core.config import nested, resolve_config
 from hbr.core.digests import fingerprint
 from hbr.core.errors import UserError, first_line
 from hbr.core.files import write_atomic
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 DEFAULTED = {  # settings of an encoder that its files decide where they are null
     *("normalize", "query_prompt", "passage_prompt"),
     *("query_max_seq_length", "passage_max_seq_length"),
+}
+FIXED = {  # sections that training has used
+    *("seed", "sampler", "encoder", "data", "objective", "train", "adapter", "mine", "teacher"),
 }
 
 
@@ -105,6 +108,18 @@ def open_run(path: Path) -> tuple[Store, Config]:
             "put that back, or train another run with `hbr train -C`"
         )
     return store, config
+
+
+def laid_over(trained: Config, *layers: Mapping[str, Any]) -> Config:
+    """Return the settings of a trained run with others for what comes after training.
+
+    Raises UserError for those of training.
+    """
+    if fixed := sorted({section for layer in layers for section in nested(layer)} & FIXED):
+        raise UserError(
+            f"{', '.join(fixed)}: a trained run keeps these settings; change them with `hbr train`"
+        )
+    return resolve_config(trained.model_dump(mode="json"), *layers)
 
 
 def _differences(now: Any, then: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:

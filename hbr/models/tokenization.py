@@ -11,6 +11,10 @@ from hbr.data.tokens import Tokens, open_tokens, write_tokens
 from hbr.models.encoder import Encoder
 from hbr.models.loading import reset_tokenizer
 
+CUT = {  # what its own file does not say of a tokenizer, and what it mostly is
+    "truncation_side": "right",
+    "split_special_tokens": False,
+}
 BATCH = 4_000  # texts between signs of progress
 DECIDING = {"query_prompt", "passage_prompt", "query_max_seq_length", "passage_max_seq_length"}
 
@@ -36,6 +40,8 @@ def tokenize_rows(store: Store, rows: Rows, encoder: Encoder, settings: EncoderS
         "tokenizer": fingerprint(encoder.tokenizer.backend_tokenizer.to_str()),
         "longest": encoder.max_seq_length,
     }
+    cut = {name: getattr(encoder.tokenizer, name) for name in CUT}
+    key |= {name: value for name, value in cut.items() if value != CUT[name]}
     stage = f"tokens-{fingerprint(key, 8)}"
     inputs = {"rows": store.completion("rows")}
     distributed.fill_together(

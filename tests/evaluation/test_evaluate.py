@@ -265,10 +265,11 @@ def test_excluded_passages_are_as_if_they_were_not_there(tmp_path, how):
     excluded[0] = task.relevant[task.indptr[0]]
     excluded[1] = -1
     task = dataclasses.replace(task, excluded=excluded)
+    metrics = ["map", "same_language@3"]
     folder = tmp_path / "found"
     folder.mkdir()
     if how == "index":
-        config = resolve_config({"evaluate.metrics": ["map"], "index.top_k": 1000})
+        config = resolve_config({"evaluate.metrics": metrics, "index.top_k": 1000})
         blocks = dict(zip(task.languages, task.blocks, strict=True))
         indexes = {
             name: build_index(vectors[1][block], "flat")
@@ -277,7 +278,7 @@ def test_excluded_passages_are_as_if_they_were_not_there(tmp_path, how):
         evaluate_index(folder, config, task, vectors, {}, indexes)
     else:
         memory = {"evaluate.memory_mb": 4096} if how == "exact" else {}
-        config = resolve_config({"evaluate.metrics": ["map"], **memory})
+        config = resolve_config({"evaluate.metrics": metrics, **memory})
         if how == "streamed":
             task = dataclasses.replace(task, settings=("mono", "cross"))
         evaluate(folder, config, task, vectors, {}, device=torch.device("cpu"))
@@ -295,6 +296,9 @@ def test_excluded_passages_are_as_if_they_were_not_there(tmp_path, how):
             code = task.languages.index(line["passage_language"])
             order = [p for p in order if task.passage_language[p] == code]
             wanted = [p for p in wanted if task.passage_language[p] == code]
+        else:
+            same = task.passage_language[order[:3]] == task.query_language[query]
+            assert line["same_language@3"] == pytest.approx(same.mean())
         places = sorted(order.index(p) + 1 for p in wanted if p in order)
         expected = sum((i + 1) / place for i, place in enumerate(places)) / len(wanted)
         assert line["map"] == pytest.approx(expected), (line, places)

@@ -95,6 +95,14 @@ def test_a_sentence_transformer_reaches_what_the_run_reaches(run: "hbr.Run") -> 
     np.testing.assert_allclose(theirs.values[["map", "recall@10"]], ours, atol=2e-4)
 
 
+def test_what_comes_after_training_can_be_set_for_a_run_and_no_more(run: "hbr.Run") -> None:
+    with pytest.raises(UserError, match="encoder, seed: a trained run keeps these settings"):
+        hbr.evaluate(run, seed=5, query_prompt="Q: ")
+    as_it_is, centred = hbr.evaluate(run), hbr.evaluate(run, center_languages=True)
+    assert str(centred.result.target) == "embedded~center"
+    assert not centred.values.equals(as_it_is.values)
+
+
 def test_comparisons_hold_runs_by_folder_evaluations_and_claims(tmp_path: Path) -> None:
     values = {"mono map": np.linspace(0, 1, 24)[:, None]}
     runs = [

@@ -15,7 +15,8 @@ from hbr.models.tokenization import tokenize_rows
 SETTINGS = Settings(
     query_prompt="", passage_prompt="", query_max_seq_length=16, passage_max_seq_length=6
 )
-ROWS = [{"id": "1", "query": {"en": "Ri luli Sasal?"}, "passage": {"en": "Sasal " * 9}}]
+PASSAGE = "Ri luli " + "Sasal " * 9
+ROWS = [{"id": "1", "query": {"en": "Ri luli Sasal?"}, "passage": {"en": PASSAGE}}]
 
 
 def store_of(folder: Path) -> Store:
@@ -35,3 +36,14 @@ def test_tokens_are_found_again_whatever_was_tokenised_before_them(tmp_path):
         for store in stores[::-1]:
             tokenize_rows(store, open_rows(store.path / "rows"), encoder, SETTINGS)
     assert [len(store.entries()) for store in stores] == [2, 2]  # rows, and tokens once
+
+
+def test_texts_that_are_cut_at_the_other_end_are_other_tokens(tmp_path):
+    store = store_of(tmp_path / "train")
+    model, tokenizer = tiny._xlm_r()
+    encoder, found = Encoder(model, tokenizer, Pooling()), []
+    for tokenizer.truncation_side in ("right", "left"):
+        tokens = tokenize_rows(store, open_rows(store.path / "rows"), encoder, SETTINGS)
+        found.append(tokens.flat["passage"].tolist())
+    assert len(found[0]) == len(found[1])
+    assert found[0] != found[1]

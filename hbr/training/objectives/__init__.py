@@ -38,6 +38,11 @@ class Recipe:
     needs_scores = False  # a teacher's, of passages and negatives
     needs_teacher_vectors = False
 
+    @property
+    def draws_languages(self) -> bool:
+        """Whether it puts texts into a batch in other languages than the sampler does."""
+        return self.needs_translations
+
     def backward(self, batch: "TrainingBatch") -> LossTerms:
         """Add the gradients of a batch to the weights; return its loss and the terms of it."""
         return {"loss": batch.backward(batch.contrastive_loss)}

@@ -41,6 +41,11 @@ class Smoothing(Recipe):
 
     settings: SmoothingSettings
 
+    @property
+    def draws_languages(self) -> bool:
+        """As `Recipe.draws_languages`."""
+        return self.settings.swap > 0
+
     def backward(self, batch: "TrainingBatch") -> LossTerms:
         """As `Recipe.backward`."""
         from hbr.training.adversary import normal

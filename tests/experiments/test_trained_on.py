@@ -1,0 +1,78 @@
+"""What a run was trained on, wherever its texts came from: languages, and texts of the test set."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hbr.core.config import resolve_config
+from hbr.core.errors import UserError
+from hbr.experiments import run_data
+from hbr.experiments.encoders import initial_encoder
+from hbr.experiments.run_data import RunData
+from hbr.experiments.run_spec import RunSpec, complete
+from tests.support import beside, hbr
+
+ALL = {"de": 8, "en": 8, "th": 8}
+
+
+def run(runs: Path, data: Path, **settings: Any) -> RunSpec:
+    given = {key.replace("__", "."): value for key, value in settings.items()}
+    given |= {"data.train": [str(data)], "data.validation": None, "evaluate.limit": 5}
+    return RunSpec(complete(resolve_config(given), runs), runs, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("settings", "languages"),
+    [
+        ({}, {"en": 8}),
+        ({"objective.name": "language-contrastive"}, ALL),
+        ({"objective.name": "smoothing"}, {"en": 8}),
+        ({"objective.name": "smoothing", "objective.swap": 0.5}, ALL),
+        ({"objective.negative_language": "any", "objective.num_negatives": 1}, ALL),
+        ({"objective.negative_language": "any", "objective.num_negatives": 0}, {"en": 8}),
+    ],
+)
+def test_an_english_sampler_has_seen_what_its_objective_draws(
+    world: Path,
+    tmp_path: Path,
+    rows_file: Callable[..., Path],
+    settings: dict[str, Any],
+    languages: dict[str, int],
+) -> None:
+    runs = beside(world, tmp_path / "runs")
+    spec = run(runs, rows_file(), **{"sampler": "english", **settings})
+    assert RunData(spec).seen_in("embedded")["languages"] == languages
+
+
+def test_what_an_encoder_was_trained_on_before_counts_and_rows_count_once(
+    world: Path,
+    tmp_path: Path,
+    rows_file: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    runs, data = beside(world, tmp_path / "runs"), rows_file()
+    before = run(runs, data, sampler="hybrid")
+    other = run(runs, rows_file(languages=("en", "ru"), name="other.jsonl"), sampler="hybrid")
+    later = run(runs, data, sampler="english", train__start_from="before")
+    for earlier, languages in ((before, ALL), (other, {"en": 16, "ru": 8}), (None, {"en": 8})):
+        found = {"before": earlier}
+        monkeypatch.setattr(
+            run_data, "trained_before", lambda r, f=found: f.get(r.config.train.start_from)
+        )
+        assert RunData(later).seen_in("embedded")["languages"] == languages
+    assert "what before was trained on is not known any more" in caplog.text
+
+
+def test_the_encoder_that_training_starts_from_is_the_one_that_is_named(
+    world: Path, tmp_path: Path, rows_file: Callable[..., Path]
+) -> None:
+    runs, data = beside(world, tmp_path / "runs"), rows_file()
+    words = ("--untrained", "--encoder", "mbert-tiny", "--output-dir", runs)
+    made = Path(hbr("train", *words).out.strip()).name
+    with pytest.raises(UserError, match="trained mbert-tiny, not xlm-r-tiny; say --encoder mbert"):
+        initial_encoder(run(runs, data, train__start_from=made))
+    right = run(runs, data, train__start_from=made, encoder__name="mbert-tiny")
+    assert initial_encoder(right).folder == runs / made / "model"
