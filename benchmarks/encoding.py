@@ -7,11 +7,12 @@ Without folders, a random BERT of 6 layers, 384 wide, encodes made-up languages;
 XQuAD-R's files. Strings go in and vectors come out, so that tokenizing counts. In bf16 the whole
 model of sentence-transformers is in bfloat16, which is quicker than autocast. `--backends openvino
 onnx` also takes these engines (`encode.backend`). `--beside` keeps so many other processes busy
-meanwhile. Each way is a process of its own, as a user would start it: after one turn that does not
-count, the median of some rounds. Needs the extra `bench`.
+meanwhile. Ways take turns, each time in a process of its own, as a user would start it, where one
+turn does not count; shown are medians of some rounds. Needs the extra `bench`.
 """
 
 import argparse
+import itertools
 import json
 import tempfile
 from pathlib import Path
@@ -110,7 +111,7 @@ def main() -> None:
         encoder = side.encoder(args.encoder, Path(place) / "encoder", args.shape, args.texts)
         words = ["--encoder", str(encoder), "--exported", place, "--device", args.device]
         words += ["--texts", str(args.texts)] if args.texts else []
-        words += ["--rounds", str(args.rounds), "--count", str(args.count)]
+        words += ["--rounds", "1", "--count", str(args.count)]
         for kind in args.kind:
             for precision in args.precision:
                 for allocator in args.allocator:
@@ -118,23 +119,24 @@ def main() -> None:
                         title = f"{kind}, {precision}, {allocator}, {beside} beside"
                         case = ["--kind", kind, "--precision", precision, "--beside", str(beside)]
                         run = [*words, *case]
-                        shown[title] = measured(run, ways(args, precision), allocator, place)
+                        made = measured(run, ways(args, precision), allocator, place, args.rounds)
+                        shown[title] = made
                         side.compare(title, shown[title], PEER, "texts/s")
     if args.json:
         args.json.write_text(json.dumps(shown, indent=1))
 
 
 def measured(
-    words: list[str], ways: dict[str, dict[str, Any]], allocator: str, place: str
+    words: list[str], ways: dict[str, dict[str, Any]], allocator: str, place: str, rounds: int
 ) -> dict[str, list[side.Turn]]:
-    """Run each way in a process of its own; return its turns."""
+    """Run the ways in turns, each time in a process of its own; return their turns."""
     precision = words[words.index("--precision") + 1]
-    found: dict[str, list[side.Turn]] = {}
+    found: dict[str, list[side.Turn]] = {name: [] for name in ways}
     first = None
-    for name, way in ways.items():
+    for _, (name, way) in itertools.product(range(rounds), ways.items()):
         path = f"{place}/vectors.npy"
         run = [*words, "--vectors", path, "--way", json.dumps(way)]
-        found[name] = [side.Turn(*turn) for turn in side.child(run, allocator)]
+        found[name] += [side.Turn(*turn) for turn in side.child(run, allocator)]
         vectors = np.load(path)
         first = vectors if first is None else first
         far = float(np.abs(first - vectors).max())
