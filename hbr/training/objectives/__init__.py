@@ -4,7 +4,7 @@ An objective is a loss of vectors, or a *recipe* that makes the gradients of a b
 one loss or pass. Adding one takes a file that holds its settings, its recipe and its `Objective`,
 and a line in `hbr.core.registry`. One from outside is used as `package.module:ATTRIBUTE`.
 
-These modules import torch only when they train: settings are checked without it.
+These modules import torch and numpy only when they train: settings are checked without them.
 """
 
 from collections.abc import Callable
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from hbr.core.settings import Objective as Settings
-from hbr.training.schedule import Batch
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from hbr.training.batch import AuxiliaryHead, TrainingBatch
+    from hbr.training.schedule import Batch
 
 Side = Literal["queries", "passages", "both"]
 LossTerms = dict[str, float]  # "loss", and the terms it consists of; the log has them all
@@ -47,7 +47,7 @@ class Recipe:
         """Add the gradients of a batch to the weights; return its loss and the terms of it."""
         return {"loss": batch.backward(batch.contrastive_loss)}
 
-    def augment(self, batch: Batch, has: np.ndarray, seed: int) -> Batch:
+    def augment(self, batch: "Batch", has: "np.ndarray", seed: int) -> "Batch":
         """Choose other languages for a batch; `has` (n, languages) says which its rows have."""
         del has, seed
         return batch

@@ -4,16 +4,17 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import Field
 
 from hbr.core.fields import NonNegativeFloat, Share
 from hbr.core.settings import Objective as Settings
 from hbr.training.objectives import LossTerms, Objective, Recipe, Side
-from hbr.training.schedule import Batch, swap_languages
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from hbr.training.batch import TrainingBatch
+    from hbr.training.schedule import Batch
 
 
 class SmoothingSettings(Settings):
@@ -60,8 +61,10 @@ class Smoothing(Recipe):
         )
         return {"loss": batch.backward(batch.contrastive_loss, shifts=shifts)}
 
-    def augment(self, batch: Batch, has: np.ndarray, seed: int) -> Batch:
+    def augment(self, batch: "Batch", has: "np.ndarray", seed: int) -> "Batch":
         """Swap texts for those of their rows in other languages."""
+        from hbr.training.schedule import swap_languages
+
         queries, passages = (
             self.settings.perturbed in (s, "both") for s in ("queries", "passages")
         )
