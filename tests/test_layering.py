@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import finished
+
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (  # from the ground up
     *("core", "data", "retrieval", "models", "training"),
@@ -123,6 +125,11 @@ def test_plan_loads_nothing_heavy(rows_file, tmp_path):
     data = str(rows_file(count=40))
     words = ["plan", "--data", data, "--batch-size", "8", "--batches", "5"]
     assert loaded(*words, "--output-dir", str(tmp_path / "runs"), "--json") & HEAVY == set()
+
+
+def test_comparing_loads_nothing_heavy(tmp_path):
+    runs = [finished(tmp_path, sampler, {"mono map": 0.5}) for sampler in ("hybrid", "mixed")]
+    assert loaded("compare", *map(str, runs)) & HEAVY == set()
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES.get)

@@ -84,7 +84,7 @@ def evaluate(
     """Evaluate a run in the mono, cross and multi settings, from exact ranks."""
     from hbr.core.config import nested, parse_set
     from hbr.data.lookup import in_languages
-    from hbr.evaluation.diagnostics import FILE
+    from hbr.evaluation.diagnostics_file import FILE
     from hbr.experiments import stages
     from hbr.experiments.building import update
     from hbr.experiments.run_data import RunData

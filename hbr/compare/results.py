@@ -18,7 +18,7 @@ from hbr.core.settings import Config
 from hbr.core.store import Store, entry_of
 from hbr.core.target import EvaluationTarget
 from hbr.core.train import LATER
-from hbr.evaluation.diagnostics import FILE
+from hbr.evaluation.diagnostics_file import FILE
 
 CENTER = "evaluate.center_languages"
 CHAIN = ("train", "encode", "evaluate")
@@ -96,14 +96,19 @@ class Result(NamedTuple):
 
     def columns(self, names: Sequence[str]) -> pa.Table:
         """Read some columns of the values by query."""
-        return self._parquet(lambda path: pq.read_table(path, columns=list(names)))
+
+        def read(path: Path) -> pa.Table:
+            with pq.ParquetFile(path) as file:  # `read_table` loads pandas
+                return file.read(list(names)).select(list(names))
+
+        return self._parquet(read)
 
     def _parquet(self, read: Callable[[Path], T]) -> T:
         assert self.folder is not None
         path = self.folder / "per_query.parquet"
         try:
             result = read(path)
-        except (OSError, pa.ArrowInvalid) as error:
+        except (OSError, KeyError, pa.ArrowInvalid) as error:
             raise UserError(
                 f"{path} is missing or damaged; renew it: `hbr evaluate --dataset "
                 f"{self.metrics['dataset']} --run {self.folder.parents[1]} --force`"

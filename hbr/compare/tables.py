@@ -14,7 +14,7 @@ from hbr.compare.results import Keep
 from hbr.compare.table import Cell, Row, Table
 from hbr.core import languages, registry
 from hbr.core.target import Measure
-from hbr.evaluation.diagnostics import summary
+from hbr.evaluation.diagnostics_file import summary
 
 
 class Column(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hbr.data.tasks import Task
+from hbr.evaluation.diagnostics_file import FILE
 from hbr.evaluation.geometry import (
     cka,
     cosines,
@@ -24,7 +25,6 @@ from hbr.evaluation.probe import language_probe
 from hbr.retrieval.exact import relevant_pairs
 from hbr.retrieval.vectors import ShardedVectors
 
-FILE = "diagnostics.json"
 VECTORS = 20_000  # of a side at most: above, a sample is drawn
 PROBED = 15_000  # vectors of whole families that a probe sees at most
 CONCEPTS = 2_000  # at most, where languages are compared two by two
@@ -56,26 +56,6 @@ def write_diagnostics(folder: Path, task: Task, vectors: tuple[Vectors, Vectors]
     (folder / FILE).write_text(
         json.dumps(diagnose(task, vectors), indent=1, allow_nan=False), "utf-8"
     )
-
-
-def summary(diagnostics: Mapping[str, Any]) -> dict[tuple[str, str], float | None]:
-    """Return the figures that a table has room for: of passages, where both sides have one."""
-    queries, passages = diagnostics["queries"], diagnostics["passages"]
-    hubs = diagnostics["hubness"]["pool"] or {}
-    translations = (passages["translations"] or {"mean": {}})["mean"]
-    return {
-        ("mono", "alignment"): diagnostics["alignment"]["mono"],
-        ("cross", "alignment"): diagnostics["alignment"]["cross"],
-        ("passages", "uniformity"): passages["uniformity"]["all"],
-        ("passages", "isoscore"): passages["isotropy"]["isoscore"],
-        ("pool", "hubness"): hubs.get("skewness"),
-        ("pool", "never found"): hubs.get("never"),
-        ("passages", "cka"): translations.get("cka"),
-        ("passages", "cosine gap"): translations.get("gap"),
-        ("passages", "language share"): passages["language_share"],
-        ("queries", "probe"): (queries["language_probe"] or {}).get("normalised"),
-        ("passages", "probe"): (passages["language_probe"] or {}).get("normalised"),
-    }
 
 
 def diagnose(task: Task, vectors: tuple[Vectors, Vectors], seed: int = 0) -> dict[str, Any]:

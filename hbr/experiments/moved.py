@@ -9,7 +9,6 @@ from hbr.compare.queries import moved, moved_key
 from hbr.compare.results import Result, training_languages
 from hbr.core.target import EvaluationTarget
 from hbr.experiments.cells import Cell
-from hbr.experiments.inspection import Inspector
 
 NUMBER = 20  # queries of a comparison
 PASSAGES = 100_000  # of a larger data set no query is searched for again
@@ -54,6 +53,8 @@ def _moved(
     sides: Sequence[Sequence[Result]],
     cell_of: Mapping[str, Cell],
 ) -> Moved:
+    from hbr.experiments.inspection import Inspector  # which loads torch
+
     trained = training_languages(result.metrics for side in sides for result in side)
     keep = of_group(verdict.among, trained)
     above, below = sides

@@ -15,7 +15,7 @@ from hbr.compare.queries import QueryLine, moved_key
 from hbr.compare.reports import Options, StudyResults, assemble
 from hbr.compare.results import Result, read_result
 from hbr.core.target import EvaluationTarget
-from hbr.experiments import moved as module
+from hbr.experiments import inspection, moved
 from hbr.experiments.moved import NUMBER, moved_queries
 from hbr.experiments.run_spec import RunSpec, open_run
 from tests.support import beside, finished, hbr
@@ -38,7 +38,7 @@ class Texts:
 
 @pytest.fixture(autouse=True)
 def no_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "Inspector", Texts)
+    monkeypatch.setattr(inspection, "Inspector", Texts)
     monkeypatch.setattr(Texts, "made", [])
 
 
@@ -124,7 +124,7 @@ def test_claims_on_one_comparison_share_its_queries(tmp_path: Path) -> None:
 
 def test_large_data_sets_and_runs_that_are_missing_are_left_out(tmp_path: Path) -> None:
     values = np.array([[0.9, 0.6], [0.9, 0.5]])
-    large = {"passages": module.PASSAGES + 1}
+    large = {"passages": moved.PASSAGES + 1}
     runs = [
         run_of(tmp_path, "hybrid", values, about=large),
         run_of(tmp_path, "monolingual", values / 2, about=large),

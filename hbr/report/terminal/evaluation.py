@@ -12,7 +12,7 @@ from hbr.compare.compression import share_kept
 from hbr.compare.fairness import contamination, part
 from hbr.compare.table import Cell, name
 from hbr.core.target import EvaluationTarget
-from hbr.evaluation.diagnostics import summary
+from hbr.evaluation.diagnostics_file import summary
 from hbr.report.terminal import new_table, number
 
 MEANING = {
