@@ -152,7 +152,8 @@ class _Lineup:
         groups: dict[str, list[int]] = {}
         for i in self._named({}):
             if isinstance(self.cells[i].get(over), int | float):
-                groups.setdefault(self._place(i), []).append(i)
+                agree = {key: self.cells[i][key] for key in self.within if key in self.cells[i]}
+                groups.setdefault(str(agree), []).append(i)
         if not groups:
             yield absent(f"no cell has a number for {over}")
         for members in groups.values():

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from hbr.core import distributed
 from hbr.core.errors import UserError
+from hbr.core.files import replace_synced, sync
 from hbr.data.arrays import load_array
 from hbr.data.rows import ROLES, Rows
 
@@ -78,8 +79,9 @@ def _write_chunk(
         tokens = tokenize(role, chunk.to_pylist())
         lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
         np.fromiter(chain.from_iterable(tokens), np.int32, int(lengths.sum())).tofile(place)
+        sync(place)
         np.save(partial := sizes.with_suffix(".partial.npy"), lengths)
-        partial.replace(sizes)  # last: the chunk is whole
+        replace_synced(partial, sizes)  # last: the chunk is whole
     return np.load(sizes)
 
 

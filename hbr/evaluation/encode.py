@@ -129,7 +129,7 @@ def load_vectors(folder: Path, side: str) -> ShardedVectors:
     Raises UserError for a shard that is missing or damaged.
     """
     names = json.loads((folder / SHARDS).read_text("utf-8"))
-    mine = sorted(name for name in names if name.startswith(side))
+    mine = sorted((name for name in names if name.startswith(side)), key=lambda n: (len(n), n))
     return ShardedVectors([load_array(folder / name) for name in mine])
 
 

@@ -321,6 +321,15 @@ def test_a_trend_is_the_change_of_a_line_over_the_whole_range():
     assert sum(found.base.values()) == pytest.approx(1)
 
 
+def test_a_trend_is_of_cells_that_agree_in_each_setting():
+    settings = ({"mine.range_min": 8, "mine.range_max": None},)
+    settings += ({"mine.range_min": None, "mine.range_max": 8},)
+    cells = [cell("hybrid", alpha=alpha, **more) for more in settings for alpha in (0.0, 0.5, 1.0)]
+    varied = ("encoder", "mine.range_min", "mine.range_max")
+    found = compared(claim(trend="up"), cells, [0.1, 0.2, 0.3, 0.3, 0.2, 0.1], varied)
+    assert [sorted(one.effect) for one in found] == [[0, 1, 2], [3, 4, 5]]
+
+
 @FAST
 @given(
     st.lists(st.tuples(st.integers(0, 20), st.floats(0, 1)), min_size=3, max_size=9).filter(
