@@ -113,7 +113,7 @@ def compare(
     names = tuple(name.strip() for name in metrics.split(",")) if metrics else None
     group = "language" if by_language else by
     choice = Options(names, group, baseline, EVIDENCE[evidence], strict, reference)
-    if power:
+    if power is not None:
         _show_power(results, power)
         return
     report = assemble(results, choice)

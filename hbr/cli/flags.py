@@ -93,7 +93,12 @@ def as_assignments(command: str, params: list[Any], words: list[str]) -> list[st
         elif name.startswith("--"):
             path = _path(command, name, takes_value)
             flags.setdefault(path, []).append(value if equals else _value(name, path, rest))
-        elif equals and re.fullmatch(r"[A-Za-z][\w.-]*", name) and not Path(word).exists():
+        elif (
+            equals
+            and command != "search"  # whose words are questions
+            and re.fullmatch(r"[A-Za-z][\w.-]*", name)
+            and not Path(word).exists()
+        ):
             kept += ["--set", word]
         else:
             kept.append(word)

@@ -186,11 +186,16 @@ class Claim(BaseModel):
         if self.says:
             return self.says
         what = f"{self.setting} {self.metric}"
+        gap = [f"the gap of {' to '.join(map(words_of, self.gap))}"] if self.gap else []
+        where = [f"where {words_of(self.where)}"] if self.where else []
+        among = [f"among {words_of(self.among)}"] if self.among else []
+        about = "".join(f", {words}" for words in (*gap, *where, *among))
         if self.trend:
-            return f"{what}: {self.trend} over {self.over}"
+            return f"{what}: {self.trend} over {self.over}{about}"
         relation = "greater than" if self.greater else "less than" if self.less else "equal to"
         side, *others = map(words_of, self.sides)
-        return f"{what}: {side} {relation} {' and '.join(others)}"
+        best = "the best of " if self.equal and len(others) > 1 else ""
+        return f"{what}: {side} {relation} {best}{' and '.join(others)}{about}"
 
     def concerns(self, target: EvaluationTarget, dataset: str | None = None) -> bool:
         """Return whether the claim speaks of a target; of those of one `dataset`, if it is named.

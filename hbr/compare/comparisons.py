@@ -117,7 +117,10 @@ class _Lineup:
         assert self.claim.gap is not None
         subject, *baselines = self.claim.sides
         first, second = self.claim.gap
-        for i in self._named({**subject, **first}):
+        subjects = self._named({**subject, **first})
+        if not subjects:
+            yield absent(f"no cell of {words_of({**subject, **first})}")
+        for i in subjects:
             for baseline in baselines:
                 ends = [
                     self._partners(i, {**side, **end})

@@ -74,11 +74,12 @@ def _rivals(
 def _agree(evidence: Evidence, a: int, b: int) -> bool:
     """Return whether cells have the same of the settings that vary, as far as both have them.
 
-    An untrained encoder has none of training.
+    An untrained encoder has none of training, and each sampler an α of its own.
     """
     one, other = (evidence.cells[i] for i in (a, b))
     trained = one.config.is_trained and other.config.is_trained
-    keys = evidence.varied if trained else (CENTER,)
+    keys = set(evidence.varied) if trained else {CENTER}
+    keys -= {"sampler.alpha"} if one.config.method != other.config.method else set()
     return all(
         one.settings[key] == other.settings[key]
         for key in keys

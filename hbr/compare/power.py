@@ -22,6 +22,7 @@ class Need(NamedTuple):
     seeds: int  # there are
     deviation: float  # over seeds, of the difference of one run of each method
     needed: int | None
+    comparisons: int  # that share the level of .05
 
 
 def needs(claims: Sequence[Claim], evidence: Sequence[Evidence], effect: float) -> list[Need]:
@@ -31,7 +32,8 @@ def needs(claims: Sequence[Claim], evidence: Sequence[Evidence], effect: float) 
     Comparisons with one run a cell are left out: nothing is known of their seeds.
     """
     compared = [case for claim in claims for case in cases(claim, evidence) if case.seeds]
-    level = LEVEL / max(len(compared), 1)
+    number = len({case.key for case in compared})  # several claims may rest on one
+    level = LEVEL / max(number, 1)
     lines = []
     for case in compared:
         estimate = case.evidence.estimate(case.column, case.comparison.effect)
@@ -39,7 +41,7 @@ def needs(claims: Sequence[Claim], evidence: Sequence[Evidence], effect: float) 
             variance = estimate.seeds * case.seeds
             needed = inference.seeds_needed(effect, variance, estimate.concepts, level)
             where = case.claim.id, case.comparison.label, case.evidence.dataset
-            lines.append(Need(*where, case.seeds, math.sqrt(variance), needed))
+            lines.append(Need(*where, case.seeds, math.sqrt(variance), needed, number))
     return lines
 
 

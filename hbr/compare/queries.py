@@ -35,10 +35,15 @@ class QueryLine(NamedTuple):
 
 
 class FailedConcept(NamedTuple):
-    """A concept that every run fails in `failed` of its `pairs` of languages."""
+    """A concept that every run fails in `failed` of its `pairs` of languages, with one of these.
+
+    That is one of an English query, if there is any.
+    """
 
     concept: int
     query: str
+    query_language: str
+    passage_language: str | None
     failed: int
     pairs: int
 
@@ -122,14 +127,18 @@ def failed_by_all(results: Sequence[Result], setting: str, number: int) -> list[
         return []
     tables = [_table(result, setting, metric) for result in results]
     failed = np.all([table[metric].to_numpy() <= least for table in tables], axis=0)
+    language = np.asarray(tables[0]["query_language"].to_pylist())
+    order = np.lexsort((language != "en", ~failed))  # what is shown of a concept comes first
     concepts, first, which = np.unique(
-        tables[0]["concept"].to_numpy(), return_index=True, return_inverse=True
+        tables[0]["concept"].to_numpy()[order], return_index=True, return_inverse=True
     )
-    pairs, counts = np.bincount(which), np.bincount(which, failed).astype(int)
-    ids = tables[0]["query"].to_pylist()
+    pairs, counts = np.bincount(which), np.bincount(which, failed[order]).astype(int)
+    shown = tables[0].select(["query", "query_language", "passage_language"])
     lines = [
-        FailedConcept(int(c), ids[int(f)], int(n), int(p))
-        for c, f, n, p in zip(concepts, first, counts, pairs, strict=True)
+        FailedConcept(int(c), **row, failed=int(n), pairs=int(p))
+        for c, row, n, p in zip(
+            concepts, shown.take(order[first]).to_pylist(), counts, pairs, strict=True
+        )
         if n >= max(1, MOST * p)
     ]
     return sorted(lines, key=lambda line: (-line.failed / line.pairs, line.concept))[:number]

@@ -80,7 +80,7 @@ def with_shares(
     return replace(
         table.changed(share),
         columns=tuple((head, c.metric) for head, c in zip(heads, columns, strict=True)),
-        notes=tuple(dict.fromkeys(notes)),
+        notes=tuple(dict.fromkeys(filter(None, notes))),
         of=tuple((c.evidence.dataset, c.setting, c.metric) for c in columns),
     )
 

@@ -131,13 +131,17 @@ class Case:
         """
         if self.why_open or not self.evidence.has_queries:
             return math.nan
-        if self.vetoes and (veto := _violation(self.vetoes)) < LEVEL:
-            return veto
+        if self._is_vetoed:
+            return _violation(self.vetoes)
         if len(self.estimates) == 1:
             return self.estimates[0][0].p()
         if any(side * estimate.value < 0 for estimate, side in self.estimates):
             return _violation(self.estimates)
         return max(_one_sided(estimate, side) for estimate, side in self.estimates)
+
+    @property
+    def _is_vetoed(self) -> bool:
+        return bool(self.vetoes) and _violation(self.vetoes) < LEVEL
 
     def status(self, adjusted: float) -> Status:
         """Return the verdict on the comparison; `adjusted` is its p after Holm's correction."""
@@ -147,30 +151,28 @@ class Case:
             conditions = (*self.comparison.conditions, *self.comparison.vetoes)
             distances = [c.side * (self.mean(c.weights) - c.bound) for c in conditions]
             return {True: MEANS_AGREE, False: MEANS_DISAGREE, None: OPEN}[judge_means(distances)]
-        intervals, vetoes = (
-            [tuple(side * end for end in estimate.interval()) for estimate, side in several]
-            for several in (self.estimates, self.vetoes)
-        )
+        intervals = [tuple(side * end for end in e.interval()) for e, side in self.estimates]
         here = self.claim.over_concepts == "concepts"
         holds, fails = (HOLDS_HERE, FAILS_HERE) if here else (SUPPORTED, REFUTED)
-        return {True: holds, False: fails, None: OPEN}[judge(intervals, adjusted, vetoes)]
+        verdict = judge(intervals, adjusted, is_vetoed=self._is_vetoed)
+        return {True: holds, False: fails, None: OPEN}[verdict]
 
 
 Interval = Sequence[float]  # its two ends
 
 
 def judge(
-    intervals: Sequence[Interval], adjusted: float, vetoes: Sequence[Interval] = ()
+    intervals: Sequence[Interval], adjusted: float, *, is_vetoed: bool = False
 ) -> bool | None:
     """Return whether a comparison holds, None where that is open.
 
     `intervals` are those of how far each value lies on the claimed side of its bound. It holds
-    where all of them do, and fails where one of them, or of the `vetoes`, lies wholly on the other
-    side, if the adjusted p is below .05.
+    where all of them do, and fails where one of them lies wholly on the other side, or where p is
+    that of a veto, if the adjusted p is below .05.
     """
     if not adjusted < LEVEL:
         return None
-    if any(max(interval) < 0 for interval in (*intervals, *vetoes)):
+    if is_vetoed or any(max(interval) < 0 for interval in intervals):
         return False
     return True if all(min(interval) > 0 for interval in intervals) else None
 
@@ -251,7 +253,7 @@ def _not_evaluated(
 ) -> list[str]:
     """Return the data sets that a claim speaks of and that there are no results on."""
     expected = [name for name in datasets if claim.concerns(EvaluationTarget.parse(name))]
-    names = set(expected or claim.dataset or ())
+    names = {*expected, *(claim.dataset or ())}
     return sorted(n for n in names if not any(claim.concerns(e.target, n) for e in evidence))
 
 
@@ -270,7 +272,7 @@ def _finding(case: Case, adjusted: float) -> Finding:
         effect=effect,
         bounds=case.bounds,
         side=case.claim.side,
-        relative=effect / base if base else math.nan,
+        relative=effect / base if base > 0 else math.nan,
         p=case.p,
         adjusted=adjusted,
         seeds=case.seeds,

@@ -58,15 +58,22 @@ class Searcher:
         self._repeats: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
 
     def search(
-        self, question: str, *, language: str | None = None, pool: str | None = None, k: int = 10
+        self,
+        question: str,
+        *,
+        language: str | None = None,
+        pool: str | None = None,
+        k: int = 10,
+        known: Sequence[int] | None = None,
     ) -> Found:
         """Return what a question finds in the passages of a language, or of all.
 
         `language` is the question's, by which one that the data set has in several languages is
-        told from the others. Raises UserError for languages that the data set lacks.
+        told from the others. `known` are the places of the data set's queries that it is, by
+        default all that have its text. Raises UserError for languages that the data set lacks.
         """
         block = self._block(pool)
-        known = self._known(question, language)
+        known = self._known(question, language) if known is None else known
         query = self.encoder.encode_queries([question], language)[0].astype(np.float32)
         scores = self._scores(query, block)
         relevant, excluded = self._judgements(known)

@@ -50,7 +50,9 @@ class Inspector:
     def __init__(self, runs: Sequence[RunSpec], dataset: str | None, source: Path | None) -> None:
         """Read the results of the runs. Raises UserError where they are not there."""
         dataset = dataset or last_dataset(runs[0].path)
-        target = EvaluationTarget(dataset)
+        target = EvaluationTarget.parse(dataset)
+        if target != target.clean:
+            raise UserError(f"--dataset {dataset}: name {target.dataset}, whose queries are clean")
         if target.is_mteb:
             place = runs[0].path / "evaluate" / target.folder / "predictions"
             raise UserError(f"{dataset} is evaluated by MTEB: what it found is in {place}")
@@ -75,7 +77,7 @@ class Inspector:
             "metric": metric,
             **{name: [self.values_of(one) for one in some] for name, some in found.items()},
             "failed by every run": [
-                one._asdict() | self._texts(one.query, *self._own(one.concept, setting))
+                one._asdict() | self._texts(one.query, one.query_language, one.passage_language)
                 for one in failed
             ],
         }
@@ -86,18 +88,11 @@ class Inspector:
             line.query, line.query_language, line.passage_language
         )
 
-    def _own(self, concept: int, setting: str) -> tuple[str, str | None]:
-        """Return a language of a concept's query, English if it can be, and where to search."""
-        codes = self.task.query_language[self.task.concept == concept]
-        names = sorted(self.task.languages[code] for code in codes)
-        own = "en" if "en" in names else names[0]
-        return own, None if setting == "multi" else own
-
     def _texts(self, query: str, language: str, pool: str | None) -> Values:
         """Return the query's text, its relevant passages with their ranks, and those before."""
         place = self.place[language, query]
         text = self.task.queries["text"][place].as_py()
-        found = self.searcher.search(text, language=language, pool=pool, k=BEFORE)
+        found = self.searcher.search(text, language=language, pool=pool, k=BEFORE, known=[place])
         return {"question": text, "question_language": language} | _around(found)
 
 

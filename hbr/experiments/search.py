@@ -29,7 +29,13 @@ class Desk:
     def __init__(self, runs: Sequence[RunSpec], dataset: str | None, source: Path | None) -> None:
         """Bring the vectors of every run up to date and load its encoder."""
         self.dataset = dataset or last_dataset(runs[0].path)
-        self.searchers = {run.path.name: _searcher(run, self.dataset, source) for run in runs}
+        names = [run.path.name for run in runs]
+        self.searchers = {
+            run.path.name if names.count(run.path.name) == 1 else str(run.path): _searcher(
+                run, self.dataset, source
+            )
+            for run in runs
+        }
         self.task = next(iter(self.searchers.values())).task
 
     def ask(self, question: str, **how: Any) -> list[Answer]:

@@ -68,7 +68,7 @@ def model_meta(model: Facts, trained: Iterable[str]) -> dict[str, Any]:
 
 
 def _task_name(result: Facts, setting: str) -> str:
-    unit = re.search(r"passage = (\S+)", result["protocol"])
+    unit = re.search(r"passage = ([^\s;]+)", result["protocol"])
     title = TITLES.get(result["dataset"], result["dataset"])
     whole = f"{title}-{unit[1]}.{setting}" if unit else f"{title}.{setting}"
     return re.sub(r"[^\w.+-]", "_", whole)  # a file name too
@@ -94,7 +94,8 @@ def _scores(result: Facts, setting: str) -> Iterator[dict[str, Any]]:
     if setting == "cross":
         groups = {p: v for p, v in result["by_pair"].items() if len(set(p.split("->"))) == 2}
     for group, values in groups.items():
-        if values.get("map") is None:
+        main = values.get("map", values.get("f1"))  # of retrieval, or of bitext mining
+        if main is None:
             raise UserError(
                 f"{result['dataset']} has no map, the main score of MTEB files; evaluate with it: "
                 "hbr evaluate --set evaluate.metrics=[map]"
@@ -103,7 +104,7 @@ def _scores(result: Facts, setting: str) -> Iterator[dict[str, Any]]:
         yield {
             "hf_subset": "-".join(codes),
             "languages": [_language(code) for code in codes],
-            "main_score": values["map"],
+            "main_score": main,
             **{k.replace("@", "_at_"): v for k, v in values.items() if v is not None},
         }
 

@@ -214,6 +214,19 @@ def test_results_of_an_older_hbr_are_renewed_by_what_the_message_says(
     assert hbr("compare", run).code == 0
 
 
+def test_a_batch_is_shown_with_the_brackets_of_its_texts(
+    world: Path, tmp_path: Path, rows_file: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    texts = {"query": {"en": "array[index] of x"}, "passage": {"en": "see [/INST] here"}}
+    file = rows_file([{"id": f"r{n}", **texts} for n in range(3)])
+    words = ("--data", file, "--batch-size", "1", "--step", "0", "--sampler", "monolingual")
+    said = hbr("plan", *words, "--output-dir", beside(world, tmp_path / "runs"))
+    assert said.code == 0, said.err
+    assert "array[index] of x" in said.out
+    assert "see [/INST] here" in said.out
+
+
 def test_plan_shows_a_batch_and_a_summary_without_torch(world: Path, tmp_path: Path) -> None:
     runs = beside(world, tmp_path)
     said = hbr("plan", "--sampler", "hybrid", "--batches", "50", "--output-dir", runs, "--json")

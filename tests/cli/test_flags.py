@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hbr.cli.flags import as_assignments
 from tests.support import Said, hbr
 
 
@@ -153,3 +154,9 @@ def test_completion_can_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     said = hbr("--help")
     assert "--install-completion" in said.out
     assert "--show-completion" in said.out
+
+
+def test_a_question_may_hold_an_equals_sign() -> None:
+    question = "E=mc2, who said so?"
+    assert as_assignments("search", [], [question]) == [question]
+    assert as_assignments("train", [], ["lr=1e-4"]) == ["--set", "lr=1e-4"]

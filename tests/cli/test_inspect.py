@@ -72,6 +72,8 @@ def test_what_every_run_fails_is_listed_apart(tmp_path: Path) -> None:
         results.append(read_result(*open_run(run), EvaluationTarget("embedded")))
     failed = failed_by_all(results, "mono", 10)
     assert [(one.concept, one.failed, one.pairs) for one in failed] == [(3, 4, 4)]
+    (one,) = failed
+    assert one.query_language == one.passage_language == "en"
     lines = query_lines(results, "mono", "map", "de")
     assert [line.concept for line in lines if line.change] == [5]
 

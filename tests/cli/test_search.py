@@ -125,6 +125,19 @@ def test_equal_scores_stand_in_the_order_of_the_corpus(tmp_path: Path) -> None:
     assert found.languages == {"en": 3}
 
 
+def test_a_query_whose_text_another_has_can_be_judged_by_its_own_passages(tmp_path: Path) -> None:
+    from hbr.data.tasks import EvaluationData, Passage, Query, open_task, write_task
+
+    passages = [Passage(f"p{i}", "en", "text") for i in range(4)]
+    asked = [Query("q", "en", "c", "1 0"), Query("r", "en", "d", "1 0")]
+    data = EvaluationData(asked, passages, {"c": [("en", "p3")], "d": [("en", "p1")]}, "by hand")
+    write_task(tmp_path, "made", data)
+    vectors = np.array([[4, 0], [3, 0], [2, 0], [1, 0]], dtype=np.float32)
+    searcher = Searcher(Numbers(), open_task(tmp_path, "id"), vectors)
+    found = [searcher.search("1 0", known=known) for known in (None, [0], [1])]
+    assert [[hit.id for hit in one.judged] for one in found] == [["p1", "p3"], ["p3"], ["p1"]]
+
+
 def test_best_and_rank_of_agree_with_a_stable_sort() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):

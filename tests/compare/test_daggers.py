@@ -156,6 +156,18 @@ def test_a_baseline_is_the_one_that_agrees_in_what_else_is_varied(
     assert any("Holm over 2 tests" in note for note in table.notes)
 
 
+def test_a_baseline_is_that_of_samplers_of_any_alpha(runs: Path) -> None:
+    hybrid = [
+        run
+        for number, alpha in enumerate((0.2, 0.5, 0.8))
+        for run in seeds(runs, "hybrid", 0.7, noise_seed=number, settings={"alpha": alpha})
+    ]
+    evidence = gathered(*hybrid, *seeds(runs, "monolingual", 0.4, noise_seed=9))
+    table = compare(evidence, ["recall@1"], baseline="monolingual")
+    marked = [row.label[1:] for row in table.rows if row.cells[0].dagger]
+    assert marked == [("hybrid", "0.2"), ("hybrid", "0.5"), ("hybrid", "0.8")]
+
+
 def test_an_untrained_baseline_is_that_of_all_that_varies_in_training(runs: Path) -> None:
     untrained = finished(runs, "untrained", values(0.4))
     lora = seeds(runs, "hybrid", 0.6, noise_seed=1, settings={"adapter.name": "lora"})

@@ -46,8 +46,9 @@ def test_equivalence_is_two_one_sided_tests():
 
 
 def test_a_violated_veto_fails_what_else_would_hold():
-    assert judge([(0.1, 0.3)], 0.01, [(-0.2, 0.1)]) is True
-    assert judge([(0.1, 0.3)], 0.01, [(0.1, 0.2), (-0.2, -0.1)]) is False
+    assert judge([(0.1, 0.3)], 0.01, is_vetoed=False) is True
+    assert judge([(0.1, 0.3)], 0.01, is_vetoed=True) is False
+    assert judge([(0.1, 0.3)], 0.06, is_vetoed=True) is None
 
 
 def test_where_only_means_are_known_they_agree_or_not():

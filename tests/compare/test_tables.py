@@ -13,8 +13,8 @@ import pytest
 from hbr.compare.evidence import Evidence, gather
 from hbr.compare.reports import Options, StudyResults, assemble
 from hbr.compare.results import Result
-from hbr.compare.robustness import beside
-from hbr.compare.tables import compare
+from hbr.compare.robustness import _queries_changed, beside, with_shares
+from hbr.compare.tables import Column, compare
 from hbr.core.errors import UserError
 from hbr.core.settings import Config
 from hbr.report.formats.markdown import to_markdown
@@ -320,6 +320,17 @@ def test_an_empty_group_has_no_row_and_marks_are_given_within_one(runs: Path) ->
         *(("mixed", None, 0), ("mixed", "high", 0), ("mixed", "low", 1)),
         *(("hybrid", None, 1), ("hybrid", "high", 1), ("hybrid", "low", 0)),
     ]
+
+
+def test_where_all_perturbations_are_attacks_nothing_is_said_of_changed_queries(
+    runs: Path,
+) -> None:
+    attack = Result(
+        Config(), {"dataset": "a~attack-fgm:0.1", "perturbation": {"name": "attack-fgm"}}
+    )
+    told = _queries_changed([Evidence((attack,))])
+    column = Column(gathered(finished(runs, "hybrid", values())), "mono", "map")
+    assert with_shares([column], ["clean"], "", None, [told, "shares"]).notes == ("shares",)
 
 
 def test_perturbed_queries_stand_beside_clean_ones_of_whole_vectors() -> None:

@@ -308,6 +308,16 @@ def test_a_claim_with_a_seed_that_was_not_run_is_open(runs: Path) -> None:
     assert judged(evidence, **BETTER).status == "open"
 
 
+@pytest.mark.parametrize("study", [["embedded"], ["embedded", "miracl"], []])
+def test_a_claim_is_open_while_a_data_set_that_it_names_is_not_in_the_study(
+    runs: Path, study: list[str]
+) -> None:
+    named = claim(**BETTER, dataset=["embedded", "xquad-r"])
+    (verdict,) = verdicts([named], [pair(runs, 0.6, 0.5)], study)
+    assert [finding.dataset for finding in verdict.findings] == ["embedded", "xquad-r"]
+    assert (verdict.status, verdict.note) == ("open", "not evaluated")
+
+
 def test_a_claim_on_a_data_set_that_was_not_evaluated_is_open(runs: Path) -> None:
     evidence = pair(runs, 0.6, 0.5)
     verdict = judged(evidence, **BETTER, dataset=["embedded", "xquad-r"])

@@ -51,6 +51,18 @@ def test_files_lie_where_the_result_cache_of_mteb_looks(tmp_path: Path) -> None:
     assert sorted(write(tmp_path, MODEL, [RESULT])) == [*wanted, place / "model_meta.json"]
 
 
+def test_a_task_is_named_by_its_unit_and_mining_by_f1(tmp_path: Path) -> None:
+    cut = RESULT | {"protocol": "passage = sentence; LIMITED to 2 concepts"}
+    assert "XQuAD-R-sentence.mono" in written(tmp_path / "cut", cut)
+    f1, groups = {"f1": 0.5}, RESULT["by_query_language"]
+    mined = {
+        "by_query_language": {setting: dict.fromkeys(of, f1) for setting, of in groups.items()},
+        "by_pair": dict.fromkeys(RESULT["by_pair"], f1),
+    }
+    task = written(tmp_path / "f1", RESULT | mined)["XQuAD-R-sentence.mono"]
+    assert {scores["main_score"] for scores in task["scores"]["test"]} == {0.5}
+
+
 def test_a_task_has_the_fields_that_mteb_reads(tmp_path: Path) -> None:
     task = written(tmp_path, RESULT)["XQuAD-R-sentence.mono"]
     scores = task.pop("scores")

@@ -54,7 +54,8 @@ class Article(Record):
 def read(source: Path | None, context: bool = False) -> Iterator[dict[str, Any]]:
     """Read SQuAD's training file, and from a folder its translations too, joined by question."""
     if source is not None and source.is_file():
-        language = source.stem.removeprefix(PREFIX) if source.stem.startswith(PREFIX) else "en"
+        stem = source.name.removesuffix(".gz").removesuffix(".json")
+        language = stem.removeprefix(PREFIX) if stem.startswith(PREFIX) else "en"
         files = {language: source}
     else:
         files = {"en": find(source, [ENGLISH], ORIGIN)}

@@ -84,7 +84,7 @@ def draw(verdicts: Sequence[Verdict]) -> Figure:
 
 def _lines(verdict: Verdict) -> Iterator[Line]:
     """Yield the lines of a claim: its sentence, then its comparisons."""
-    text = "\n" + "\n".join(textwrap.wrap(sentence(verdict), 105))
+    text = "\n" + "\n".join(textwrap.wrap(sentence(verdict).replace("$", r"\$"), 105))
     yield Line(text, verdict, verdict.metric)
     several = len({finding.dataset for finding in verdict.findings}) > 1
     for finding in verdict.findings:

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
+from hbr.core.errors import printable
 from hbr.data.rows import Rows
 from hbr.report.terminal import new_table
 from hbr.training.schedule import Batch
@@ -56,7 +58,8 @@ def batch_table(values: dict[str, Any]) -> Table:
     for head in ("query", "passage"):
         table.add_column(head, no_wrap=True, overflow="ellipsis", ratio=1)
     for label, pair in zip(labels, pairs, strict=True):
-        table.add_row(*label, pair["query"], pair["passage"])
+        texts = *label, pair["query"], pair["passage"]
+        table.add_row(*(Text(printable(text)) for text in texts))
     return table
 
 

@@ -10,9 +10,10 @@ from hbr.report.terminal import new_table
 
 def power_table(needs: Sequence[Need], effect: float) -> Table:
     """Return a table of the seeds that find a difference of a size with 80 % power."""
+    number = needs[0].comparisons if needs else 0
     table = new_table(
         caption=f"Seeds a cell that find a difference of {effect:g} with 80 % power, at .05 over "
-        f"{len(needs)} comparisons. sd: over seeds, of the difference of two runs."
+        f"{number} comparisons. sd: over seeds, of the difference of two runs."
     )
     for head in ("claim", "comparison"):
         table.add_column(head)

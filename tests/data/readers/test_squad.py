@@ -1,5 +1,6 @@
 """SQuAD, its translations and SQuADShifts become rows: a question and its answer's sentence."""
 
+import gzip
 import json
 
 import pytest
@@ -58,8 +59,11 @@ def test_translations_join_by_question_but_where_the_answer_was_lost(folder):
 
 
 def test_one_translated_file_is_in_its_language(folder):
-    rows = list(SQUAD.read(folder / "squad.translate.train.en-de.json"))
-    assert [row["query"] for row in rows] == [{"de": "Was?"}]
+    plain = folder / "squad.translate.train.en-de.json"
+    packed = folder / "squad.translate.train.en-de.json.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    for file in (plain, packed):
+        assert [row["query"] for row in SQUAD.read(file)] == [{"de": "Was?"}]
 
 
 def test_the_paragraph_may_stand_behind_the_sentence(folder):
