@@ -39,6 +39,11 @@ def initial_encoder(run: RunSpec, *, download: bool = True) -> Found:
     """Return the encoder that the training of a run starts from."""
     config = run.config
     if config.train.start_from:
+        if not config.is_trained:
+            raise UserError(
+                f"train.start_from: nothing is trained (max_steps is 0); evaluate "
+                f"{config.train.start_from} itself"
+            )
         earlier = trained_before(run)
         if earlier is None:
             raise UserError(

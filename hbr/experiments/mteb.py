@@ -45,6 +45,7 @@ def fill(data: RunData, target: EvaluationTarget, folder: Path) -> dict[str, Any
     from hbr.evaluation.retriever import Retriever
 
     run, config = data.run, data.run.config
+    data.open_trained_on()
     if distributed.rank():
         return {}
     task, training = data.task(target.dataset), data.seen_in(target.dataset)

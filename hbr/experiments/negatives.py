@@ -12,7 +12,9 @@ import numpy as np
 from hbr.core import distributed
 from hbr.core.digests import file_digest
 from hbr.core.errors import UserError
+from hbr.core.settings import Config
 from hbr.core.store import Make, Store, fingerprint
+from hbr.core.vectors import Encode, Index
 from hbr.data.contamination import open_hashes, row_hashes
 from hbr.data.negatives_file import read
 from hbr.data.rows import ROLES, Rows
@@ -51,13 +53,20 @@ class Miner:
 
     @cached_property
     def id(self) -> str:
-        """What decides, beside settings and rows, what is found."""
+        """A digest of the files that it reads."""
         if not self.is_file:
             return self.encoder.id
         path = Path(str(self.settings.miner))
         if not path.is_file():
             raise UserError(f"mine.miner: {path}: there is no such file")
         return file_digest(path)
+
+    @property
+    def key(self) -> str:
+        """What decides, beside settings of mining and rows, what is found."""
+        if not self._uses_vectors:
+            return self.id
+        return with_vector_settings(self.id, self.run.config, self.settings.index)
 
     def codes(self, rows: Rows) -> tuple[int, ...]:
         """Return the languages whose texts meet, as positions in those of the rows."""
@@ -203,6 +212,15 @@ def mined_rows(run: RunSpec, store: Store, rows: Rows) -> Rows:
         positive_score=None,
         negative_score=None,
     )
+
+
+def with_vector_settings(id: str, config: Config, index: str = "exact") -> str:
+    """Return an id that also tells apart how vectors are made and searched, if not by default."""
+    own, default = config.encode.identity(), Encode().identity()
+    changed = {name: value for name, value in own.items() if value != default.get(name)}
+    if index not in ("exact", "flat") and config.index != Index():
+        changed["index"] = config.index.model_dump()
+    return fingerprint([id, changed]) if changed else id
 
 
 def encoded_rows(

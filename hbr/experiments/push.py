@@ -4,6 +4,7 @@ import logging
 
 from hbr.core.errors import UserError, first_line
 from hbr.core.store import Store
+from hbr.models.sources import SUFFIXES
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ def push(run: Store, repo: str, *, private: bool = False, revision: str | None =
             revision=revision,
             commit_message=f"{run.path.resolve().name} ({run.completion('train')})",
             ignore_patterns=[".*"],
+            delete_patterns=[f"*{suffix}" for suffix in sorted(SUFFIXES)],  # of an earlier upload
         )
     except UserError:
         raise

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from hbr.core import distributed
+from hbr.core.digests import fingerprint
 from hbr.core.errors import UserError
 from hbr.core.registry import get, near
 from hbr.core.settings import Config
@@ -182,6 +183,10 @@ class RunData:
         own = self.run.config.objective.num_negatives > 0
         return own or (self.before is not None and self.before._draws_negatives)
 
+    def open_trained_on(self) -> None:
+        """Open what `seen_in` reads: all ranks call it, since they prepare data together."""
+        _ = self.trained_on, self.goal
+
     def seen_in(self, dataset: str) -> dict[str, Any]:
         """Return the languages trained on, and what their texts share with a data set."""
         config = self.run.config
@@ -220,6 +225,8 @@ class RunData:
         )
         completion, words = row_dictionary(store, rows)
         languages = set(data.languages or rows.languages)
+        if data.languages:
+            completion = fingerprint([completion, sorted(languages)])
         return completion, {code: entries for code, entries in words.items() if code in languages}
 
     @cached_property

@@ -116,9 +116,9 @@ def train(data: RunData) -> Stage:
         if data.goal:
             inputs["goal"] = data.goal[0].completion("task")
         if run.config.train.hard_negatives == "mined" and rows:
-            inputs["miner"] = Miner(run, download=not data.ready).id
+            inputs["miner"] = Miner(run, download=not data.ready).key
         if any(data.needs) and rows:
-            inputs["teacher"] = Teacher(run, download=not data.ready).id
+            inputs["teacher"] = Teacher(run, download=not data.ready).key
         return inputs | {"encoder": encoder.id}
 
     def finish() -> None:
@@ -342,6 +342,7 @@ def _fill_evaluation(
 
     run, config, task = data.run, data.run.config.at(target), data.task(target.dataset)
     rank_along: dict[str, Any] = {"device": run.torch_device(), "compression": target.compression}
+    data.open_trained_on()
     if distributed.rank():
         if not (task.mining or target.index):
             vectors = load_vectors(data, target)

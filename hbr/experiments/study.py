@@ -28,6 +28,7 @@ from hbr.experiments.run_spec import complete, slug
 logger = logging.getLogger(__name__)
 
 MOST_CELLS = 10_000
+LATER_SECTIONS = {"encode", "index", "evaluate"}  # which decide no run
 Grid = dict[str, Annotated[list[Any], Field(min_length=1)]]  # setting -> its values
 
 
@@ -204,6 +205,11 @@ def configs(study: Study, overrides: Mapping[str, Any], runs: Path = Path("runs"
         raise UserError(
             f"study {study.name}: a grid over {without_effect[0]} makes one run, not several: it "
             "changes the log or the speed, not the result"
+        )
+    if later := sorted(key for key in study.varied if key.partition(".")[0] in LATER_SECTIONS):
+        raise UserError(
+            f"study {study.name}: a grid over {later[0]} makes one run, not several: it is a "
+            "setting of what comes after training; say it in `base`"
         )
     points = [
         dict(zip(grid, point, strict=True))

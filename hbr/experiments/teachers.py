@@ -21,7 +21,7 @@ from hbr.data.rows import ROLES, Rows
 from hbr.data.teacher_vectors import TeacherVectors, open_teacher_vectors
 from hbr.evaluation.row_texts import TextsOfRows
 from hbr.experiments.encoders import Found, encoder_files_of, initial_encoder, other_encoder
-from hbr.experiments.negatives import encoded_rows
+from hbr.experiments.negatives import encoded_rows, with_vector_settings
 from hbr.experiments.run_spec import RunSpec
 from hbr.models.sources import encoder_id
 
@@ -70,6 +70,13 @@ class Teacher:
         if not Path(self.name).is_file():
             raise UserError(f"teacher.name: {self.name}: there is no such file")
         return file_digest(Path(self.name))
+
+    @property
+    def key(self) -> str:
+        """What decides, beside its settings and the rows, what it says."""
+        if self.is_file or self.is_cross_encoder:
+            return self.id
+        return with_vector_settings(self.id, self.run.config)
 
     def codes(self, rows: Rows) -> tuple[int, ...]:
         """Return the languages that it reads, the pivot first, as positions in those of rows."""

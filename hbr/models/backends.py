@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from hbr.core.cores import divide
-from hbr.core.digests import file_digests, fingerprint
+from hbr.core.digests import fingerprint
 from hbr.core.errors import UserError
 from hbr.models.encoder import Encoder
+from hbr.models.sources import encoder_id
 
 Run = Callable[[Tensor, Tensor], np.ndarray]  # padded token ids and mask to vectors
 
@@ -53,7 +54,8 @@ def compiled(backend: str, encoder: Encoder, precision: str, cache: Path) -> Run
     It is exported once into `cache`, a folder of its own for each of its states, and read from
     there afterwards. In fp32 vectors are torch's within 1e-5.
     """
-    state = [file_digests(encoder.files), encoder.modes, encoder.normalize, torch.__version__]
+    state = [encoder_id(encoder.files), encoder.modes, encoder.normalize, torch.__version__]
+    state += [repr(encoder.layers), encoder.truncate_dim]
     state += ["int8"] if precision == "int8" else []
     folder = cache / f"{backend}-{fingerprint(state)}"
     if not folder.exists():

@@ -67,7 +67,8 @@ class Hub(ThreadingHTTPServer):
             return {"files": [self.mode(file["path"]) for file in asked["files"]]}
         if path == "/org/name.git/info/lfs/objects/batch":
             return {"objects": [self.place(item) for item in asked["objects"]]}
-        return {"id": "org/name", "private": not self.public}
+        there = [{"rfilename": name} for name in self.files]
+        return {"id": "org/name", "private": not self.public, "siblings": there}
 
     def mode(self, path: str) -> dict[str, Any]:
         large = path.endswith(".safetensors")
@@ -81,6 +82,8 @@ class Hub(ThreadingHTTPServer):
             value = line["value"]
             if line["key"] == "header":
                 self.commits.append((branch, value["summary"]))
+            elif line["key"] == "deletedFile":
+                del self.files[value["path"]]
             elif line["key"] == "lfsFile":
                 self.files[value["path"]] = self.blobs[value["oid"]]
             else:
@@ -168,6 +171,14 @@ def test_the_bytes_of_the_model_and_its_card_arrive(hub: Hub, run: Store) -> Non
     assert oid == hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
     assert hub.commits == [("main", f"hybrid-s0-abc123 ({run.completion('train')})")]
     assert hub.created == {"name": "name", "organization": "org"}
+
+
+def test_what_an_earlier_encoder_left_does_not_stay(hub: Hub, run: Store) -> None:
+    hub.files |= {"adapter_config.json": b"{}", "2_Dense/config.json": b"{}", "notes.md": b"mine"}
+    said = push(run, hub.url)
+    assert said.code == 0, said.err
+    assert {"adapter_config.json", "2_Dense/config.json"} & set(hub.files) == set()
+    assert hub.files["notes.md"] == b"mine"
 
 
 def test_a_branch_is_made_and_a_new_repository_is_private_on_request(hub: Hub, run: Store) -> None:

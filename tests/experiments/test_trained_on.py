@@ -10,6 +10,7 @@ from hbr.core.config import resolve_config
 from hbr.core.errors import UserError
 from hbr.experiments import run_data
 from hbr.experiments.encoders import initial_encoder
+from hbr.experiments.negatives import Miner
 from hbr.experiments.run_data import RunData
 from hbr.experiments.run_spec import RunSpec, complete
 from tests.support import beside, hbr
@@ -76,3 +77,35 @@ def test_the_encoder_that_training_starts_from_is_the_one_that_is_named(
         initial_encoder(run(runs, data, train__start_from=made))
     right = run(runs, data, train__start_from=made, encoder__name="mbert-tiny")
     assert initial_encoder(right).folder == runs / made / "model"
+
+
+def test_an_untrained_run_starts_from_no_other(
+    world: Path, tmp_path: Path, rows_file: Callable[..., Path]
+) -> None:
+    spec = run(beside(world, tmp_path / "runs"), rows_file(), max_steps=0, start_from="it")
+    with pytest.raises(
+        UserError, match=r"nothing is trained \(max_steps is 0\); evaluate it itself"
+    ):
+        initial_encoder(spec)
+
+
+@pytest.mark.parametrize(
+    ("settings", "same"),
+    [
+        ({"encode.shard_size": 16384}, True),
+        ({"encode.precision": "bf16"}, False),
+        ({"index.nprobe": 64}, True),  # an exact search has none
+        ({"index.nprobe": 64, "mine.index": "ivf"}, False),
+        ({"encode.precision": "bf16", "mine.miner": "bm25"}, True),  # which has no vectors
+    ],
+)
+def test_what_vectors_are_made_with_decides_mined_negatives(
+    world: Path,
+    tmp_path: Path,
+    rows_file: Callable[..., Path],
+    settings: dict[str, Any],
+    same: bool,
+) -> None:
+    runs, data = beside(world, tmp_path / "runs"), rows_file()
+    miner = Miner(run(runs, data, **{"train.hard_negatives": "mined", **settings}))
+    assert (miner.key == miner.id) is same
