@@ -154,6 +154,23 @@ def test_a_study_goes_through_submitit_and_failures_are_named(
     assert hbr("sweep", study, "--status", "--output-dir", runs).out.count(" failed ") == 2
 
 
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("encode.precision: [fp32, bf16]", "encode.precision makes one run, not several"),
+        ("nprobe: [1, 8]", "index.nprobe makes one run, not several"),
+        ("metrics: [[map], [mrr]]", "evaluate.metrics makes one run, not several"),
+        ("train.logging_steps: [1, 2]", "it changes the log or the speed"),
+    ],
+)
+def test_a_grid_over_what_makes_no_run_is_refused(
+    study: Path, tmp_path: Path, key: str, told: str
+) -> None:
+    study.write_text(study.read_text().replace("grid:\n", f"grid:\n  {key}\n"))
+    with pytest.raises(UserError, match=told):
+        cells(read_study(study), tmp_path / "runs", {})
+
+
 def test_cells_of_a_later_round_are_an_array_after_those_of_the_one_before(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
