@@ -26,7 +26,7 @@ def write_card(run: RunSpec) -> None:
         run.config.model_dump(mode="json"),
         train,
         current_results(run),
-        base_model=base_model(run.config, train),
+        base_model=base_model(train),
         pooling=pooling_of(model),
     )
     write_atomic(model / "README.md", text)

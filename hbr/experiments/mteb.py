@@ -71,7 +71,7 @@ def facts(name: str, config: Config, train: Mapping[str, Any]) -> dict[str, Any]
         "name": name,
         "revision": train["id"],
         "max_tokens": config.encoder.passage_max_seq_length,
-        "adapted_from": base_model(config, train),
+        "adapted_from": base_model(train),
     }
 
 

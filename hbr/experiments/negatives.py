@@ -229,10 +229,13 @@ def encoded_rows(
     store: Store,
     texts: TextsOfRows,
     check: Callable[[Any, TextsOfRows], None] | None = None,
+    *,
+    cut: bool = False,
 ) -> Path:
     """Encode the texts of rows once, on all ranks; return the folder of their vectors.
 
-    `check(retriever, texts)` comes before anything is encoded.
+    `check(retriever, texts)` comes before anything is encoded. Vectors of texts that may be `cut`,
+    which no check has refused, are others.
     """
     from hbr.evaluation.encode import write_vectors
     from hbr.evaluation.retriever import Retriever
@@ -243,7 +246,7 @@ def encoded_rows(
         "encoder": encoder.settings.model_dump(mode="json", exclude={"name", "revision"}),
         "languages": [texts.languages[code] for code in texts.codes],
         "first_alone": texts.first_alone,
-    }
+    } | ({"cut": True} if cut else {})
     inputs = {"rows": store.completion("rows"), "encoder": encoder.id}
     stage = f"vectors-{fingerprint([settings, inputs], 8)}"
 

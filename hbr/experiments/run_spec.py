@@ -17,7 +17,7 @@ from hbr.core.target import folder_name, short_name
 from hbr.core.yaml_files import read_yaml
 from hbr.data import prepare
 from hbr.models.presets import preset
-from hbr.models.sources import encoder_defaults
+from hbr.models.sources import encoder_defaults, hub_name
 
 if TYPE_CHECKING:
     import torch
@@ -170,10 +170,10 @@ def slug(config: Config) -> str:
     return folder_name("-".join([*words, fingerprint(config.identity(), 6)]))
 
 
-def base_model(config: Config, train: Mapping[str, Any]) -> str | None:
+def base_model(train: Mapping[str, Any]) -> str | None:
     """Return the hub id of the encoder that training started from, if it came from the hub.
 
     `train` is the manifest's entry of the training.
     """
-    from_hub = "/snapshots/" in train.get("started_from", "")
-    return preset(config.encoder.name).source if from_hub else None
+    name, commit = hub_name(Path(train.get("started_from", "")))
+    return name if commit else None

@@ -97,7 +97,8 @@ class Teacher:
         texts = TextsOfRows(rows, self.codes(rows), first_alone=self.settings.reads == "pivot")
         reads_all = self.settings.truncate or not self.name  # as much as the encoder itself
         check = None if reads_all else self._refuse_long
-        encoded = encoded_rows(self.run, self.encoder, store, texts, check)
+        cut = self.settings.truncate and bool(self.name)
+        encoded = encoded_rows(self.run, self.encoder, store, texts, check, cut=cut)
         inputs = {"vectors": store.completion(encoded.name)}
         stage = f"teacher-{fingerprint(inputs, 8)}"
         distributed.main_first(

@@ -147,7 +147,6 @@ class Collator:
         world_size = distributed.world_size()
         parts = [batch.part(rank, world_size) for rank in range(world_size)]
         starts = np.cumsum([0, *(len(part.rows) for part in parts)])
-        before = int(starts[distributed.rank()])
         rows = self.sources[batch.dataset].rows
         cells = {  # of each rank
             "query": [rows.query_cells(p.rows, p.query_language) for p in parts],
@@ -161,6 +160,7 @@ class Collator:
         tokens, filler = self.sources[batch.dataset].tokens, self._filler(batch)
         chunks: dict[str, list[Chunk]] = {}
         for number, (role, of_ranks) in enumerate(cells.items()):
+            before = sum(map(len, of_ranks[: distributed.rank()]))
             of_role = of_ranks[distributed.rank()]
             texts = tokens.texts("query" if role == "query" else "passage", of_role)
             most = max(1, *map(len, of_ranks))  # every rank has as many chunks

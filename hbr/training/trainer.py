@@ -138,6 +138,8 @@ class Trainer:
                     self.checkpoints.save(state)
                 if going:
                     stopping.leave(f"saved at step {state.step:,}")
+            if distributed.any_rank(stopping.told()):  # while the last step was saved
+                stopping.leave(f"saved at step {self.checkpoints.saved_step:,}")
         self.parallel.gather()
         if not self.is_main:
             return {}

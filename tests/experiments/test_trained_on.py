@@ -83,7 +83,7 @@ def test_an_untrained_run_starts_from_no_other(
     world: Path, tmp_path: Path, rows_file: Callable[..., Path]
 ) -> None:
     spec = run(beside(world, tmp_path / "runs"), rows_file(), max_steps=0, start_from="it")
-    with pytest.raises(UserError, match="nothing is trained .*; evaluate it itself"):
+    with pytest.raises(UserError, match=r"nothing is trained .*; evaluate it itself"):
         initial_encoder(spec)
 
 
