@@ -218,9 +218,10 @@ def test_a_batch_is_shown_with_the_brackets_of_its_texts(
     world: Path, tmp_path: Path, rows_file: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
-    texts = {"query": {"en": "array[index] of x"}, "passage": {"en": "see [/INST] here"}}
-    file = rows_file([{"id": f"r{n}", **texts} for n in range(3)])
-    words = ("--data", file, "--batch-size", "1", "--step", "0", "--sampler", "monolingual")
+    query, told = {"en": "array[index] of x"}, "see [/INST] here"
+    rows = [{"id": f"r{n}", "query": query, "passage": {"en": f"{told}, {n}"}} for n in range(3)]
+    file = rows_file(rows)
+    words = ("--data", file, "--batch-size", "2", "--step", "0", "--sampler", "monolingual")
     said = hbr("plan", *words, "--output-dir", beside(world, tmp_path / "runs"))
     assert said.code == 0, said.err
     assert "array[index] of x" in said.out

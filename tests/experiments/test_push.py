@@ -50,7 +50,7 @@ class Hub(ThreadingHTTPServer):
         self.files: dict[str, bytes] = {}
         self.commits: list[tuple[str, str]] = []
 
-    def answer(self, method: str, path: str, body: bytes) -> dict[str, Any]:
+    def answer(self, method: str, path: str, body: bytes) -> Any:
         """Do what a request asks; give the JSON to reply."""
         if method == "PUT":
             self.blobs[path.removeprefix("/put/")] = body
@@ -67,8 +67,10 @@ class Hub(ThreadingHTTPServer):
             return {"files": [self.mode(file["path"]) for file in asked["files"]]}
         if path == "/org/name.git/info/lfs/objects/batch":
             return {"objects": [self.place(item) for item in asked["objects"]]}
-        there = [{"rfilename": name} for name in self.files]
-        return {"id": "org/name", "private": not self.public, "siblings": there}
+        if path.startswith("/api/models/org/name/tree/"):
+            about = {"type": "file", "size": 1, "oid": "0" * 40}
+            return [about | {"path": name} for name in self.files]
+        return {"id": "org/name", "private": not self.public}
 
     def mode(self, path: str) -> dict[str, Any]:
         large = path.endswith(".safetensors")
