@@ -259,6 +259,18 @@ def test_a_run_mines_and_another_starts_from_it(world, tmp_path, rows_file):
     assert entry["inputs"]["encoder"] == entry["inputs"]["miner"] != done["inputs"]["encoder"]
 
 
+@pytest.mark.slow
+def test_ranks_evaluate_a_run_with_mined_negatives(world, tmp_path, rows_file):
+    runs, data = beside(world, tmp_path / "runs"), ["--data", rows_file(MADE)]
+    mined = ("--set", "hard_negatives=mined")
+    run = hbr("train", *SMALL, *data, *mined, "--output-dir", runs).out.strip()
+    words = ("evaluate", "--run-dir", run, "--device", "cpu", "--set", "evaluate.limit=5")
+    done = subprocess.run([*RANKS, *words], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    training = json.loads((Path(run) / "evaluate/embedded/metrics.json").read_text())["training"]
+    assert training["languages"] == dict.fromkeys(LANGUAGES, 20)
+
+
 # Teachers
 
 
