@@ -7,7 +7,7 @@ from hbr.core.errors import UserError
 from hbr.core.settings import Encoder as EncoderSettings
 from hbr.experiments.run_spec import RunSpec, open_run
 from hbr.models.presets import preset
-from hbr.models.sources import encoder_defaults, encoder_folder, encoder_id
+from hbr.models.sources import ADAPTER, encoder_defaults, encoder_folder, encoder_id
 
 
 class Found(NamedTuple):
@@ -37,6 +37,17 @@ class Found(NamedTuple):
 
 def initial_encoder(run: RunSpec, *, download: bool = True) -> Found:
     """Return the encoder that the training of a run starts from."""
+    found = _initial_encoder(run, download)
+    adapter = run.config.adapter
+    if adapter.name and not adapter.merge and (found.folder / ADAPTER).exists():
+        raise UserError(
+            f"adapter.merge=false: {found.folder} holds an adapter, and one of an adapter cannot "
+            "be kept alone; set adapter.merge=true"
+        )
+    return found
+
+
+def _initial_encoder(run: RunSpec, download: bool) -> Found:
     config = run.config
     if config.train.start_from:
         if not config.is_trained:

@@ -87,6 +87,18 @@ def test_an_untrained_run_starts_from_no_other(
         initial_encoder(spec)
 
 
+def test_an_adapter_of_an_adapter_is_not_kept_alone(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    given = {"encoder.name": str(tmp_path), "adapter.name": "lora"}
+    for merge in (True, False):
+        spec = RunSpec(resolve_config(given | {"adapter.merge": merge}), tmp_path / "runs")
+        if merge:
+            assert initial_encoder(spec).folder == tmp_path
+        else:
+            with pytest.raises(UserError, match=r"holds an adapter, .*set adapter\.merge=true"):
+                initial_encoder(spec)
+
+
 @pytest.mark.parametrize(
     ("settings", "same"),
     [
