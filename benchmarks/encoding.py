@@ -120,8 +120,8 @@ def main() -> None:
                         case = ["--kind", kind, "--precision", precision, "--beside", str(beside)]
                         run = [*words, *case]
                         made = measured(run, ways(args, precision), allocator, place, args.rounds)
+                        side.compare(title, made, PEER, "texts/s")
                         shown[title] = made
-                        side.compare(title, shown[title], PEER, "texts/s")
     if args.json:
         args.json.write_text(json.dumps(shown, indent=1))
 

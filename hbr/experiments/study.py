@@ -23,12 +23,11 @@ from hbr.core.train import LOG_ONLY, SAME_RESULT
 from hbr.core.yaml_files import read_yaml
 from hbr.data.lookup import in_languages, known_dataset
 from hbr.data.perturb import expand
-from hbr.experiments.run_spec import complete, slug
+from hbr.experiments.run_spec import FIXED, complete, slug
 
 logger = logging.getLogger(__name__)
 
 MOST_CELLS = 10_000
-LATER_SECTIONS = {"encode", "index", "evaluate"}  # which decide no run
 Grid = dict[str, Annotated[list[Any], Field(min_length=1)]]  # setting -> its values
 
 
@@ -206,7 +205,7 @@ def configs(study: Study, overrides: Mapping[str, Any], runs: Path = Path("runs"
             f"study {study.name}: a grid over {without_effect[0]} makes one run, not several: it "
             "changes the log or the speed, not the result"
         )
-    if later := sorted(key for key in study.varied if key.partition(".")[0] in LATER_SECTIONS):
+    if later := sorted(key for key in study.varied if key.partition(".")[0] not in FIXED):
         raise UserError(
             f"study {study.name}: a grid over {later[0]} makes one run, not several: it is a "
             "setting of what comes after training; say it in `base`"
