@@ -106,7 +106,11 @@ def compare(
     if bundle_check:
         _check_bundle(bundle_check)
         return
+    if by_language and by not in (None, "language"):
+        raise UserError(f"--by-language or --by {by}, not both")
     _check(study, runs, reference, format, [path for path in (output, bundle) if path])
+    if settings and study is None:
+        raise UserError("--set chooses among the cells of a study; name one with --study FILE")
     results = _results(study, runs or [], dataset, parse_set(settings or []), output_dir)
     if not results.results and not reference:
         raise UserError(f"{study} has no results yet; get them with `hbr sweep {study}`")

@@ -11,6 +11,7 @@ from typer import Option
 
 from hbr.cli import options
 from hbr.cli.screen import console
+from hbr.core import registry
 from hbr.core.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -53,10 +54,16 @@ def runs(
     """List the runs, or remove what they need no more."""
     from hbr.report.terminal.runs import runs_table
 
+    if prune and as_json:
+        raise UserError("--prune asks and says what it frees; leave out --json")
     if prune:
         _prune(output_dir, yes)
         return
-    wanted = {"sampler": sampler, "encoder": encoder, "state": state}
+    wanted = {
+        "sampler": sampler and registry.canonical("sampler", sampler),
+        "encoder": encoder and registry.canonical("encoder", encoder),
+        "state": state,
+    }
     kept = {key: value for key, value in wanted.items() if value}
     found = [run for run in _read(output_dir, dataset) if kept.items() <= run.items()]
     found.sort(key=lambda run: run["age"])

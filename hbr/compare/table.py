@@ -6,6 +6,11 @@ from dataclasses import dataclass, replace
 
 from hbr.core.target import Measure
 
+SUMMARY = (  # the metrics that one line about a run shows, where it has them
+    *("map", "ndcg@10", "recall@1", "recall@10", "recall@100", "rank_distance"),
+    *("f1", "precision", "recall", "mteb.main_score"),
+)
+
 
 @dataclass(frozen=True)
 class Cell:

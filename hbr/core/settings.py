@@ -96,12 +96,12 @@ class Encoder(Section):
     )
     query_max_seq_length: Tokens | None = Field(
         None,
-        description="Longest query, prompt and special tokens included; null: as the preset says, "
-        "else the encoder's files.",
+        description="Longest query, prompt and special tokens included; null: as the preset and "
+        "the encoder's files say, the shorter.",
     )
     passage_max_seq_length: Tokens | None = Field(
         None,
-        description="Longest passage, likewise; null: as the preset says, else the files.",
+        description="Longest passage, likewise; null: the shorter of preset and files.",
     )
 
     def inputs(self, role: str) -> tuple[str, int]:

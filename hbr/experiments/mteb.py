@@ -72,6 +72,7 @@ def facts(name: str, config: Config, train: Mapping[str, Any]) -> dict[str, Any]
         "revision": train["id"],
         "max_tokens": config.encoder.passage_max_seq_length,
         "adapted_from": base_model(train),
+        "similarity_fn_name": "cosine" if config.encoder.normalize else "dot",
     }
 
 

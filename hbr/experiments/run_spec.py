@@ -17,7 +17,7 @@ from hbr.core.target import folder_name, short_name
 from hbr.core.yaml_files import read_yaml
 from hbr.data import prepare
 from hbr.models.presets import preset
-from hbr.models.sources import encoder_defaults, hub_name
+from hbr.models.sources import adapter_base, encoder_defaults, encoder_id, hub_name
 
 if TYPE_CHECKING:
     import torch
@@ -59,11 +59,20 @@ class RunSpec:
         return Store(self.path)
 
     def training_id(self) -> str:
-        """Return the completion id of the training. Raises UserError for an untrained run."""
+        """Return the completion id of the training.
+
+        Raises UserError for an untrained run, and for an adapter whose encoder has changed since.
+        """
         if "train" not in self.store.entries():
             raise UserError(
                 f"{self.path} is not trained yet; go on with "
                 f"`hbr train -C {self.path / 'config.yaml'}`"
+            )
+        base = adapter_base(self.path / "model")
+        if base and self.store.entries()["train"].get("base") not in (None, encoder_id(base)):
+            raise UserError(
+                f"{base} has changed since {self.path}, an adapter of it, was trained; "
+                "bring it back or train again"
             )
         return self.store.completion("train")
 

@@ -7,6 +7,7 @@ from hbr.core import distributed
 from hbr.core.errors import UserError
 from hbr.core.target import RetrievalGoal
 from hbr.experiments.run_data import RunData, batch_schedule, validation_languages
+from hbr.models.sources import adapter_base, encoder_id
 
 
 def _check_width(data: RunData, encoder: Any) -> None:
@@ -57,6 +58,8 @@ def train_encoder(data: RunData, folder: Path) -> dict[str, Any]:
     else:
         parts = (folder, config, encoder, schedule, rows, validation, device)
         facts = trainer.Trainer(*parts, _retrieval(data, encoder, validation, folder)).run()
+    if base := adapter_base(folder / "model"):
+        facts["base"] = encoder_id(base)
     # a hub snapshot's folder names its commit
     return {**facts, "started_from": str(initial.folder)}
 

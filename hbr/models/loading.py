@@ -124,8 +124,6 @@ def _load_tokenizer(files: EncoderFolder) -> Any:
         reset_tokenizer(tokenizer)
     except Exception as error:
         raise UserError(f"{path}: its tokenizer cannot be loaded: {first_line(error)}") from error
-    if files.transformer.max_seq_length:
-        tokenizer.model_max_length = files.transformer.max_seq_length
     if files.transformer.do_lower_case:
         fast = tokenizer.backend_tokenizer
         before = [fast.normalizer] if fast.normalizer else []

@@ -89,14 +89,15 @@ def encoder_defaults(runs: Path, name: str, revision: str | None) -> dict[str, A
         if chosen.name != chosen.source and not any(said.get(prompt) for prompt in PROMPTS):
             # sentence-transformers writes empty prompts where nobody named any
             said = {name: value for name, value in said.items() if name not in PROMPTS}
-    lengths = dict.fromkeys(LENGTHS, LONGEST) if chosen.max_seq_lengths is None else {}
+    lengths = dict.fromkeys(LENGTHS, LONGEST) | {name: said[name] for name in LENGTHS & said.keys()}
+    for name, most in zip(LENGTHS, chosen.max_seq_lengths or (), strict=False):
+        lengths[name] = min(most, lengths[name])
     return {
         "normalize": True,
         "query_prompt": chosen.query_prompt,
         "passage_prompt": chosen.passage_prompt,
-        **lengths,
         **said,
-        **dict(zip(LENGTHS, chosen.max_seq_lengths or (), strict=False)),
+        **lengths,
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hbr.compare.fairness import contamination
 from hbr.compare.results import training_languages
-from hbr.compare.table import name
+from hbr.compare.table import SUMMARY, name
 from hbr.models.folder import read_folder
 from hbr.report.formats.markdown import escape
 from hbr.report.terminal import number
@@ -15,7 +15,6 @@ from hbr.report.terminal import number
 Facts = Mapping[str, Any]
 
 TEMPLATE = Path(__file__).with_name("card.md.j2")
-METRICS = ("map", "recall@1", "recall@10", "rank_distance", "f1", "precision", "recall")
 PRIVATE = re.compile("q[a-t][a-z]")  # ISO 639's codes for private use
 HUB = re.compile(r"hf:(\w[\w.-]*/[\w.-]+)(@.+)?")
 POOLING = {"mean": "(hidden * mask).sum(1) / mask.sum(1)", "cls": "hidden[:, 0]"}
@@ -56,6 +55,7 @@ def card(
         str(TEMPLATE),
         sampler=sampler,
         trained=bool(data),
+        base=escape(_base(config, base_model)),
         facts={k: escape(v) for k, v in facts.items()},
         synthetic="embedded" in data or any("synthetic" in r["protocol"] for r in results),
         results=list(map(_result, results)),
@@ -84,11 +84,15 @@ def _facts(
     encoder = config["encoder"]
     lengths = encoder["query_max_seq_length"], encoder["passage_max_seq_length"]
     trained = config["train"]["max_steps"] > 0 and config["data"]["train"]
+    before = config["train"]["start_from"]
+    base = _base(config, base_model)
+    dims = config["train"]["matryoshka_dims"] or ()
+    cut = f"; trained to be cut to {', '.join(map(str, dims))}" if dims else ""
     return {
-        "started from": base_model or _basename(encoder["name"]),
+        "started from": f"{_basename(before)}, a run of {base}" if before else base,
         **(_training(config, train, languages) if trained else {}),
         "pooling": pooling or "",
-        "vectors": "of length 1" if encoder["normalize"] else "not normalised",
+        "vectors": ("of length 1" if encoder["normalize"] else "not normalised") + cut,
         "most tokens": f"{lengths[0]} a query, {lengths[1]} a passage",
         "made with": ", ".join(f"{k} {v}" for k, v in train.get("versions", {}).items()),
     }
@@ -111,6 +115,7 @@ def _training(config: Facts, train: Facts, languages: Sequence[str]) -> dict[str
         "languages": ", ".join(languages),
         "sampler": config["sampler"]["name"] + (f", α = {alphas}" if alphas else ""),
         "objective": f"{objective['name']}, temperature {objective['temperature']:g}",
+        **_extras(config, train["settings"]),
         "steps": f"{train['steps']:,}, each of {size} pairs",
         "weights": f"those of step {train['best_step']:,}{lowest}",
         "optimiser": f"AdamW, learning rate {rate:g}, weight decay {decay:g}",
@@ -119,10 +124,30 @@ def _training(config: Facts, train: Facts, languages: Sequence[str]) -> dict[str
     }
 
 
+def _extras(config: Facts, deciding: Facts) -> dict[str, str]:
+    """Return what some runs have: mined negatives, a teacher, an adapter; `deciding` names it."""
+    start, mined = "the encoder it started from", deciding.get("mine")
+    teacher, adapter = deciding.get("teacher"), deciding.get("adapter")
+    return {
+        "hard negatives": f"{config['objective']['num_negatives']} a row, "
+        f"mined with {_basename(mined['miner'] or start)}"
+        if mined
+        else "",
+        "teacher": _basename(teacher["name"] or start) if teacher else "",
+        "adapter": f"LoRA, rank {adapter['rank']}, α = {adapter['lora_alpha']:g}"
+        if adapter
+        else "",
+    }
+
+
+def _base(config: Facts, base_model: str | None) -> str:
+    return base_model or _basename(config["encoder"]["name"])
+
+
 def _result(result: Facts) -> dict[str, Any]:
     """Return a result with the rows of its table, and how much of its data was trained on."""
     settings = result["settings"]
-    metrics = [metric for metric in METRICS if any(metric in v for v in settings.values())]
+    metrics = [metric for metric in SUMMARY if any(metric in v for v in settings.values())]
     rows = [["setting", *map(name, metrics)], ["---"] * (1 + len(metrics))]
     for setting, values in settings.items():
         cells = [values.get(metric) for metric in metrics]

@@ -606,6 +606,8 @@ def test_compare_by_groups_of_languages(compared: Path, by: str) -> None:
     if by == "language":
         assert groups == {"", "de", "en", "so", "th"}
         assert compare(compared, "--by-language", "--format", "csv").out == said.out
+    else:
+        assert compare(compared, "--by-language", "--by", by).code == 2
 
 
 def test_compare_by_what_is_no_group_says_which_there_are(compared: Path) -> None:
@@ -694,6 +696,8 @@ def test_runs_are_compared_on_every_data_set_they_share(tmp_path: Path) -> None:
     words = ("--dataset", "xquad_r", "--format", "json")
     (only,) = json.loads(hbr("compare", one, other, *words).out)["tables"]
     assert only["dataset"] == "xquad-r"
+    said = hbr("compare", one, other, "--set", "seed=0")
+    assert (said.code, "--set chooses among the cells of a study" in said.err) == (2, True)
     said = hbr("compare", one, other, "--dataset", "lareqa")
     assert said.code == 2
     assert f"{other} has no results on lareqa; get them with `hbr evaluate" in said.err

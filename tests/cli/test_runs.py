@@ -80,6 +80,15 @@ def test_a_stage_made_from_what_was_made_anew_since_is_stale(runs: Path) -> None
     assert [line["state"] for line in shown["stages"]] == ["done", "stale", "stale"]
 
 
+def test_runs_are_chosen_by_names_in_any_spelling(tmp_path: Path) -> None:
+    run = finished(tmp_path, "cross-lingual", {"mono map": 0.5})
+    words = ("--sampler", "cross_lingual", "--encoder", "xlm_r_tiny", "--json")
+    (found,) = json.loads(hbr("runs", "--output-dir", tmp_path, *words).out)
+    assert Path(found["run"]).name == run.name
+    said = hbr("runs", "--prune", "--json", "--output-dir", tmp_path)
+    assert (said.code, "leave out --json" in said.err) == (2, True)
+
+
 def test_show_has_only_the_settings_that_differ(tmp_path: Path) -> None:
     run = finished(tmp_path, "hybrid", {"mono map": 0.5}, settings={"train.batch_size": 32})
     shown = json.loads(hbr("show", run, "--json").out)

@@ -77,9 +77,12 @@ def test_runs_that_answer_other_queries_are_not_compared(runs: Path) -> None:
         compare(gathered(one, other))
 
 
-def stage(run: Store, name: str, content: str, inputs: dict[str, str] | None = None) -> None:
-    def make(folder: Path) -> None:
+def stage(
+    run: Store, name: str, content: str, inputs: dict[str, str] | None = None, **facts: str
+) -> None:
+    def make(folder: Path) -> dict[str, str]:
         (folder / "metrics.json").write_text(content)
+        return facts
 
     run.build(name, make, settings={}, inputs=inputs)
 
@@ -102,6 +105,19 @@ def test_results_are_read_from_the_run_unless_they_are_stale(tmp_path: Path) -> 
     stage(run, "train", "second", {"rows": "changed"})
     with pytest.raises(UserError, match="the results on small are stale; renew them"):
         read_result(run, config, EvaluationTarget("small"))
+
+
+def test_data_sets_whose_folders_have_one_name_are_told_apart(tmp_path: Path) -> None:
+    complete_result = result(finished(tmp_path / "made", "hybrid", values()))
+    config, run = complete_result.config, Store(tmp_path / "run")
+    stage(run, "train", "first")
+    stage(run, "encode/beir-nq-train", "", {"train": run.completion("train")})
+    inputs = {"encode": run.completion("encode/beir-nq-train")}
+    content = json.dumps(complete_result.metrics)
+    stage(run, "evaluate/beir-nq-train", content, inputs, dataset="beir/nq:train")
+    assert read_result(run, config, EvaluationTarget("beir/nq:train")).metrics
+    with pytest.raises(UserError, match="has no results on beir/nq-train; get them with"):
+        read_result(run, config, EvaluationTarget("beir/nq-train"))
 
 
 def test_results_of_an_older_hbr_are_named_with_what_renews_them(runs: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 
 from hbr.core.errors import UserError
@@ -160,3 +160,18 @@ def test_a_run_trains_checkpoints_and_evaluates_its_adapter(world, tmp_path, mer
     assert hbr("evaluate", *out).code == 0
     again = hbr("train", "--encoder", run / "model", "--untrained", *out)
     assert again.code == 0, again.err
+
+
+def test_an_adapter_whose_encoder_has_changed_is_not_evaluated(world, tmp_path):
+    out = ["--output-dir", beside(world, tmp_path)]
+    assert hbr("train", "--untrained", *out).code == 0
+    base = only_run(tmp_path) / "model"
+    base = base.rename(tmp_path / "base")
+    words = ["--set", "adapter=lora", "--set", "adapter.merge=false"]
+    said = hbr("train", "--encoder", base, *words, "--steps", "1", "--batch-size", "8", *out)
+    assert said.code == 0, said.err
+    weights = base / "model.safetensors"
+    alter = {key: value + 1 for key, value in load_file(weights).items()}
+    save_file(alter, weights, {"format": "pt"})
+    said = hbr("evaluate", *out)
+    assert (said.code, f"{base} has changed since" in said.err) == (2, True), said.err

@@ -76,6 +76,40 @@ def test_a_card_says_how_the_encoder_was_made() -> None:
     assert "arxiv.org/abs/2408.10536" in text
 
 
+def test_a_card_tells_of_the_run_before_mined_negatives_a_teacher_and_an_adapter() -> None:
+    train = copy.deepcopy(TRAIN)
+    train["settings"] |= {
+        "mine": {"miner": None},
+        "teacher": {"name": "/home/me/teachers/big"},
+        "adapter": {"rank": 8, "lora_alpha": 16.0},
+    }
+    sections = {
+        "encoder": {"normalize": True},
+        "objective": {"num_negatives": 3},
+        "train": {
+            "learning_rate": 3e-5,
+            "start_from": "/home/me/runs/english-abc",
+            "matryoshka_dims": [384, 64],
+        },
+    }
+    text = card(settings(**sections), train, [])
+    for line in (
+        "# xlm-r-tiny, hybrid batches",
+        "| started from | english-abc, a run of xlm-r-tiny |",
+        "| hard negatives | 3 a row, mined with the encoder it started from |",
+        "| teacher | big |",
+        "| adapter | LoRA, rank 8, α = 16 |",
+        "| vectors | of length 1; trained to be cut to 384, 64 |",
+    ):
+        assert f"\n{line}\n" in text
+    assert "/home" not in text
+
+
+def test_metrics_of_other_collections_are_shown_too() -> None:
+    text = card(settings(), TRAIN, [RESULT | {"settings": {"mono": {"ndcg@10": 0.5}}}])
+    assert "| setting | nDCG@10 |" in text
+
+
 def test_the_front_matter_names_what_is_known_and_nothing_else() -> None:
     config = settings(data={"train": ["hf:org/pairs@v2", "pairs.jsonl"]})
     result = with_training(languages={"no": 10, "qaa": 10, "de": 5})

@@ -52,7 +52,7 @@ VERDICTS = (
         OPEN,
         (
             Finding("d", "a vs b", SUPPORTED, -321.4, -400.0, -250.0, -0.125),
-            Finding("d", "a vs x", OPEN, note="no cell of x"),
+            Finding("d", "a vs x", OPEN, note="no cell of x", missing=True),
         ),
     ),
     Verdict("plain", "Hybrid keeps up", "map", "mono", SUPPORTED, ()),
@@ -242,6 +242,16 @@ def test_ranks_have_no_decimals_and_what_is_unknown_is_left_blank():
 
 def test_a_finding_without_an_effect_says_why():
     assert "a vs x not run: no cell of x" in text(full())
+    undefined = Finding("d", "a vs y", OPEN, note="no value by query", seeds=2)
+    verdict = Verdict("x", "", "map", "mono", OPEN, (undefined,), "wait")
+    shown = text(write(replace(REPORT, verdicts=[verdict]), "html"))
+    assert "a vs y no value: no value by query" in shown
+
+
+def test_a_row_that_was_run_without_a_value_shows_dashes():
+    row = Row(("e", "hybrid"), None, 2, (Cell(NAN), Cell(NAN)), 2)
+    shown = write(replace(REPORT, tables=[replace(TABLE, rows=(row,))]), "html")
+    assert rows(shown)[0].count('data-value="">–<') == 2
 
 
 def test_figures_have_captions_and_those_with_nothing_to_show_are_left_out():
@@ -259,7 +269,9 @@ def test_an_unfinished_study_has_a_page():
     unknown = {"mono": {"map": NAN}}
     cell = series("hybrid", settings=unknown, by_language={"mono": {"de": NAN}}, mean_rank={})
     row = Row(("e", "hybrid"), None, 0, (Cell(NAN), Cell(NAN)), 3)
-    verdict = Verdict("x", "", "map", "mono", OPEN, (Finding("d", "a vs b", OPEN),), "wait")
+    verdict = Verdict(
+        "x", "", "map", "mono", OPEN, (Finding("d", "a vs b", OPEN, missing=True),), "wait"
+    )
     report = Report("t", [replace(TABLE, rows=(row,))], [verdict], [], [cell])
     shown = text(write(report, "html"))
     assert shown.count("not run") == 3

@@ -67,7 +67,7 @@ VERDICTS = [
         (
             Finding("d", "a vs b", SUPPORTED, 0.05, 0.02, 0.08),
             Finding("d", "a vs c", REFUTED, -0.04, -0.06, -0.02),
-            Finding("d", "a vs x", OPEN, note="not all of its cells were run"),
+            Finding("d", "a vs x", OPEN, note="not all of its cells were run", missing=True),
         ),
     ),
     Verdict(
@@ -366,10 +366,13 @@ def test_a_forest_has_a_panel_for_fractions_and_one_for_ranks():
 
 
 def test_a_forest_of_nothing_run_has_no_axis():
-    nothing = Verdict("x", "x", "map", "mono", OPEN, (Finding("d", "a vs b", OPEN),))
+    nothing = Verdict("x", "x", "map", "mono", OPEN, (Finding("d", "a vs b", OPEN, missing=True),))
     (axes,) = claims.draw([nothing]).axes
     assert not axes.axison
     assert [text.get_text() for text in axes.texts] == ["x", "open", "a vs b", "not run"]
+    undefined = replace(nothing, findings=(Finding("d", "a vs b", OPEN),))
+    (axes,) = claims.draw([undefined]).axes
+    assert axes.texts[-1].get_text() == "no value"
 
 
 @pytest.mark.parametrize(

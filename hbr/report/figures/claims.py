@@ -123,10 +123,11 @@ def _draw_comparison(
     """Draw an effect and its interval, which ends where no effect is so large."""
     axes.text(0.2, y, line.text, color="#333333", **look)
     numbers = f"{effect(finding, line.metric)} {interval(finding, line.metric)}".rstrip()
-    was_run = not math.isnan(finding.effect)
-    text, ink = (numbers, "black") if was_run else ("not run", "#767676")
+    known = not math.isnan(finding.effect)
+    none = "not run" if finding.missing else "no value"
+    text, ink = (numbers, "black") if known else (none, "#767676")
     axes.text(style.DOUBLE - 0.08, y, text, ha="right", color=ink, **look)
-    if was_run:
+    if known:
         colour, marker = finding.status.colour, finding.status.marker
         if any(finding.bounds):
             for bound in finding.bounds:

@@ -7,14 +7,13 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from hbr.compare.table import name
+from hbr.compare.table import SUMMARY, name
 from hbr.core.errors import printable
 from hbr.core.yaml_files import dump
 from hbr.report.terminal import new_table, number
 
 WIDE = 120  # columns from which sampler and encoder have columns of their own
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-SHOWN = ("map", "ndcg@10", "recall@10", "recall@100", "rank_distance", "f1", "precision", "recall")
 Values = Mapping[str, Any]
 
 
@@ -129,7 +128,7 @@ def _stages_table(stages: Sequence[Values]) -> Table:
 
 
 def _scores_table(scores: Sequence[Values]) -> Table:
-    metrics = [metric for metric in SHOWN if any(metric in line for line in scores)]
+    metrics = [metric for metric in SUMMARY if any(metric in line for line in scores)]
     table = new_table("scores")
     table.add_column("data set", overflow="fold")
     table.add_column("setting", no_wrap=True)
