@@ -1,6 +1,6 @@
 """The job of `end_to_end.py` as a user of sentence-transformers and pytrec_eval writes it.
 
-python benchmarks/by_hand.py ENCODER TRAIN.jsonl EVALUATION_FOLDER OUTPUT STEPS
+python benchmarks/by_hand.py ENCODER TRAIN.jsonl EVALUATION_FOLDER OUTPUT STEPS PRECISION
 """
 
 import argparse
@@ -50,7 +50,9 @@ def training_data(path: Path, sampler: str) -> DatasetDict:
     )
 
 
-def train(encoder: str, path: Path, sampler: str, folder: Path, steps: int) -> SentenceTransformer:
+def train(
+    encoder: str, path: Path, sampler: str, folder: Path, steps: int, precision: str
+) -> SentenceTransformer:
     """Train by in-batch negatives."""
     model = SentenceTransformer(encoder, device="cpu")
     model.max_seq_length = 128
@@ -60,7 +62,7 @@ def train(encoder: str, path: Path, sampler: str, folder: Path, steps: int) -> S
         max_steps=steps,
         learning_rate=RATE,
         warmup_ratio=0.1,
-        bf16=True,
+        bf16=precision == "bf16",
         use_cpu=True,
         prompts={"anchor": QUERY, "positive": PASSAGE},
         batch_sampler="no_duplicates",
@@ -72,7 +74,7 @@ def train(encoder: str, path: Path, sampler: str, folder: Path, steps: int) -> S
     data = training_data(path, sampler)
     loss = losses.MultipleNegativesRankingLoss(model, scale=20)
     SentenceTransformerTrainer(model, arguments, train_dataset=data, loss=loss).train()
-    return model.bfloat16().eval()
+    return (model.bfloat16() if precision == "bf16" else model).eval()
 
 
 def evaluation_data(folder: Path) -> tuple[dict, dict, dict]:
@@ -144,13 +146,13 @@ def evaluate(model: SentenceTransformer, folder: Path) -> dict[str, dict[str, fl
 def main() -> None:
     """Train both, evaluate both, and compare them by a paired t test over questions."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("encoder", "data", "evaluation", "output", "steps"):
+    for name in ("encoder", "data", "evaluation", "output", "steps", "precision"):
         parser.add_argument(name)
     given = parser.parse_args()
     results = {}
     for sampler in ("monolingual", "cross-lingual"):
-        output = Path(given.output)
-        model = train(given.encoder, Path(given.data), sampler, output, int(given.steps))
+        output, steps = Path(given.output), int(given.steps)
+        model = train(given.encoder, Path(given.data), sampler, output, steps, given.precision)
         results[sampler] = evaluate(model, Path(given.evaluation))
     for setting in ("mono", "cross", "multi", "distance"):
         concepts = defaultdict(lambda: ([], []))

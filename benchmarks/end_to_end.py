@@ -1,12 +1,13 @@
 """One whole job, with `hbr` and by hand: seconds, memory, and lines that a user writes.
 
     python benchmarks/end_to_end.py --encoder FOLDER --data FOLDER [--steps 28] [--rounds 3]
+        [--precision bf16]
 
 Train multilingual-e5-small on parallel rows with monolingual and with cross-lingual batches,
 evaluate both within languages, across them and in the pool of all, with language bias, and compare
 them. `--data` has `train.jsonl` and a folder `eval` of XQuAD-R's layout. By hand it is
-`by_hand.py`: sentence-transformers, pytrec_eval and scipy, in bf16, batches, rates and lengths the
-same. Each is run as a user would, in turns; shown are medians, the least and the most, and the
+`by_hand.py`: sentence-transformers, pytrec_eval and scipy; precision, batches, rates and lengths
+the same. Each is run as a user would, in turns; shown are medians, the least and the most, and the
 cores that other processes kept busy. Needs the extras `bench` and `dev`.
 """
 
@@ -24,8 +25,8 @@ SETTINGS = """\
 data: {train: [TRAIN], validation: null}
 encoder: {name: ENCODER, query_prompt: "query: ", passage_prompt: "passage: ",
           query_max_seq_length: 128, passage_max_seq_length: 128}
-train: {max_steps: STEPS, batch_size: 32, learning_rate: 1.0e-4, precision: bf16}
-encode: {precision: bf16}
+train: {max_steps: STEPS, batch_size: 32, learning_rate: 1.0e-4, precision: PRECISION}
+encode: {precision: PRECISION}
 """
 COMMANDS = """\
 hbr train -C job.yaml --sampler monolingual --output-dir RUNS
@@ -44,6 +45,7 @@ def lines(text: str) -> int:
 def ours(args: argparse.Namespace, place: Path) -> str:
     """Return the commands as a script, once the settings are written."""
     values = {"TRAIN": args.data / "train.jsonl", "ENCODER": args.encoder, "STEPS": args.steps}
+    values["PRECISION"] = args.precision
     values |= {"EVAL": args.data / "eval", "RUNS": place / "runs"}
     settings, script = SETTINGS, "set -e\n" + COMMANDS
     for name, value in values.items():
@@ -57,7 +59,7 @@ def ours(args: argparse.Namespace, place: Path) -> str:
 def by_hand(args: argparse.Namespace, place: Path) -> str:
     """Return the command that runs the script."""
     words = [sys.executable, HERE / "by_hand.py", args.encoder, args.data / "train.jsonl"]
-    return " ".join(map(str, [*words, args.data / "eval", place, args.steps]))
+    return " ".join(map(str, [*words, args.data / "eval", place, args.steps, args.precision]))
 
 
 def measure(args: argparse.Namespace) -> dict[str, object]:
@@ -77,6 +79,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=28)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--way", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -84,7 +87,7 @@ def main() -> None:
         print(json.dumps(measure(args)))
         return
     words = ["--encoder", str(args.encoder.resolve()), "--data", str(args.data.resolve())]
-    words += ["--steps", str(args.steps), "--way"]
+    words += ["--steps", str(args.steps), "--precision", args.precision, "--way"]
     rows: dict[str, list[side.Turn]] = {"by hand": [], "hbr": []}
     memory = {name: {"GB": 0.0} for name in rows}
     printed = {}

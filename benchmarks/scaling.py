@@ -118,7 +118,7 @@ def train_step(folder: Path, size: int, chunk: int | None) -> Work:
             {role: rng.integers(5, 4000, cells * n, np.int32) for role, n in LENGTHS.items()},
             {role: np.arange(cells + 1) * n for role, n in LENGTHS.items()},
         )
-        train = {"batch_size": size, "mini_batch_size": chunk, "lr": 1e-5}
+        train = {"batch_size": size, "mini_batch_size": chunk, "learning_rate": 1e-5}
         config = complete(resolve_config({"train": train}))
         opened = open_rows(place)
         sources, device = [Source(opened, tokens)], torch.device("cpu")
@@ -137,6 +137,7 @@ def encode(folder: Path, size: int) -> Work:
     from hbr.core.config import resolve_config
     from hbr.data import synthetic
     from hbr.evaluation.encode import encode
+    from hbr.experiments.run_spec import complete
     from hbr.models.loading import save
 
     texts = itertools.cycle(
@@ -144,7 +145,8 @@ def encode(folder: Path, size: int) -> Work:
     )
     task = made_up(folder / "task", 4, size, texts)
     save(encoder(), folder / "model", {}, 512)
-    config, device = resolve_config({"encode": {"shard_size": 500}}), torch.device("cpu")
+    settings = {"encoder": str(folder / "model"), "encode": {"shard_size": 500}}
+    config, device = complete(resolve_config(settings)), torch.device("cpu")
     encode(place(folder, "first"), folder / "model", config, made_up(folder / "one", 4, 4), device)
     here = place(folder, "measured")
     return lambda: encode(here, folder / "model", config, task, device)

@@ -1,6 +1,7 @@
 """Benchmarks: every script starts, and does its smallest case."""
 
 import importlib
+import json
 import subprocess
 import sys
 from argparse import Namespace
@@ -9,8 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hbr.data import synthetic
+from hbr.models.loading import save
+from hbr.models.tiny import build
+
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 SMALL = {
+    "scaling.py": ["--rounds", "1"],
     "streaming.py": ["--passages", "300", "--queries", "5"],
     "starting.py": ["--rounds", "1", "--batches", "2"],
     "preparing.py": ["--sentences", "50", "--kind", "WordPiece", "--way", "hbr"],
@@ -63,3 +69,26 @@ def test_a_benchmark_does_its_smallest_case(script: str, tmp_path: Path) -> None
     done = start(script, *SMALL[script], "--json", str(tmp_path / "figures.json"))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "figures.json").exists()
+
+
+@pytest.mark.slow
+def test_the_whole_job_is_done_both_ways(tmp_path: Path) -> None:
+    encoder, data = tmp_path / "encoder", tmp_path / "data"
+    save(build("xlm-r-tiny"), encoder, {}, 128)
+    (data / "eval").mkdir(parents=True)
+    languages = ("qaa", "qab", "qac")
+    for code in languages:
+        text = json.dumps(synthetic.documents()[code], ensure_ascii=False)
+        (data / "eval" / f"{code}.json").write_text(text, encoding="utf-8")
+    rows = [
+        row | {role: {code: row[role][code] for code in languages} for role in ("query", "passage")}
+        for row in list(synthetic.rows("train"))[:64]
+    ]
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (data / "train.jsonl").write_text(text, encoding="utf-8")
+    words = ["--encoder", encoder, "--data", data, "--steps", "2", "--rounds", "1"]
+    json_path = tmp_path / "figures.json"
+    done = start("end_to_end.py", *map(str, words), "--precision", "fp32", "--json", str(json_path))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(json_path.read_text())["lines"]["hbr"] < 15
+    assert "by hand" in done.stdout
