@@ -4,7 +4,8 @@ import contextlib
 import functools
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+import os
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def contents(known: Path, source: Path) -> list[tuple[str, str]]:
 
     Names are those below the source, "." for a file. As with `altered` each is read once.
     """
-    files = sorted(p for p in source.rglob("*") if p.is_file()) if source.is_dir() else [source]
+    files = sorted(_files_below(source)) if source.is_dir() else [source]
     noted, found = _noted(known), {}
     for path in files:
         name = path.relative_to(source)
@@ -64,6 +65,15 @@ def contents(known: Path, source: Path) -> list[tuple[str, str]]:
     if more := {k: v for k, v in found.values() if noted.get(k) != v}:
         _note(known, noted | more)
     return [(name, str(of_file[-1])) for name, (_, of_file) in found.items()]
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Yield all files below a folder, also through links to folders, each of which once."""
+    seen: set[Path] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        seen.add(Path(place).resolve())
+        folders[:] = (n for n in sorted(folders) if (Path(place) / n).resolve() not in seen)
+        yield from (path for name in names if (path := Path(place) / name).is_file())
 
 
 def altered(
@@ -89,6 +99,11 @@ def altered(
     if read:
         remember(known, root, read)
     return None
+
+
+def known_digest(path: Path) -> str:
+    """Return the digest of a file, read once for as long as its size and time stay."""
+    return _digest(path, _stats(path))
 
 
 @functools.cache

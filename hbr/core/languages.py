@@ -92,16 +92,16 @@ def group(
     if by not in BY:
         raise ValueError(f"there is no grouping by {by!r}{near(by, BY)}")
     if by == "language":
-        return _pair(_canonical, query, passage)
+        return _pair(canonical, query, passage)
     if by == "distance":
         return None if passage is None else _distance_name(query, passage)
     if by == "seen":
         if seen is None:
             return None
-        trained = {_canonical(code) for code in seen}
-        return _pair(lambda c: "seen" if _canonical(c) in trained else "unseen", query, passage)
+        trained = {canonical(code) for code in seen}
+        return _pair(lambda c: "seen" if canonical(c) in trained else "unseen", query, passage)
     if by == "english":
-        return _pair(lambda code: "en" if _canonical(code) == "en" else "other", query, passage)
+        return _pair(lambda code: "en" if canonical(code) == "en" else "other", query, passage)
     return _pair(lambda code: getattr(language(code), by, UNKNOWN), query, passage)
 
 
@@ -119,7 +119,7 @@ def known_labels(by: str) -> set[str]:
 
 
 def _pair(label: Callable[[str], str], query: str, passage: str | None) -> str:
-    if passage is None or _canonical(query) == _canonical(passage):
+    if passage is None or canonical(query) == canonical(passage):
         return label(query)
     return f"{label(query)}→{label(passage)}"
 
@@ -129,7 +129,8 @@ def _distance_name(query: str, passage: str) -> str:
     return UNKNOWN if steps is None else DISTANCES[steps]
 
 
-def _canonical(code: str) -> str:
+def canonical(code: str) -> str:
+    """Return a language's code as the table spells it: `zho` is `zh`; others in lower case."""
     known = language(code)
     return known.code if known else code.lower()
 

@@ -32,6 +32,12 @@ def write_arrow(
             writer.write(pa.record_batch(texts, schema))
 
 
+def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return starts[i], starts[i] + 1, …, counts[i] numbers for each i, end to end."""
+    owner = np.repeat(np.arange(len(counts)), counts)
+    return np.arange(len(owner)) + (starts - (np.cumsum(counts) - counts))[owner]
+
+
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Yield items in lists of `size`, the last of what is left."""
     iterator = iter(items)

@@ -7,6 +7,7 @@ used like any other. A fact that is not known is an empty text.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hbr.data.fetch import Remote
@@ -39,6 +40,7 @@ class Dataset:
     needs_source: bool = True  # read from files that somebody else has made
     is_synthetic: bool = False  # made on the spot, in a moment
     version: int = 1  # raise it when what is read changes
+    beside: "Callable[[Path], Iterable[Path]]" = lambda _: ()  # files read outside the source
     check: Callable[[], None] = lambda: None  # raises UserError where it cannot be had by its name
     revision: Callable[[], str] = lambda: ""  # of what is read besides files, such as a hub's
     named: "Callable[[str, str], Dataset] | None" = None
@@ -50,15 +52,18 @@ class Dataset:
         return bool(self.remote or self.hub)
 
     def part(self, queries: int, languages: int) -> str:
-        """Return `302 of 1,190 questions` where these are fewer than are published, or nothing.
+        """Return `302 of 1,190 questions, 3 of 11 languages` where fewer than are published.
 
         `queries` are those of all languages; a published size of `N × …` is that of each.
         """
-        if not (known := PUBLISHED.match(self.size)):
-            return ""
-        each = languages if known["each"] else 1
-        whole, here = int(known["queries"].replace(",", "")), round(queries / max(each, 1))
-        return f"{here:,} of {whole:,} questions" if here < whole else ""
+        parts = []
+        if known := PUBLISHED.match(self.size):
+            each = languages if known["each"] else 1
+            whole, here = int(known["queries"].replace(",", "")), round(queries / max(each, 1))
+            parts += [f"{here:,} of {whole:,} questions"] if here < whole else []
+        if (most := re.match(r"\d+", self.languages)) and languages < int(most[0]):
+            parts.append(f"{languages} of {most[0]} languages")
+        return ", ".join(parts)
 
     def facts(self) -> dict[str, str]:
         """Return what is published of it, by the names of the fields."""

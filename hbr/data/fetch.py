@@ -67,7 +67,7 @@ def fetch(name: str, files: Mapping[str, Remote], folder: Path) -> Path:
             again = "do it again to go on from there, or " if partial.exists() else ""
             raise UserError(
                 f"{name} cannot be downloaded ({remote.url}: {reason}): {again}put "
-                f"{_listing(files)} into a folder and say `hbr prepare --source FOLDER`, or set "
+                f"{_listing(files)} into a folder and name it with --source FOLDER, or set "
                 f"HBR_DATA to the folder above one named {name}",
                 exit_code=1,
             ) from error
@@ -104,7 +104,7 @@ def _download(remote: Remote, partial: Path) -> None:
         if not resumed:
             raise UserError(
                 f"{remote.url} is not the file that hbr knows ({digest}, expected "
-                f"{remote.checksum}); hand over a good copy with `hbr prepare --source FOLDER`",
+                f"{remote.checksum}); name the folder of a good copy with --source FOLDER",
                 exit_code=1,
             )
 
@@ -153,8 +153,8 @@ def _unpack(url: str, archive: Path, target: Path) -> None:
     except ValueError as error:
         archive.unlink()
         raise UserError(
-            f"{url}: {error}; nothing of it was kept: unpack a good copy yourself and say "
-            "`hbr prepare --source FOLDER`",
+            f"{url}: {error}; nothing of it was kept: unpack a good copy yourself and "
+            "name its folder with --source FOLDER",
             exit_code=1,
         ) from error
 

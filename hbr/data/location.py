@@ -62,15 +62,23 @@ def from_environment(name: str) -> Path | None:
     return place if place and place.exists() else None
 
 
-def new_store(runs: Path, label: str, version: int, key: str, source: Path | None = None) -> Store:
+def new_store(
+    runs: Path,
+    label: str,
+    version: int,
+    key: str,
+    source: Path | None = None,
+    beside: Iterable[Path] = (),
+) -> Store:
     """Return the store of what is read from a source.
 
-    Its name holds a fingerprint of `key` and of the names and bytes of the source's files, so that
-    it is the same wherever they lie; they are read for that once, until they change.
+    Its name holds a fingerprint of `key` and of the names and bytes of the source's files, and of
+    those `beside` it, so that it is the same wherever they lie; they are read for that once, until
+    they change.
     """
     signature: list[Any] = [version, key]
-    if source is not None:
-        signature.append(contents(runs / "data" / KNOWN, source))
+    for place in (*filter(None, [source]), *beside):
+        signature.append(contents(runs / "data" / KNOWN, place))
     return Store(runs / "data" / f"{folder_name(label)}-{fingerprint(signature, 6)}")
 
 

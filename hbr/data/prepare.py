@@ -60,7 +60,8 @@ def rows(
             raise UserError(f"--source {place}: there is no such file or folder")
     elif place and not place.exists():  # it may have been prepared elsewhere
         return _prepared_rows(runs, label, settings, f"--data {name}: there is no such file")
-    store = new_store(runs, label, entry.version, str([name, settings]), place)
+    beside = entry.beside(place) if place else ()
+    store = new_store(runs, label, entry.version, str([name, settings]), place, beside)
     if ready and not (entry.is_synthetic or store.is_current("rows", settings, {})):
         raise NotPrepared(f"{label} is not prepared")
 
@@ -173,7 +174,8 @@ def task(
     if place is not None and not place.exists():
         return _prepared_task(runs, name, place, settings)
     key = " ".join(map(str, filter(None, (name, passage, limit, settings.get("revision")))))
-    store = new_store(runs, name, entry.version, key, place)
+    beside = entry.beside(place) if place else ()
+    store = new_store(runs, name, entry.version, key, place, beside)
     if ready and not store.is_current("task", settings, {}):
         raise NotPrepared(f"{name} is not prepared")
 

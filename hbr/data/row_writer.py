@@ -20,6 +20,7 @@ from hbr.data.rows import Linked, Texts, negative_items
 CHUNK = 10_000  # rows or items written at a time
 NO_NEGATIVE = "negatives that are the passage of their row, dropped"
 SAME_QUERY = "rows whose query another row has with another passage, negatives of each other"
+NO_GROUP = "rows without a group beside rows with one, which they never join"
 CELLS = pa.schema([("text", pa.large_string())])
 
 
@@ -88,10 +89,10 @@ def write_rows(
     positive_score, negative_score = array("f"), array("f")
     passage_keys, query_keys = _Keys(), _Keys()
     notes: Counter[str] = Counter()
-    differ = 0
+    differ = alone = 0
 
     def ids() -> Iterator[str]:
-        nonlocal differ
+        nonlocal differ, alone
         for row in rows:
             differ += row["query"] != row["passage"]
             queries.add(row["query"])
@@ -103,6 +104,7 @@ def write_rows(
                 negative_score.append(score)
             ends.append(len(negative))
             if row.get("group") is None:
+                alone += 1
                 passage_keys.add(_normalised(row["passage"]), pivot)
             else:
                 passage_keys.add({f"group of {name}": str(row["group"])})
@@ -111,6 +113,8 @@ def write_rows(
 
     write_arrow(folder / "rows.arrow", ["id"], ((id,) for id in ids()), CHUNK)
     groups = passage_keys.groups()
+    if alone < len(groups):
+        notes[NO_GROUP] += alone
     if differ:
         notes[SAME_QUERY] += query_keys.shared(groups)
     arrays = {

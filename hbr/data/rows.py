@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from hbr.data.arrays import load_array, read_arrow
+from hbr.data.arrays import load_array, ranges, read_arrow
 
 LAYOUT = 4  # raise it when the files below change
 ROLES = ("query", "passage")  # negatives are passages too
@@ -154,7 +154,7 @@ class Rows:
         counts = (self.negatives_of[rows + 1] - self.negatives_of[rows]) * (most > 0)
         owner = np.repeat(np.arange(len(rows)), counts)
         starts = np.cumsum(counts) - counts
-        place = np.arange(len(owner)) + (self.negatives_of[rows] - starts)[owner]
+        place = ranges(self.negatives_of[rows], counts)
         item = np.asarray(self.negative[place])
         fits = np.asarray(self.passages.has[item]) & languages[owner]
         has = fits.any(1)

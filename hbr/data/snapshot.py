@@ -57,7 +57,7 @@ def fetch_snapshots(
                 reason = _reason(error, snapshot.repo)
                 raise UserError(
                     f"{name} cannot be downloaded from {snapshot.repo} ({reason}); "
-                    "or say `hbr prepare --source FOLDER` with its files",
+                    "or name a folder with its files: --source FOLDER",
                     exit_code=1,
                 ) from error
             mark.write_text(f"{commit}\n", "utf-8")

@@ -75,6 +75,7 @@ class EvaluationData(NamedTuple):
     notes: Mapping[str, int] = {}
     mining: tuple[Mining, ...] = ()  # a task of which translations are mined, not ranked
     excluded: Mapping[str, Key] = {}  # a passage that a concept must not find: itself
+    same: Mapping[str, str] = {}  # what a concept says, where others of other answers say it too
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,12 @@ class Task:
     excluded: np.ndarray  # (concepts,) a passage that does not count as found, or -1
     mining: tuple[Mining, ...] = ()
     absent: tuple[Absent, ...] = ()  # by ascending concept
+    same: np.ndarray | None = None  # (concepts,) one number for those that say the same
+
+    @cached_property
+    def said(self) -> np.ndarray:
+        """What each query says, a number: queries that say the same are one observation."""
+        return self.concept if self.same is None else self.same[self.concept]
 
     @cached_property
     def queries(self) -> pa.Table:
@@ -150,6 +157,7 @@ def limited(data: EvaluationData, limit: int) -> EvaluationData:
         passages=_some(data.passages, wanted, 10 * limit),
         relevant=relevant,
         protocol=f"{data.protocol}; LIMITED to {limit} concepts a language",
+        same={concept: said for concept, said in data.same.items() if concept in kept},
     )
 
 
@@ -193,6 +201,8 @@ def write_task(folder: Path, name: str, data: EvaluationData) -> dict[str, Any]:
         **_answers(gains, places),
         "excluded": np.array(excluded, dtype=np.int64),
     }
+    if data.same:
+        arrays["same"] = np.unique([data.same[one] for one in concepts], return_inverse=True)[1]
     np.savez(folder / "task.npz", **arrays)
     about = {
         **{"name": name, "protocol": data.protocol, "settings": data.settings},
@@ -355,4 +365,5 @@ def data_of(task: Task) -> EvaluationData:
             for concept, place in enumerate(task.excluded)
             if place >= 0
         },
+        same={} if task.same is None else {str(i): str(n) for i, n in enumerate(task.same)},
     )

@@ -113,7 +113,7 @@ def _recall_by_query(task: Task, language: str, part: _Part, chosen: np.ndarray)
     return pa.table(
         {
             "setting": pa.array(["cross"] * len(query)).dictionary_encode(),
-            "concept": pa.array(task.concept[query]),
+            "concept": pa.array(task.said[query]),
             "query": task.queries["id"].combine_chunks().take(query),
             "query_language": pa.array([language] * len(query)),
             "passage_language": pa.array(["en"] * len(query)),

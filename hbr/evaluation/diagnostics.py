@@ -89,15 +89,16 @@ def diagnose(task: Task, vectors: tuple[Vectors, Vectors], seed: int = 0) -> dic
 
 def _sides(task: Task, vectors: tuple[Vectors, Vectors]) -> dict[str, Side]:
     concepts, texts = len(task.indptr) - 1, len(task.passage_language)
-    concept = np.repeat(np.arange(concepts), np.diff(task.indptr))  # of each relevant passage
+    said = np.arange(concepts) if task.same is None else task.same
+    concept = np.repeat(said, np.diff(task.indptr))  # of each relevant passage
     family = _families(concept, task.relevant, concepts, texts)
     of_passage = np.full(texts, -1)
     of_passage[task.relevant] = family[concept]
     queries = np.arange(len(task.concept))
-    text = _single_texts(task, task.concept, queries, task.query_language)
+    text = _single_texts(task, task.said, queries, task.query_language)
     passage = _single_texts(task, concept, task.relevant, task.passage_language)
     return {
-        "queries": Side(vectors[0], task.query_language, family[task.concept], text),
+        "queries": Side(vectors[0], task.query_language, family[task.said], text),
         "passages": Side(vectors[1], task.passage_language, of_passage, passage),
     }
 
@@ -123,6 +124,8 @@ def _single_texts(
     -1 where there is none, or several: it is not known which translates which.
     """
     shape = len(task.indptr) - 1, len(task.languages)
+    number = int(text.max(initial=0)) + 1
+    concept, text = np.divmod(np.unique(concept * number + text), number)  # each pair once
     cell = concept * shape[1] + language[text]
     table = np.full(math.prod(shape), -1)
     table[cell] = text

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hbr.core.errors import UserError
+from hbr.core.languages import canonical
 from hbr.data.perturb import Dictionary, PerturbationSpec, changed_share, perturb
 from hbr.data.tasks import Task
 
@@ -14,7 +15,8 @@ def perturb_queries(
     task: Task, spec: PerturbationSpec, seed: int, dictionary: Dictionary | None
 ) -> tuple[list[str], dict[str, Any]]:
     """Return the queries of a task perturbed, and what share of them is not as it was."""
-    if dictionary is not None and not any(map(dictionary.get, task.languages)):
+    known = {canonical(code) for code, words in (dictionary or {}).items() if words}
+    if dictionary is not None and not known & set(map(canonical, task.languages)):
         raise UserError(
             f"{spec.name}: the dictionary of the training rows has no words in the languages of "
             f"{task.name}; train on parallel rows in them"

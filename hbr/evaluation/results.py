@@ -89,7 +89,7 @@ def _exposure(task: Task, ranks: Ranks, measures: Sequence[Measure]) -> dict[str
     of_query, share = task.query_language[query], bias.pool_share(task.passage_language, number)
     top = np.where(ranks.top < 0, bias.NOWHERE, task.passage_language[ranks.top])[query]
     tables = {}
-    for measure in (one for one in measures if one.name == "exposure"):
+    for measure in (one for one in measures if one.metric is bias.EXPOSURE):
         falls = bias.exposure(top[:, : measure.cutoff], number)
         if np.isfinite(falls).all():
             mean = np.mean(
@@ -110,7 +110,7 @@ def _per_query(task: Task, setting: str, scores: Scores) -> pa.Table:
     passage_language = pa.array(scores.passage_language, mask=scores.passage_language < 0)
     columns = {
         "setting": pa.array([setting]).dictionary_encode().take(np.zeros(number, int)),
-        "concept": pa.array(task.concept[scores.query]),
+        "concept": pa.array(task.said[scores.query]),
         "query": task.queries["id"].combine_chunks().take(scores.query),
         "query_language": languages.take(task.query_language[scores.query]),
         "passage_language": languages.take(passage_language),

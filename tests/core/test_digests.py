@@ -99,3 +99,18 @@ def test_contents_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     first = contents(tmp_path / "known", tmp_path / "a")
     monkeypatch.setattr("hbr.core.digests.file_digest", None)
     assert contents(tmp_path / "known", tmp_path / "a") == first
+
+
+def test_contents_are_those_behind_links_to_folders_too(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(name)
+    source, known = tmp_path / "source", tmp_path / "known"
+    source.mkdir()
+    (source / "linked").symlink_to(tmp_path / "one")
+    (source / "loop").symlink_to(source)
+    first = contents(known, source)
+    assert [name for name, _ in first] == ["linked/a.txt"]
+    (source / "linked").unlink()
+    (source / "linked").symlink_to(tmp_path / "two")
+    assert contents(known, source) != first

@@ -161,3 +161,10 @@ def test_a_file_whose_name_begins_like_the_embedded_data_is_a_file(tmp_path):
 )
 def test_a_part_of_a_published_data_set_is_known_by_its_questions(size, queries, languages, part):
     assert Dataset("x", print, size=size).part(queries, languages) == part
+
+
+def test_a_part_of_a_published_data_set_is_known_by_its_languages():
+    half = Dataset("x", print, size="1,190 × 11 / 13,014", languages="11: ar de …")
+    assert half.part(604, 2) == "302 of 1,190 questions, 2 of 11 languages"
+    assert Dataset("x", print, languages="124, and en").part(9, 27) == "27 of 124 languages"
+    assert Dataset("x", print, languages="any").part(9, 27) == ""

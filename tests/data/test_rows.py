@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hbr.core.errors import UserError
 from hbr.data import row_writer
-from hbr.data.row_writer import write_linked, write_rows
+from hbr.data.row_writer import NO_GROUP, write_linked, write_rows
 from hbr.data.rows import ROLES, Linked, Rows, open_rows
 from hbr.data.tokens import open_tokens, write_tokens
 
@@ -151,6 +151,12 @@ def test_rows_without_a_group_share_one_where_they_share_a_passage_in_any_langua
     groups = groups_of(tmp_path, "small", [*passages, {"th": "P"}])
     assert groups[:4] == groups[:1] * 4
     assert groups[4] != groups[0]  # equal texts, but in other languages
+
+
+def test_rows_without_a_group_beside_rows_with_one_are_counted(tmp_path):
+    texts = {"query": {"en": "q"}, "passage": {"en": "p"}}
+    rows = [{"id": str(n), "group": group, **texts} for n, group in enumerate(("g", None, None))]
+    assert write_rows(tmp_path, "x", rows, None)["notes"][NO_GROUP] == 2
 
 
 @pytest.mark.parametrize("other", ["café au lait ", "cafe\u0301  au lait", "Café\u200b au lait"])

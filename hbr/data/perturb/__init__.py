@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from hbr.core.errors import UserError
-from hbr.core.languages import language as known_language
+from hbr.core.languages import canonical as canonical_language
 from hbr.core.registry import canonical, get, names, unknown
 
 Dictionary = Mapping[str, Mapping[str, Sequence[str]]]  # language -> word -> words of others
@@ -117,8 +117,9 @@ def perturb(
         raise UserError(f"{name} needs an encoder: it is an attack on vectors, not on texts")
     if entry.needs_dictionary and dictionary is None:
         raise UserError(f"{name} needs a dictionary")
-    more = (dictionary,) if entry.needs_dictionary else ()
-    codes = {code: _canonical_code(code) for code in set(languages)}
+    known = {canonical_language(code): words for code, words in (dictionary or {}).items()}
+    more = (known,) if entry.needs_dictionary else ()
+    codes = {code: canonical_language(code) for code in set(languages)}
     return [
         entry.apply(text, codes[code], _random(seed, name, codes[code], text), spec.strength, *more)
         if spec.strength
@@ -139,11 +140,6 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _canonical_code(code: str) -> str:
-    language = known_language(code)
-    return language.code if language else code.lower()
 
 
 def _random(seed: int, *parts: str) -> random.Random:

@@ -3,13 +3,13 @@
 import json
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hbr.core.store import Store
+from hbr.core.store import Store, fingerprint
 from hbr.data.perturb import Dictionary
 from hbr.data.perturb.texts import WORD, lower
 from hbr.data.rows import Rows
@@ -18,29 +18,37 @@ MINED_PAIRS = 20_000  # sentences of a pair of languages that a dictionary is mi
 logger = logging.getLogger(__name__)
 
 
-def row_dictionary(store: Store, data: Rows) -> tuple[str, Dictionary]:
-    """Mine words and their translations from parallel rows, once; return its id, and itself."""
+def row_dictionary(
+    store: Store, data: Rows, only: Sequence[str] | None = None
+) -> tuple[str, Dictionary]:
+    """Mine words and their translations from parallel rows, once; return its id, and itself.
+
+    With `only` these are the languages that it knows.
+    """
+    languages = [code for code in data.languages if code in (only or data.languages)]
 
     def make(folder: Path) -> dict[str, Any]:
-        mined = {one: _translations(data, one) for one in data.languages}
+        mined = {one: _translations(data, one, languages) for one in languages}
         (folder / "words.json").write_text(json.dumps(mined, ensure_ascii=False), encoding="utf-8")
         return {"words": {language: len(words) for language, words in mined.items()}}
 
-    settings = {"pairs": MINED_PAIRS, "version": 1}
+    settings: dict[str, Any] = {"pairs": MINED_PAIRS, "version": 1}
+    settings |= {"languages": languages} if only else {}
+    stage = f"dictionary-{fingerprint(languages, 8)}" if only else "dictionary"
     inputs = {"rows": store.completion("rows")}
-    if store.build("dictionary", make, settings=settings, inputs=inputs):
-        sizes = store.entries()["dictionary"]["words"]
+    if store.build(stage, make, settings=settings, inputs=inputs):
+        sizes = store.entries()[stage]["words"]
         counts = ", ".join(f"{language} {count:,}" for language, count in sizes.items())
         logger.info(f"mined a dictionary from {data.name}: words {counts}")
-    path = store.path / "dictionary" / "words.json"
-    return store.completion("dictionary"), json.loads(path.read_text(encoding="utf-8"))
+    path = store.path / stage / "words.json"
+    return store.completion(stage), json.loads(path.read_text(encoding="utf-8"))
 
 
-def _translations(data: Rows, language: str) -> dict[str, list[str]]:
-    """Return the translations of a language's words in all others, from queries and passages."""
+def _translations(data: Rows, language: str, others: Sequence[str]) -> dict[str, list[str]]:
+    """Return the translations of a language's words in others, from queries and passages."""
     one = data.languages.index(language)
     translations: dict[str, list[str]] = {}
-    for other in (i for i in range(len(data.languages)) if i != one):
+    for other in (data.languages.index(code) for code in others if code != language):
         both = np.flatnonzero(np.asarray(data.stored[:, one] & data.stored[:, other]))
         some = both[: MINED_PAIRS // 2]
         pairs: list[tuple[str, str]] = []

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from hbr.data.perturb import Perturbation
-from hbr.data.perturb.keyboards import beside, keyboard, replacements
+from hbr.data.perturb.keyboards import beside, replacements
 from hbr.data.perturb.texts import LETTER, LETTERS, pick
 
 SHARE = 0.05  # some two letters of an English question
@@ -22,10 +22,10 @@ KINDS = ("swap", "drop", "insert", "neighbour")
 def _typos(
     text: str, language: str, rng: random.Random, strength: float, *, kinds: Sequence[str] = ()
 ) -> str:
-    kinds = kinds or (KINDS if keyboard(language) else KINDS[:2])
-
     def touched(word: str) -> str:
         letters = LETTER.findall(word)
+        typed_so = any(replacements(letter, language) for letter in letters)  # in its own script
+        some = kinds or (KINDS if typed_so else KINDS[:2])
         draws = [(rng.random(), rng.random(), rng.random()) for _ in letters]
         typed: list[str] = []
         place = 0
@@ -35,7 +35,7 @@ def _typos(
             if hit >= strength:
                 typed.append(rest[0])
                 continue
-            typo = pick(kinds, kind)
+            typo = pick(some, kind)
             if typo == "swap":
                 typed += rest[::-1]
                 place += len(rest) - 1

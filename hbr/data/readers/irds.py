@@ -14,7 +14,7 @@ from typing import Any
 from hbr.core.errors import UserError, first_line
 from hbr.core.registry import likely
 from hbr.data.dataset import Dataset
-from hbr.data.readers.files import LEFT_OUT
+from hbr.data.readers.files import LEFT_OUT, WITH_DOUBLED_IDS, first_of_each
 from hbr.data.tasks import EvaluationData, Passage, Query
 
 PREFIX = "irds:"
@@ -37,7 +37,8 @@ def read(_source: Path | None, _passage: str, name: str) -> EvaluationData:
     if lacking := [kind for kind in ("docs", "queries", "qrels") if not collection.has(kind)]:
         raise UserError(f"{PREFIX}{name} has no {' and no '.join(lacking)}: name a split of it")
     passage_language, query_language = (
-        lang or UNKNOWN for lang in (collection.docs_lang(), collection.queries_lang())
+        {"dt": "nl"}.get(lang, lang) or UNKNOWN  # as it calls the Dutch of mMARCO
+        for lang in (collection.docs_lang(), collection.queries_lang())
     )
     try:
         judged: dict[str, dict[tuple[str, str], float]] = {}
@@ -62,6 +63,8 @@ def read(_source: Path | None, _passage: str, name: str) -> EvaluationData:
         ) from error
     settings = ("mono",) if passage_language == query_language else ("cross",)
     passages = _passages(collection, passage_language)
+    if passage_language in WITH_DOUBLED_IDS:
+        passages = first_of_each(passages, notes)
     themselves = {query.id: (passage_language, query.id) for query in queries}
     itself = {id: key for id, key in themselves.items() if key not in judged[id]}
     relevant = {id: [(*key, gain) for key, gain in of_id.items()] for id, of_id in judged.items()}

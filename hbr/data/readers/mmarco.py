@@ -6,6 +6,7 @@ that of one translation (`google` is its version 2, `helsinki` version 1): colle
 queries/train/, and triples.train.ids.small.tsv in it or beside it.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,9 +15,11 @@ from pathlib import Path
 from hbr.core.errors import UserError
 from hbr.core.registry import near
 from hbr.data.dataset import TrainingData, language_list
-from hbr.data.readers.mmarco_dev import LANGUAGES, LICENCE, REPOSITORY, folders, hub
+from hbr.data.readers.mmarco_dev import LANGUAGES, LICENCE, REPOSITORY, beside, folders, hub
 from hbr.data.records import lines
 from hbr.data.rows import Linked
+
+logger = logging.getLogger(__name__)
 
 TRIPLES = "triples.train.ids.small.tsv"
 
@@ -54,7 +57,7 @@ def _parallel(files: Mapping[str, Path]) -> Iterator[tuple[str, dict[str, str]]]
     missing = [path for path in files.values() if not path.exists()]
     if missing:
         raise UserError(f"{missing[0]} is missing: every language needs its queries and collection")
-    first, *_ = files.values()
+    (first, *_), blank = files.values(), 0
     streams = zip(*(lines(path) for path in files.values()), strict=True)
     try:
         for together in streams:
@@ -67,11 +70,16 @@ def _parallel(files: Mapping[str, Path]) -> Iterator[tuple[str, dict[str, str]]]
                         f"{path}:{number}: has the id {key!r} where {first.name} has {id!r}; the "
                         "languages must be of one translation, whole, in the same order"
                     )
-                texts[code] = text.strip()
+                if text.strip():
+                    texts[code] = text.strip()
+                else:
+                    blank += 1
             yield id, texts
     except ValueError as error:
         names = " and ".join(path.name for path in files.values())
         raise UserError(f"{first.parent}: {names} have different numbers of lines") from error
+    if blank:
+        logger.warning(f"{first.parent}: {blank:,} translations are blank and left out")
 
 
 def _triples(path: Path) -> Iterator[tuple[str, str, tuple[str]]]:
@@ -86,8 +94,10 @@ TRAIN = TrainingData(
     "mmarco", partial(read, translation="google"), "mMARCO v2", language_list(LANGUAGES),
     "39,780,811 triples", LICENCE, source=REPOSITORY, protocol="passage + negative", linked=True,
     hub=hub("google", "train", TRIPLES),
+    beside=partial(beside, translation="google", name=TRIPLES),
 )  # fmt: skip
 TRAIN_V1 = replace(
     TRAIN, name="mmarco-v1", read=partial(read, translation="helsinki"), title="mMARCO v1",
     languages="", hub=hub("helsinki", "train", TRIPLES),
+    beside=partial(beside, translation="helsinki", name=TRIPLES),
 )  # fmt: skip

@@ -65,6 +65,13 @@ def folders(source: Path | None, translation: str) -> tuple[Path, Path]:
     return source, source if (source / "collections").is_dir() else source / translation
 
 
+def beside(source: Path, translation: str, name: str) -> list[Path]:
+    """Return the file of a name that is read from above a source."""
+    _, base = folders(source, translation)
+    found = present(base.parent / name)
+    return [found] if found and source not in found.parents else []
+
+
 def hub(translation: str, split: str, shared: str) -> tuple[Snapshot]:
     """Return the files of the hub that a split is read from, in any language."""
     files = (
@@ -104,8 +111,10 @@ MMARCO_DEV = Dataset(
     "mmarco-dev", partial(read, translation="google"), "mMARCO v2 small dev",
     language_list(LANGUAGES), "6,980 × 14 / 8.84 M × 14", LICENCE, source=REPOSITORY,
     protocol="MRR@10", hub=hub("google", "dev", QRELS),
+    beside=partial(beside, translation="google", name=QRELS),
 )  # fmt: skip
 MMARCO_V1_DEV = replace(
     MMARCO_DEV, name="mmarco-v1-dev", read=partial(read, translation="helsinki"),
     title="mMARCO v1 small dev", languages="", size="", hub=hub("helsinki", "dev", QRELS),
+    beside=partial(beside, translation="helsinki", name=QRELS),
 )  # fmt: skip

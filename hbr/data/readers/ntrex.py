@@ -59,7 +59,8 @@ def read(source: Path | None, _passage: str, part: str = "") -> EvaluationData:
     ]
     pairs = "all pairs" if part == ALL_PAIRS else "to and from English"
     protocol = f"NTREX-128, {len(others)} languages, {pairs}, {len(numbers)} sentences"
-    return EvaluationData(queries, passages, relevant, protocol, ("cross",))
+    same = {query.concept: query.id for query in queries}
+    return EvaluationData(queries, passages, relevant, protocol, ("cross",), same=same)
 
 
 def _texts(folder: Path, part: str) -> dict[str, list[str]]:
@@ -92,12 +93,13 @@ def named(_collection: str, part: str) -> Dataset:
     """Return NTREX-128, or one of its parts."""
     if part not in PARTS:
         raise UserError(f"ntrex has no part {part!r}{near(part, PARTS)}")
-    return replace(NTREX, name=f"ntrex:{part}", read=partial(read, part=part))
+    languages = "" if part in TIERS else NTREX.languages
+    return replace(NTREX, name=f"ntrex:{part}", read=partial(read, part=part), languages=languages)
 
 
 PARTS = (ALL_PAIRS, *TIERS)
 NTREX = Dataset(
     "ntrex", read, "NTREX-128, to and from English", "124, and en", "1,997 sentences each",
     "CC BY-SA 4.0", source="github.com/MicrosoftTranslator/NTREX", protocol="accuracy@1",
-    remote=FILES, named=named,
+    remote=FILES, named=named, version=2,
 )  # fmt: skip

@@ -42,6 +42,16 @@ def read(source: Path | None) -> Iterator[dict[str, Any]]:
                 yield {"id": f"{stem}:{number}", "group": None, "query": texts, "passage": texts}
 
 
+def _other_side(source: Path) -> list[Path]:
+    """Return the files that belong to one of a bitext."""
+    match = NAME.fullmatch(source.name)
+    if source.is_dir() or not match:
+        return []
+    ends = (match["one"], match["two"])
+    files = (present(source.with_name(f"{match['stem']}.{end}")) for end in ends)
+    return [file for file in files if file and file != source]
+
+
 def _columns(file: Path) -> Iterator[tuple[int, str, str]]:
     for number, line in lines(file):
         if line.count("\t") != 1:
@@ -66,5 +76,5 @@ def _files(folder: Path, stem: str, *languages: str) -> Iterator[tuple[int, str,
 
 BITEXT = TrainingData(
     "bitext", read, "line-parallel files, as Moses has them", "any", licence=YOUR_FILES,
-    protocol="translation", version=2,
+    protocol="translation", version=2, beside=_other_side,
 )  # fmt: skip

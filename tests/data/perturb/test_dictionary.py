@@ -5,7 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from hbr.data.perturb.dictionary import _log_likelihood_ratio, mine_dictionary
+from hbr.core.store import Store
+from hbr.data.perturb.dictionary import (
+    _log_likelihood_ratio,
+    mine_dictionary,
+    row_dictionary,
+)
+from hbr.data.row_writer import write_rows
+from hbr.data.rows import open_rows
 
 
 def sentences(count: int, seed: int = 0, words: int = 60) -> list[tuple[str, str]]:
@@ -93,3 +100,15 @@ def test_real_questions_give_real_translations(shared_data):
     known = {"university": "Universität", "and": "und", "january": "Januar", "many": "viele"}
     assert {word: mined[word][0] for word in known} == known
     assert 300 < len(mined) < 700
+
+
+def test_words_of_languages_that_are_left_out_are_no_translations(tmp_path):
+    texts = [{"en": one, "de": other, "fr": other.upper()} for one, other in sentences(200)]
+    rows = [{"id": str(n), "query": text, "passage": text} for n, text in enumerate(texts)]
+    store = Store(tmp_path)
+    store.build("rows", lambda at: write_rows(at, "x", rows, "en"), settings={})
+    data = open_rows(tmp_path / "rows")
+    every, few = row_dictionary(store, data)[1], row_dictionary(store, data, ["en", "de"])[1]
+    assert any(word.isupper() for words in every["en"].values() for word in words)
+    assert not any(word.isupper() for words in few["en"].values() for word in words)
+    assert sorted(few) == ["de", "en"]

@@ -150,3 +150,8 @@ def test_every_keyboard_has_neighbours(code):
     lonely = [letter for letter, others in board.items() if not others]
     assert len(lonely) <= len(board) / 4, lonely
     assert all(letter in board[other] for letter, others in board.items() for other in others)
+
+
+def test_words_in_another_script_than_the_keyboards_are_swapped_and_dropped():
+    assert all_of("ab", "sr", "typo") == all_of("ab", "xx", "typo")  # xx has no keyboard
+    assert all_of("аб", "sr", "typo") > all_of("аб", "xx", "typo")

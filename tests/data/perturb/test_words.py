@@ -87,3 +87,9 @@ def test_words_are_switched_to_other_languages():
     assert one("the mouse", "en", "code-switch", 1.0, 0, DICTIONARY) == "das mouse"
     assert one("ILIK su", "tr", "code-switch", 1.0, 0, DICTIONARY) == "Warm su"
     assert one("the house", "de", "code-switch", 1.0, 0, DICTIONARY) == "the house"
+
+
+def test_a_dictionary_is_found_by_any_code_of_its_language():
+    words = {"deu": {"haus": ["house"]}}
+    assert one("Haus", "de", "code-switch", 1.0, 0, words) == "House"
+    assert one("Haus", "deu", "code-switch", 1.0, 0, {"de": words["deu"]}) == "House"

@@ -119,3 +119,11 @@ def test_a_million_passages_take_little_more_memory_than_a_tenth_of_them() -> No
     )
     small, large = map(float, done.stdout.split())  # MiB
     assert large - small < 130
+
+
+def test_a_blank_translation_is_no_text_and_is_counted(tmp_path, caplog):
+    root = tree(tmp_path)
+    path = root / "google" / "collections" / "german_collection.tsv"
+    path.write_text(path.read_text().replace("de passage 1", " "))
+    assert dict(TRAIN.read(root, None).passages)["1"] == {"en": "en passage 1"}
+    assert "1 translations are blank and left out" in caplog.text

@@ -5,6 +5,7 @@ import gzip
 import pytest
 
 from hbr.core.errors import UserError
+from hbr.data import prepare
 from hbr.data.readers.mmarco_dev import LANGUAGES, MMARCO_DEV, MMARCO_V1_DEV
 from hbr.data.tasks import write_task
 
@@ -104,3 +105,12 @@ def test_a_line_without_a_tab_is_named(data):
     draft = MMARCO_DEV.read(data, "sentence")
     with pytest.raises(UserError, match=r"english_collection\.tsv:4: needs passage id and"):
         list(draft.passages)
+
+
+def test_judgements_above_the_source_are_part_of_what_is_prepared(data, tmp_path):
+    runs = tmp_path / "runs"
+    store, task = prepare.task(runs, "mmarco-dev", data / "google", "sentence")
+    assert task.relevant.tolist() == [1, 2, 4, 5]
+    (data / "qrels.dev.small.tsv").write_text("20\t0\t0\t1\n")
+    other, task = prepare.task(runs, "mmarco-dev", data / "google", "sentence")
+    assert (other.path == store.path, task.relevant.tolist()) == (False, [0, 3])

@@ -2,13 +2,14 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from hbr.core.errors import UserError
 from hbr.core.languages import group
 from hbr.data.lookup import dataset
 from hbr.data.readers.ntrex import FILES, NTREX
-from hbr.data.tasks import write_task
+from hbr.data.tasks import data_of, limited, open_task, write_task
 
 
 @pytest.fixture
@@ -86,3 +87,15 @@ def test_the_sample_is_400_sentences_in_26_languages_and_english(shared_data, tm
     counts = write_task(tmp_path, "ntrex", NTREX.read(folder, "sentence"))
     assert set(counts["passages_by_language"].values()) == {400}
     assert len(counts["languages"]) == 27
+
+
+def test_translations_of_a_sentence_are_one_observation(folder, tmp_path_factory):
+    place = tmp_path_factory.mktemp("task")
+    write_task(place, "ntrex", NTREX.read(folder, "sentence"))
+    task = open_task(place, "id")
+    ids, said = np.array(task.queries["id"].to_pylist()), task.said
+    assert len(set(task.concept)) == 6  # German and Yoruba look for English, English for both
+    assert {(a, b) for a, b in zip(ids, said, strict=True)} == {("1", 0), ("2", 1)}
+    again = tmp_path_factory.mktemp("again")
+    write_task(again, "ntrex", limited(data_of(task), 1))
+    assert open_task(again, "id").said.tolist() == [0, 0, 0]

@@ -5,6 +5,7 @@ import gzip
 import pytest
 
 from hbr.core.errors import UserError
+from hbr.data import prepare
 from hbr.data.readers import jsonl
 from hbr.data.readers.tsv import BITEXT
 from hbr.data.records import checked
@@ -75,3 +76,14 @@ def test_the_real_tatoeba_files_are_bitext(shared_data):
     rows = list(BITEXT.read(shared_data / "tatoeba" / "tatoeba.deu-eng.eng"))
     assert len(rows) == 1000
     assert set(rows[0]["query"]) == {"deu", "eng"}
+
+
+def test_the_other_side_of_a_file_is_part_of_what_is_prepared(folder, tmp_path):
+    def english() -> list[str]:
+        source = folder / "Tatoeba.v1.de-en.de"
+        _, rows = prepare.rows(tmp_path / "runs", "bitext", source=source)
+        return [text for text in rows.queries.column.to_pylist() if text.isascii()]
+
+    assert "Hello." in english()
+    (folder / "Tatoeba.v1.de-en.en").write_text("Hi.\nOdd.\nHow?\n")
+    assert "Hello." not in english()
