@@ -21,7 +21,6 @@ from hbr.core.train import LATER
 from hbr.evaluation.diagnostics_file import FILE
 
 CENTER = "evaluate.center_languages"
-CHAIN = ("train", "encode", "evaluate")
 Keep = Callable[[str, str | None], bool]  # whether a pair of languages is of a group
 T = TypeVar("T")
 Values = dict[str, float | None]  # by metric
@@ -184,7 +183,7 @@ def _read_metrics(path: Path, renew: str) -> Mapping[str, Any]:
 
 def _check_clean_queries(run: Store, stages: Mapping[str, Any], target: EvaluationTarget) -> None:
     """Raise UserError for perturbed queries whose clean ones have been evaluated anew since."""
-    for stage in CHAIN[1:] if target.perturbation else ():
+    for stage in ("encode", "evaluate") if target.perturbation else ():
         expected = stages[f"{stage}/{target.folder}"]["inputs"].get("clean")
         current = stages.get(f"{stage}/{target.clean.folder}", {}).get("id")
         if expected not in (None, current):
@@ -205,15 +204,20 @@ def _diagnostics(run: Store, stages: Mapping[str, Any], target: EvaluationTarget
     return run.path / "diagnose" / name / FILE
 
 
+def _identity(config: Config) -> dict[str, Any]:
+    identity = config.identity()
+    if config.train.round > 1:
+        del identity["train"]["start_from"]  # the run of the round before, another for each seed
+    return identity
+
+
 def settings_of(config: Config) -> dict[str, Any]:
     """Return what a cell's results depend on, by full name; without α where there is none."""
-    sections = {k: v for k, v in config.identity().items() if isinstance(v, dict)}
+    sections = {k: v for k, v in _identity(config).items() if isinstance(v, dict)}
     if "train" in sections:
         sections["train"] = LATER | sections["train"]
     sections.setdefault("sampler", {})["name"] = config.method
     sections.setdefault("adapter", {})["name"] = config.adapter.name
-    if config.train.round > 1:
-        del sections["train"]["start_from"]  # the run of the round before, another for each seed
     sections["evaluate"] = {"center_languages": config.evaluate.center_languages}
     return {
         f"{section}.{key}": value
@@ -244,10 +248,8 @@ def training_languages(metrics: Iterable[Mapping[str, Any]]) -> frozenset[str]:
 
 def cell_key(config: Config) -> str:
     """Return what tells a study cell from others: all but the seed."""
-    identity = config.identity()
+    identity = _identity(config)
     identity.pop("seed", None)
-    if config.train.round > 1:
-        del identity["train"]["start_from"]  # the run of the round before, another for each seed
     identity |= {"centred": True} if config.evaluate.center_languages else {}
     return json.dumps(identity, sort_keys=True)
 

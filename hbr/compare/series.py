@@ -12,8 +12,6 @@ from hbr.compare.evidence import Evidence, StudyCell
 from hbr.compare.model import Series
 from hbr.compare.results import Result
 
-Curve = list[tuple[int, float]]
-
 
 def series(evidence: Evidence) -> list[Series]:
     """Return what plots need of every cell that has results."""

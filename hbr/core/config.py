@@ -108,6 +108,16 @@ def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the leaves of a tree by their path, `train.max_steps`."""
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        leaves |= (
+            flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+        )
+    return leaves
+
+
 def _nested(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     tree: dict[str, Any] = {}
     mistakes = []

@@ -70,7 +70,7 @@ def blamed() -> AbstractContextManager[None]:
 def barrier() -> None:
     """Wait until all processes are here, however long it takes."""
     if _peers:
-        with _peers[0].blamed():
+        with blamed():
             _peers[0].barrier()
 
 
@@ -78,7 +78,7 @@ def broadcast(value: Any) -> Any:
     """Return rank 0's value in all processes, however long rank 0 takes to come here."""
     if world_size() == 1:
         return value
-    with _peers[0].blamed():
+    with blamed():
         return _peers[0].broadcast(value)
 
 
@@ -130,7 +130,7 @@ def any_rank(flag: bool) -> bool:
 
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
     flags = torch.tensor([int(flag)], device=device)
-    with _peers[0].blamed():
+    with blamed():
         dist.all_reduce(flags, dist.ReduceOp.MAX)
     return bool(flags.item())
 
@@ -147,13 +147,13 @@ def all_gather(vectors: "Tensor") -> "tuple[Tensor, slice]":
 
     device = vectors.device
     sizes = [torch.zeros(1, dtype=torch.int64, device=device) for _ in range(world_size())]
-    with _peers[0].blamed():
+    with blamed():
         dist.all_gather(sizes, torch.tensor([len(vectors)], device=device))
     counts = [int(size) for size in sizes]
     padded = vectors.new_zeros(max(counts), *vectors.shape[1:])
     padded[: len(vectors)] = vectors
     parts = [torch.empty_like(padded) for _ in counts]
-    with _peers[0].blamed():
+    with blamed():
         dist.all_gather(parts, padded)
     start = sum(counts[: rank()])
     gathered = torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
@@ -167,7 +167,8 @@ def all_gather_objects(value: Any) -> list[Any]:
     import torch.distributed as dist
 
     values: list[Any] = [None] * world_size()
-    dist.all_gather_object(values, value)
+    with blamed():
+        dist.all_gather_object(values, value)
     return values
 
 
@@ -182,7 +183,7 @@ def all_reduce_gradients(parameters: "Iterable[torch.nn.Parameter]") -> None:
     if not gradients:
         return
     flat = torch.cat([gradient.flatten() for gradient in gradients])
-    with _peers[0].blamed():
+    with blamed():
         dist.all_reduce(flat)
     for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(part.view_as(gradient))

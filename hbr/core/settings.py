@@ -96,12 +96,12 @@ class Encoder(Section):
     )
     query_max_seq_length: Tokens | None = Field(
         None,
-        description="Longest query, prompt and special tokens included; null: as the preset and "
-        "the encoder's files say, the shorter.",
+        description="Longest query, prompt and special tokens included; null: as the preset says, "
+        "else the encoder's files.",
     )
     passage_max_seq_length: Tokens | None = Field(
         None,
-        description="Longest passage, likewise; null: the shorter of preset and files.",
+        description="Longest passage, likewise; null: as the preset says, else the files.",
     )
 
     def inputs(self, role: str) -> tuple[str, int]:
@@ -163,9 +163,6 @@ def _objective(value: Any) -> Any:
 def objective_section(name: str) -> type[Objective]:
     """Return the section of an objective's settings. Raises ValueError where there is none."""
     return registry.get("objective", registry.known("objective", name)).settings
-
-
-RANKING, MINING = {"metrics", "passage"}, {"margin", "n_neighbors"}  # what results depend on
 
 
 class Evaluate(Section):
@@ -245,7 +242,7 @@ class Config(Section):
         parts = {"seed", "sampler", "encoder", "data", "objective"}
         parts |= {"mine"} if self.train.hard_negatives == "mined" else set()
         objective = registry.get("objective", self.objective.name)
-        parts |= {"teacher"} if objective.uses_teacher(self.objective) else set()
+        parts |= {"teacher"} if any(objective.needs(self.objective)) else set()
         chosen = self.model_dump(mode="json", include=parts)
         if not self.is_trained:
             return {"encoder": chosen["encoder"], "trained": False}

@@ -1,4 +1,4 @@
-"""Paired tests and confidence intervals: does a difference come from the encoders or the queries?
+"""Variances and intervals of means over queries, and Holm's correction; tests are in `inference`.
 
 Values come by query and language pair. A figure is the mean over pairs of the means over queries.
 Translations of one question are not independent, so the unit that is resampled is a *concept*: a

@@ -68,21 +68,15 @@ def encode(
     With `queries`, texts in place of those of the task, only these are encoded. With several
     ranks all of them call this on one folder, and the shards are dealt out among them.
     """
-    ranks = distributed.rank(), distributed.world_size()
-    return write_vectors(folder, Retriever.open(model, config, device), task, queries, ranks)
+    return write_vectors(folder, Retriever.open(model, config, device), task, queries)
 
 
 def write_vectors(
-    folder: Path,
-    retriever: Retriever,
-    task: Texts,
-    queries: Sequence[str] | None = None,
-    ranks: tuple[int, int] = (0, 1),
+    folder: Path, retriever: Retriever, task: Texts, queries: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """Fill a folder with vectors, going on where a killed attempt stopped.
+    """Fill a folder with vectors on all ranks, going on where a killed attempt stopped.
 
-    `ranks` are the number of this process and of all that fill the folder. Raises UserError (exit
-    code 1) where the encoder gives a vector that is not finite.
+    Raises UserError (exit code 1) where the encoder gives a vector that is not finite.
     """
     config = retriever.config
     texts = {"queries": task.queries["text"], "passages": task.passages["text"]}
@@ -90,10 +84,10 @@ def write_vectors(
         texts = {"queries": pa.array(queries)}
     size = config.encode.shard_size
     shards = [s for side, column in texts.items() for s in _shards(side, len(column), size)]
-    mine = shards[ranks[0] :: ranks[1]]
+    mine = distributed.dealt(shards)
     todo = [shard for shard in mine if not _is_whole(folder, shard.name)]
     total, left = (sum(stop - start for _, start, stop, _ in some) for some in (mine, todo))
-    if left and ranks[0] == 0:
+    if left and distributed.rank() == 0:
         counts = ", ".join(f"{len(column):,} {side}" for side, column in texts.items())
         logger.info(f"encoding {task.name} on {retriever.device}: {counts}")
     with Progress(f"encoding {task.name}", total, "texts", total - left) as progress:
@@ -106,9 +100,8 @@ def write_vectors(
         for _ in prefetch(lambda one: _write_shard(folder, task, *one, config.encode.dtype), made):
             pass
     retriever.encoder.log_clipped(task.name)
-    if ranks[1] > 1:
-        distributed.barrier()
-    if ranks[0] == 0:
+    distributed.barrier()
+    if distributed.rank() == 0:
         _finish(folder, task, shards)
     total, width = sum(map(len, texts.values())), retriever.encoder.embedding_dimension
     return {"texts": total, "width": width, "device": str(retriever.device)}

@@ -55,5 +55,7 @@ def _recall(built: Any, queries: np.ndarray, passages: ShardedVectors) -> float:
     found = passages.take(np.maximum(places, 0).ravel()).astype(np.float32)
     nearest = found.reshape(*places.shape, -1)  # (queries, nearest, dimension)
     scores = np.einsum("qd,qnd->qn", some, nearest)
-    hits = (scores >= least[:, None] - 1e-6) & (places >= 0)  # of equal passages, either is right
+    lengths = np.linalg.norm(some, axis=1)[:, None] * np.linalg.norm(nearest, axis=2)
+    rounding = 1e-6 * np.maximum(1, lengths)
+    hits = (scores >= least[:, None] - rounding) & (places >= 0)  # equal passages are all right
     return float(hits.mean())

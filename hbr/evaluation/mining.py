@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,7 +96,7 @@ def mine(
     distributed.barrier()
     if distributed.rank():
         return {}
-    return _join(folder, paths, len(rows))
+    return _join(folder, paths)
 
 
 def _write_part(
@@ -144,7 +144,7 @@ def _languages(rows: Rows, found: Candidates) -> dict[str, int]:
     }
 
 
-def _join(folder: Path, paths: Sequence[Path], rows: int) -> dict[str, Any]:
+def _join(folder: Path, paths: Sequence[Path]) -> dict[str, Any]:
     """Write what the parts hold as arrays, remove them, and return their reports as one."""
     arrays: dict[str, list[np.ndarray]] = {key: [] for key in ("counts", *ARRAYS)}
     totals = {key: Counter[str]() for key in ("passed_over", "languages")}
@@ -157,19 +157,29 @@ def _join(folder: Path, paths: Sequence[Path], rows: int) -> dict[str, Any]:
         candidates += report["candidates"]
         for key, total in totals.items():
             total.update(report[key])
-    counts = np.concatenate(arrays.pop("counts"))
-    arrays["negatives_of"] = [np.concatenate([[0], np.cumsum(counts)])]
-    for key in ARRAYS:
-        np.save(folder / f"{key}.npy", np.concatenate(arrays[key]))
+    joined = {key: np.concatenate(some) for key, some in arrays.items() if some}
+    report = write_mined(folder, joined.pop("counts"), joined)
     for path in paths:
         path.unlink()
+    sums = {key: dict(sorted(total.items())) for key, total in totals.items()}
+    return report | {"candidates": candidates, **sums}
+
+
+def write_mined(
+    folder: Path, counts: np.ndarray, arrays: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """Write the negatives of rows, `counts` (rows,) of each; return what is told of them."""
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    for key, array in {**arrays, "negatives_of": ends}.items():
+        np.save(folder / f"{key}.npy", array)
     numbers, times = np.unique(counts, return_counts=True)
     return {
-        "rows": rows,
+        "rows": len(counts),
         "negatives": int(counts.sum()),
         "rows_by_number": {str(n): int(t) for n, t in zip(numbers, times, strict=True)},
-        "candidates": candidates,
-        **{key: dict(sorted(total.items())) for key, total in totals.items()},
+        "candidates": int(counts.sum()),
+        "passed_over": {},
+        "languages": {},
     }
 
 

@@ -62,7 +62,7 @@ class Side:
 
 @dataclass(frozen=True)
 class TextsOfRows:
-    """Queries and passages of rows in some languages, as `encode_texts` takes them."""
+    """Queries and passages of rows in some languages, as `write_vectors` takes them."""
 
     rows: Rows
     codes: tuple[int, ...]  # the languages, as positions in those of the rows

@@ -9,7 +9,7 @@ import numpy as np
 from hbr.core.errors import UserError
 from hbr.core.registry import near
 from hbr.data.tasks import Task
-from hbr.retrieval.vectors import repeated_vectors
+from hbr.retrieval.vectors import as_shards, repeated_vectors
 
 CHUNK = 65_536  # passages scored at a time
 
@@ -77,21 +77,16 @@ class Searcher:
         query = self.encoder.encode_queries([question], language)[0].astype(np.float32)
         scores = self._scores(query, block)
         relevant, excluded = self._judgements(known)
-        if excluded:
-            scores[
-                [place - block.start for place in excluded if place in range_of(block)]
-            ] = -np.inf
+        here = range(block.start, block.stop)
+        scores[[place - block.start for place in excluded if place in here]] = -np.inf
         order = best(scores, k) + block.start
         hits = [
             self._hit(rank, place, scores[place - block.start], relevant if known else None)
             for rank, place in enumerate(order.tolist(), start=1)
         ]
-        inside = [place for place in relevant if place in range_of(block)]
         judged = [
-            self._hit(
-                rank_of(scores, place - block.start), place, scores[place - block.start], {place}
-            )
-            for place in inside
+            self._hit(rank_of(scores, at), at + block.start, scores[at], {at + block.start})
+            for at in (place - block.start for place in relevant if place in here)
         ]
         own = self.task.languages[self.task.query_language[known[0]]] if known else language
         return Found(own, hits, sorted(judged))
@@ -152,13 +147,10 @@ class Searcher:
     def _repeated(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the passages of a block that repeat an earlier vector, whose tie must be one."""
         if (start, stop) not in self._repeats:
-            self._repeats[start, stop] = repeated_vectors(self.passages[start:stop])
+            self._repeats[start, stop] = repeated_vectors(
+                as_shards(self.passages).view(slice(start, stop))
+            )
         return self._repeats[start, stop]
-
-
-def range_of(block: slice) -> range:
-    """Return the positions of a block."""
-    return range(block.start, block.stop)
 
 
 def best(scores: np.ndarray, k: int) -> np.ndarray:

@@ -20,6 +20,7 @@ from hbr.retrieval.top_k import top_k
 from hbr.retrieval.vectors import as_shards
 
 DEPTH = 1000  # passages a list has at least, where the corpus has as many
+PLACES = 20_000_000  # passages of lists that are sorted together
 LINES = 100_000_000  # that the files have at most
 BLANK = re.compile(r"[\s%\0]")  # what would end an id, and the sign that stands for it
 
@@ -115,14 +116,18 @@ def _orders(
     task: Task, vectors: Vectors, lists: _Lists
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Yield each query with the passages of its list, and their scores, falling."""
-    queries = lists.query[lists.starts]
-    deepest = int(lists.depth.max() + np.diff(lists.starts, append=len(lists.query)).max()) + 1
+    queries = np.asarray(vectors[0])[lists.query[lists.starts]]
+    deep = lists.depth + np.diff(lists.starts, append=len(lists.query)) + 1
     block = as_shards(vectors[1]).view(lists.block)
-    blocks = top_k(np.asarray(vectors[0])[queries], block, deepest)
-    best = ((s, p) for block in blocks for s, p in zip(*block, strict=True))
+    best = (
+        (scores, places)
+        for some in _alike(deep)
+        for part in top_k(queries[some], block, int(deep[some].max()))
+        for scores, places in zip(*part, strict=True)
+    )
     ends = [*lists.starts[1:], len(lists.query)]
     for query, start, end, depth, (scores, places) in zip(
-        queries, lists.starts, ends, lists.depth, best, strict=True
+        lists.query[lists.starts], lists.starts, ends, lists.depth, best, strict=True
     ):
         relevant, rank = lists.passage[start:end], lists.rank[start:end]
         others = places + lists.block.start
@@ -132,6 +137,17 @@ def _orders(
         order[rank[listed].astype(int) - 1] = relevant[listed]
         order[order < 0] = others[: (order < 0).sum()]
         yield query, order, _strictly_falling(scores[:depth])
+
+
+def _alike(deep: np.ndarray) -> Iterator[slice]:
+    """Yield runs of lists that fit into memory together, each as long as its longest."""
+    start = longest = 0
+    for end, places in enumerate(deep.tolist()):
+        longest = max(longest, places)
+        if end > start and (end + 1 - start) * longest > PLACES:
+            yield slice(start, end)
+            start, longest = end, places
+    yield slice(start, len(deep))
 
 
 def _strictly_falling(scores: np.ndarray) -> np.ndarray:

@@ -133,9 +133,19 @@ def from_rows(
     indptr = np.append(np.searchsorted(p[2][relevant], groups), len(relevant))
     settings = ("mono", "cross", "multi") if len(codes) > 1 else ("mono",)
     task = Task(
-        *(rows.name, "", Path(), PROTOCOL, settings, tuple(sorted(languages))),
-        *(q[1].astype(np.int16), p[1].astype(np.int16), concept, indptr, relevant),
-        *(np.ones(len(relevant)), np.full(len(groups), -1)),
+        name=rows.name,
+        id="",
+        folder=Path(),
+        protocol=PROTOCOL,
+        settings=settings,
+        languages=tuple(sorted(languages)),
+        query_language=q[1].astype(np.int16),
+        passage_language=p[1].astype(np.int16),
+        concept=concept,
+        indptr=indptr,
+        relevant=relevant,
+        gain=np.ones(len(relevant)),
+        excluded=np.full(len(groups), -1),
     )
     texts = tokens.texts("query", q[0]), tokens.texts("passage", p[0])
     return RetrievalValidation(goal, task, *texts, config, folder)

@@ -20,7 +20,7 @@ from hbr.experiments.cells import Cell, in_rounds
 from hbr.experiments.status import queued
 from hbr.experiments.study import Study
 from hbr.experiments.study_results import write_report
-from hbr.experiments.work import Outcome, prepare, work
+from hbr.experiments.work import prepare, work
 
 logger = logging.getLogger(__name__)
 
@@ -74,13 +74,8 @@ def _is_preempted() -> bool:
     return re.search(r"\bPreemptTime=\d", done.stdout) is not None
 
 
-def cell_job(cell: Cell, logs: Path) -> Outcome:
-    """Work on a cell; a failure is an outcome, so that no executor starts a debugger."""
-    return work(cell, logs, wait=True)
-
-
 def report_job(study: Study, cells: Sequence[Cell], folder: Path) -> None:
-    """Write the report of what there is."""
+    """Write the report of what there is; no executor gets it back."""
     write_report(study, cells, folder)
 
 
@@ -115,7 +110,7 @@ def submit(
         numbers, arrays, after = {"prepare": first}, [], [f"afterok:{first}"]
         for some in in_rounds(todo):
             queue = executor({"slurm_dependency": ",".join(after)})
-            jobs = queue.map_array(Job(cell_job), some, [logs] * len(some))
+            jobs = queue.map_array(Job(partial(work, wait=True)), some, [logs] * len(some))
             numbers |= {cell.run.name: job.job_id for cell, job in zip(some, jobs, strict=True)}
             arrays.append(jobs[0].job_id.partition("_")[0])
             after = [f"afterok:{first}", f"afterany:{arrays[-1]}"]
@@ -144,7 +139,7 @@ def _do_here(
     for cells in in_rounds(todo):
         for start in range(0, len(cells), at_a_time):
             some = cells[start : start + at_a_time]
-            jobs = executor({}).map_array(Job(cell_job), some, [logs] * len(some))
+            jobs = executor({}).map_array(Job(partial(work, wait=True)), some, [logs] * len(some))
             for cell, job in zip(some, jobs, strict=True):
                 if (error := job.exception()) is not None:
                     logger.error(f"{cell.run.name}: {first_line(error)}")

@@ -2,11 +2,12 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from hbr.core.config import flat
 from hbr.core.errors import UserError
 from hbr.core.lease import in_use
 from hbr.core.settings import UNTRAINED, Config
@@ -65,20 +66,12 @@ def setting(config: Mapping[str, Any], path: str) -> Any:
 
 def changed_settings(run: Path) -> list[Values]:
     """Return the settings of a run that are not the default, with it."""
-    defaults = dict(_leaves(Config().model_dump(mode="json")))
+    defaults = flat(Config().model_dump(mode="json"))
     return [
         {"setting": name, "value": value, "default": defaults.get(name)}
-        for name, value in _leaves(read_yaml(run / "config.yaml"))
+        for name, value in flat(read_yaml(run / "config.yaml")).items()
         if value != defaults.get(name)
     ]
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def stage_values(run: Path) -> list[Values]:

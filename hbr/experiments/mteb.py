@@ -16,14 +16,14 @@ from hbr.experiments.run_spec import base_model
 from hbr.experiments.tracking import track_results
 from hbr.report.mteb import model_meta
 
+PLAIN = "leave out --trec, --index, --perturb, --center-languages and compression"
 SETTINGS = "run_settings.jsonl"  # a line for each task
 
 
 def check(data: RunData, target: EvaluationTarget, trec: bool) -> None:
     """Raise UserError for what MTEB does not do, and where it has no such task."""
     if trec or target != target.clean:
-        advice = "leave out --trec, --index, --perturb, --center-languages and compression"
-        raise UserError(f"{target.dataset} is evaluated by MTEB; {advice}")
+        raise UserError(f"{target.dataset} is evaluated by MTEB; {PLAIN}")
     if data.run.config.evaluate.limit:
         raise UserError(f"{target.dataset} is evaluated by MTEB, in whole; leave out a limit")
     dataset(target.dataset).check()
@@ -35,7 +35,7 @@ def settings(data: RunData) -> dict[str, Any]:
 
     config = data.run.config
     encoder = config.identity()["encoder"]
-    return {**config.encode.identity(), "encoder": encoder, "mteb": mteb.__version__}
+    return {**data.run.encode_identity(), "encoder": encoder, "mteb": mteb.__version__}
 
 
 def fill(data: RunData, target: EvaluationTarget, folder: Path) -> dict[str, Any]:

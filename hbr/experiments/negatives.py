@@ -12,7 +12,6 @@ import numpy as np
 from hbr.core import distributed
 from hbr.core.digests import file_digest
 from hbr.core.errors import UserError
-from hbr.core.settings import Config
 from hbr.core.store import Make, Store, fingerprint
 from hbr.core.vectors import Encode, Index
 from hbr.data.contamination import open_hashes, row_hashes
@@ -66,7 +65,7 @@ class Miner:
         """What decides, beside settings of mining and rows, what is found."""
         if not self._uses_vectors:
             return self.id
-        return with_vector_settings(self.id, self.run.config, self.settings.index)
+        return with_vector_settings(self.id, self.run, self.settings.index)
 
     def codes(self, rows: Rows) -> tuple[int, ...]:
         """Return the languages whose texts meet, as positions in those of the rows."""
@@ -110,8 +109,7 @@ class Miner:
         config = self.run.config
         of_encoder = self.encoder.settings.model_dump(mode="json", exclude={"name", "revision"})
         index = {} if self.settings.index in ("exact", "flat") else config.index.model_dump()
-        exact = config.encode.identity()
-        return {"encoder": of_encoder, "encode": exact, "faiss": index}
+        return {"encoder": of_encoder, "encode": self.run.encode_identity(), "faiss": index}
 
     def _search(self, store: Store, rows: Rows) -> Any:
         from hbr.evaluation.mining import mine, pools
@@ -141,7 +139,8 @@ class Miner:
             if kind == "exact":
                 return VectorSearch(*some)
             parameters = config.index.model_dump(exclude={"kind", "top_k"})
-            return IndexSearch(*some, index=build_index(some[1][:], kind, **parameters))
+            parameters["memory_mb"] = config.evaluate.memory_mb
+            return IndexSearch(*some, index=build_index(some[1], kind, **parameters))
 
         return search
 
@@ -162,6 +161,8 @@ class Miner:
         return search
 
     def _from_file(self, folder: Path, rows: Rows) -> dict[str, Any]:
+        from hbr.evaluation.mining import write_mined
+
         if distributed.rank():
             return {}
         path = Path(str(self.settings.miner))
@@ -175,20 +176,10 @@ class Miner:
                 )
             items[row] = negatives[:most]
         counts = np.array([len(some) for some in items])
-        np.save(folder / "negative.npy", np.concatenate(items).astype(np.int32))
-        np.save(folder / "negatives_of.npy", np.concatenate([[0], np.cumsum(counts)]))
-        for name, size in (("score", int(counts.sum())), ("positive_score", len(rows))):
-            np.save(folder / f"{name}.npy", np.full(size, np.nan, np.float32))
-        numbers, times = np.unique(counts, return_counts=True)
-        by_number = {str(n): int(t) for n, t in zip(numbers, times, strict=True)}
-        return {
-            "rows": len(rows),
-            "negatives": int(counts.sum()),
-            "rows_by_number": by_number,
-            "candidates": int(counts.sum()),
-            "passed_over": {},
-            "languages": {},
-        }
+        unknown = np.full(max(int(counts.sum()), len(rows)), np.nan, np.float32)
+        arrays = {"score": unknown[: counts.sum()], "positive_score": unknown[: len(rows)]}
+        negative = np.concatenate(items).astype(np.int32)
+        return write_mined(folder, counts, {"negative": negative, **arrays})
 
 
 def mined_rows(run: RunSpec, store: Store, rows: Rows) -> Rows:
@@ -214,12 +205,12 @@ def mined_rows(run: RunSpec, store: Store, rows: Rows) -> Rows:
     )
 
 
-def with_vector_settings(id: str, config: Config, index: str = "exact") -> str:
+def with_vector_settings(id: str, run: RunSpec, index: str = "exact") -> str:
     """Return an id that also tells apart how vectors are made and searched, if not by default."""
-    own, default = config.encode.identity(), Encode().identity()
+    own, default = run.encode_identity(), Encode().identity()
     changed = {name: value for name, value in own.items() if value != default.get(name)}
-    if index not in ("exact", "flat") and config.index != Index():
-        changed["index"] = config.index.model_dump()
+    if index not in ("exact", "flat") and run.config.index != Index():
+        changed["index"] = run.config.index.model_dump()
     return fingerprint([id, changed]) if changed else id
 
 
@@ -242,7 +233,7 @@ def encoded_rows(
 
     config = run.config.model_copy(update={"encoder": encoder.settings})
     settings = {
-        "encode": config.encode.identity(),
+        "encode": run.encode_identity(),
         "encoder": encoder.settings.model_dump(mode="json", exclude={"name", "revision"}),
         "languages": [texts.languages[code] for code in texts.codes],
         "first_alone": texts.first_alone,
@@ -255,8 +246,7 @@ def encoded_rows(
         retriever = Retriever(encoder.load(), config, device, cache)
         if check:
             check(retriever, texts)
-        ranks = distributed.rank(), distributed.world_size()
-        return write_vectors(folder, retriever, texts, ranks=ranks)
+        return write_vectors(folder, retriever, texts)
 
     def build(fill: Make) -> bool:
         return store.build(stage, fill, settings=settings, inputs=inputs)

@@ -18,6 +18,7 @@ from hbr.core.target import EvaluationTarget
 from hbr.data import prepare
 from hbr.data.tasks import EvaluationData, Task, open_task, write_task
 from hbr.experiments.run_spec import RunSpec
+from hbr.models.folder import passage_prompt_name
 
 CHUNK = 1_024  # texts given to an encoder at a time
 
@@ -56,15 +57,28 @@ def as_encoder(encoder: Any) -> tuple[TextEncoder, bool]:
     if hasattr(encoder, "encode_queries") and hasattr(encoder, "encode_passages"):
         return encoder, True
     if hasattr(encoder, "encode_query") and hasattr(encoder, "encode_document"):
-        cosine = getattr(encoder, "similarity_fn_name", "cosine") == "cosine"
-        how = {"normalize_embeddings": cosine, "show_progress_bar": False}
-        functions = (encoder.encode_query, encoder.encode_document)
-        return _OfFunctions(*(partial(function, **how) for function in functions)), True
+        return _of_sentence_transformer(encoder), True
     if callable(encoder):
         return _OfFunctions(encoder, encoder), False
     raise UserError(
         f"a {type(encoder).__name__} is no encoder: give a run, a SentenceTransformer, an object "
         "with encode_queries and encode_passages, or a callable from texts to vectors"
+    )
+
+
+def _of_sentence_transformer(encoder: Any) -> _OfFunctions:
+    similarity = getattr(encoder, "similarity_fn_name", "cosine")
+    kinds = {kind.__name__ for kind in type(encoder).__mro__}
+    if similarity not in ("cosine", "dot") or kinds & {"SparseEncoder", "MultiVectorEncoder"}:
+        raise UserError(
+            f"a {type(encoder).__name__} whose similarity is {similarity}: hbr compares one dense "
+            "vector of each text, by cosine or dot product"
+        )
+    how = {"normalize_embeddings": similarity == "cosine", "show_progress_bar": False}
+    passage = passage_prompt_name(getattr(encoder, "prompts", {}))
+    return _OfFunctions(
+        partial(encoder.encode_query, **how),
+        partial(encoder.encode_document, **how | ({"prompt_name": passage} if passage else {})),
     )
 
 
@@ -94,6 +108,10 @@ def evaluate_encoder(
     folder = Path(kept.name) / label / "evaluate" / EvaluationTarget(opened.name).folder
     folder.mkdir(parents=True)
     vectors = encode_task(texts, opened, scaled=normalize and not as_is)
+    unit = all(np.allclose(np.linalg.norm(side, axis=1), 1, atol=1e-3) for side in vectors)
+    # where it has vectors of length 1, they have it again once they are centred
+    encoder_settings = config.encoder.model_copy(update={"normalize": unit})
+    config = config.model_copy(update={"encoder": encoder_settings})
     training: dict[str, Any] = {"languages": {}}  # nobody knows
     where = RunSpec(config, runs, device).torch_device()
     evaluate(folder, config, opened, vectors, training, device=where)
@@ -148,9 +166,12 @@ def _task(
     task: str | EvaluationData, source: Path | None, runs: Path, passage: str, folder: Path
 ) -> Task:
     if isinstance(task, str):
-        if EvaluationTarget.parse(task).is_mteb:
+        target = EvaluationTarget.parse(task)
+        if target.is_mteb:
             raise UserError(f"{task} is evaluated by MTEB: give a run, or call mteb.evaluate")
-        return prepare.task(runs, EvaluationTarget.parse(task).dataset, source, passage)[1]
+        if target != target.clean:
+            raise UserError(f"{task}: give a run, or the name {target.dataset} alone")
+        return prepare.task(runs, target.dataset, source, passage)[1]
     place = folder / "task"
     place.mkdir()
     write_task(place, "in memory", task)

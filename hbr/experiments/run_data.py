@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from hbr.core import distributed
-from hbr.core.digests import fingerprint
 from hbr.core.errors import UserError
 from hbr.core.registry import get, near
 from hbr.core.settings import Config
@@ -24,6 +23,7 @@ from hbr.experiments.encoders import Found, initial_encoder, trained_before
 from hbr.experiments.negatives import mined_rows
 from hbr.experiments.run_spec import RunSpec
 from hbr.experiments.teachers import Teacher
+from hbr.training.objectives import Needs
 from hbr.training.schedule import BatchSchedule
 
 T = TypeVar("T")
@@ -37,13 +37,6 @@ class TrainingData(NamedTuple):
     rows: list[tuple[Store, Rows]]  # none where the run is not trained
     validation: tuple[Store, Rows] | None
     encoder: Found
-
-
-class Needs(NamedTuple):
-    """What training needs of a teacher."""
-
-    scores: bool
-    vectors: bool
 
 
 class RunData:
@@ -117,9 +110,8 @@ class RunData:
     def needs(self) -> Needs:
         """What the objective needs of a teacher."""
         objective = self.run.config.objective
-        recipe = get("objective", objective.name).recipe(objective)
-        guided = objective.guide != "none"
-        return Needs(recipe.needs_scores, guided or recipe.needs_teacher_vectors)
+        needs: Needs = get("objective", objective.name).needs(objective)
+        return needs
 
     def task(self, dataset: str) -> Task:
         """Return an evaluation set."""
@@ -223,11 +215,7 @@ class RunData:
         store, rows = prepare.rows(
             self.run.runs, data.train[0], languages=data.languages, limit=data.limit
         )
-        completion, words = row_dictionary(store, rows)
-        languages = set(data.languages or rows.languages)
-        if data.languages:
-            completion = fingerprint([completion, sorted(languages)])
-        return completion, {code: entries for code, entries in words.items() if code in languages}
+        return row_dictionary(store, rows, data.languages)
 
     @cached_property
     def _rows(self) -> list[tuple[Store, Rows]]:

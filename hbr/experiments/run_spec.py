@@ -17,15 +17,19 @@ from hbr.core.target import folder_name, short_name
 from hbr.core.yaml_files import read_yaml
 from hbr.data import prepare
 from hbr.models.presets import preset
-from hbr.models.sources import adapter_base, encoder_defaults, encoder_id, hub_name
+from hbr.models.sources import (
+    LENGTHS,
+    PROMPTS,
+    adapter_base,
+    encoder_defaults,
+    encoder_id,
+    hub_name,
+)
 
 if TYPE_CHECKING:
     import torch
 
-DEFAULTED = {  # settings of an encoder that its files decide where they are null
-    *("normalize", "query_prompt", "passage_prompt"),
-    *("query_max_seq_length", "passage_max_seq_length"),
-}
+DEFAULTED = {"normalize", *PROMPTS, *LENGTHS}  # decided by an encoder's files where they are null
 FIXED = {  # sections that training has used
     *("seed", "sampler", "encoder", "data", "objective", "train", "adapter", "mine", "teacher"),
 }
@@ -75,6 +79,16 @@ class RunSpec:
                 "bring it back or train again"
             )
         return self.store.completion("train")
+
+    def encode_identity(self) -> dict[str, Any]:
+        """Return the settings that decide vectors here: for `auto` the engine that it takes."""
+        settings = self.config.encode
+        if settings.backend == "auto":
+            from hbr.models.backends import choose
+
+            engine = choose("auto", self.torch_device(), settings.precision)
+            settings = settings.model_copy(update={"backend": engine})
+        return settings.identity()
 
     def write_config(self) -> None:
         """Write `config.yaml`, from which the run can be repeated."""

@@ -14,7 +14,6 @@ from typing import Any
 from hbr.core import distributed
 from hbr.core.errors import UserError
 from hbr.core.registry import source
-from hbr.core.settings import MINING, RANKING
 from hbr.core.target import EvaluationTarget, Measure
 from hbr.data.perturb import PerturbationSpec
 from hbr.evaluation.perturbed_queries import perturb_queries, write_perturbed_queries
@@ -26,13 +25,13 @@ from hbr.experiments.run_spec import RunSpec
 from hbr.experiments.teachers import Teacher
 from hbr.experiments.tracking import track_results
 from hbr.experiments.train import train_encoder
-from hbr.training.log import CHECKPOINT
+from hbr.training.log import BEST, CHECKPOINT
 from hbr.training.trackers import check as check_trackers
 
 logger = logging.getLogger(__name__)
 
 DIAGNOSIS = 1  # raise it when the diagnostics change
-PERTURBATIONS = 1  # raise it when perturbations or attacks change
+PERTURBATIONS = 2  # raise it when perturbations or attacks change
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ def train(data: RunData) -> Stage:
         return inputs | {"encoder": encoder.id}
 
     def finish() -> None:
-        (run.path / "train" / "best.safetensors").unlink(missing_ok=True)  # they stand in model/
+        (run.path / "train" / BEST).unlink(missing_ok=True)  # they stand in model/
         if not run.config.train.keep_checkpoint:
             shutil.rmtree(run.path / "train" / CHECKPOINT, ignore_errors=True)
         run.write_config()  # also without training: settings of the evaluation may be new
@@ -135,7 +134,7 @@ def train(data: RunData) -> Stage:
         reads,
         partial(train_encoder, data),
         products=("model",),
-        loose=("README.md", "best.safetensors", "checkpoint-last"),
+        loose=("README.md", BEST, CHECKPOINT),
         on_all_ranks=True,
         check=partial(check_trackers, run.config.train.report_to),
         finish=finish,
@@ -152,13 +151,13 @@ def encode(data: RunData, target: EvaluationTarget) -> Stage:
     needs = {}
     if perturbation and perturbation.entry.needs_encoder:
         needs["clean"] = encode(data, target.clean)
-    settings = {
-        **config.encode.identity(),
-        "encoder": config.identity()["encoder"],
-    }
-    if perturbation:
-        settings |= {"perturbation": text, "seed": config.evaluate.seed, "version": PERTURBATIONS}
-        settings |= source("perturbation", perturbation.name)
+
+    def settings() -> dict[str, Any]:
+        decisive = {**data.run.encode_identity(), "encoder": config.identity()["encoder"]}
+        if perturbation:
+            decisive |= {"perturbation": text, "seed": config.evaluate.seed}
+            decisive |= {"version": PERTURBATIONS, **source("perturbation", perturbation.name)}
+        return decisive
 
     def reads() -> dict[str, str]:
         inputs = {"task": data.task_id(target.dataset), "train": data.run.training_id()}
@@ -169,7 +168,7 @@ def encode(data: RunData, target: EvaluationTarget) -> Stage:
     return Stage(
         data.run,
         "encode",
-        lambda: settings,
+        settings,
         reads,
         partial(_fill_vectors, data, target.dataset, perturbation),
         needs,
@@ -273,7 +272,8 @@ def evaluate(data: RunData, target: EvaluationTarget, *, trec: bool = False) -> 
     needs |= {"index": index(data, target)} if target.index else {"encode": encode(data, target)}
 
     def settings() -> dict[str, Any]:
-        decisive = MINING if data.task(target.dataset).mining else RANKING
+        mining = data.task(target.dataset).mining
+        decisive = {"margin", "n_neighbors"} if mining else {"metrics", "passage"}
         center = {"center_languages"} if target.center_languages else set()
         values = config.evaluate.model_dump(mode="json", include=decisive | center)
         if config.evaluate.near_duplicates is not None:
@@ -329,8 +329,7 @@ def _check_evaluation(data: RunData, target: EvaluationTarget, trec: bool) -> No
     if target.compression and trec:
         raise UserError("--trec writes the ranking of whole vectors; leave it out")
     if (trec or target != target.clean) and data.task(target.dataset).mining:
-        advice = "leave out --trec, --index, --perturb, --center-languages and compression"
-        raise UserError(f"{target.dataset} is mined, not ranked; {advice}")
+        raise UserError(f"{target.dataset} is mined, not ranked; {mteb.PLAIN}")
 
 
 def _fill_evaluation(

@@ -76,7 +76,7 @@ class Teacher:
         """What decides, beside its settings and the rows, what it says."""
         if self.is_file or self.is_cross_encoder:
             return self.id
-        return with_vector_settings(self.id, self.run.config)
+        return with_vector_settings(self.id, self.run)
 
     def codes(self, rows: Rows) -> tuple[int, ...]:
         """Return the languages that it reads, the pivot first, as positions in those of rows."""

@@ -111,7 +111,8 @@ class Encoder(nn.Module):
     @property
     def embedding_norm(self) -> float:
         """The mean norm of the token embeddings: the unit of a perturbation's radius."""
-        return float(self.token_embeddings.detach().norm(dim=1).mean())
+        scale = getattr(self.backbone.get_input_embeddings(), "embed_scale", 1.0)  # Gemma's
+        return float(self.token_embeddings.detach().norm(dim=1).mean() * scale)
 
     def encode(
         self,

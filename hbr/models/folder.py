@@ -4,6 +4,7 @@ The files are those of sentence-transformers. A field that hbr does not know, or
 cannot honour, raises UserError with its name: a field passed over gives other vectors.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -31,6 +32,7 @@ POOLINGS = {  # each with its name in the files of older versions
     "lasttoken": "pooling_mode_lasttoken",
 }
 LONGEST = 512  # tokens, where the files name no limit
+PASSAGES = "document", "passage", "corpus"  # names of prompts, as sentence-transformers looks
 
 
 def _nothing(value: Any) -> Any:
@@ -155,10 +157,9 @@ class EncoderFolder:
     def resolved(self) -> dict[str, Any]:
         """Return the settings of an encoder that its files decide, by name."""
         prompts, default = self.model.prompts, self.model.default_prompt_name
-        passage = "passage" if "passage" in prompts else "document"
         found: dict[str, Any] = {}
-        if default or {"query", passage} & set(prompts):
-            for side, name in (("query", "query"), ("passage", passage)):
+        if default or {"query", *PASSAGES} & set(prompts):
+            for side, name in (("query", "query"), ("passage", passage_prompt_name(prompts))):
                 found[f"{side}_prompt"] = prompts.get(name, prompts.get(default or "")) or ""
         tokenizer = _read(_Limits, self.path / "tokenizer_config.json")
         backbone = _read(_Limits, self.path / "config.json")
@@ -171,6 +172,12 @@ class EncoderFolder:
             "passage_max_seq_length": self.transformer.document_length or longest,
             "normalize": ends or self.model.similarity_fn_name != "dot",
         }
+
+
+def passage_prompt_name(prompts: Mapping[str, str | None]) -> str:
+    """Return which of an encoder's prompts is for passages: the first that is no empty text."""
+    named = [name for name in PASSAGES if name in prompts]
+    return next((name for name in named if prompts[name]), next(iter(named), ""))
 
 
 def read_folder(folder: Path) -> EncoderFolder:
@@ -193,6 +200,8 @@ def read_folder(folder: Path) -> EncoderFolder:
         if kind == "Normalize":
             _read(_Normalize, path / "config.json")
         layers.append((path, _read(DenseConfig, path / "config.json") if kind == "Dense" else None))
+    if model.truncate_dim and model.similarity_fn_name == "dot" and "Normalize" in kinds:
+        raise UserError(f"{listed}: hbr has no vectors that are scaled first and cut then")
     pooling = _read(_Pooling, paths[1] / "config.json").modes if paths else None
     return EncoderFolder(main, model, _read(_Transformer, lengths[0]), pooling, tuple(layers))
 

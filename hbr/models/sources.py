@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from hbr.core.digests import file_digest, fingerprint
+from hbr.core.digests import fingerprint, known_digest
 from hbr.core.errors import UserError
 from hbr.core.registry import unknown
 from hbr.core.store import Store
@@ -18,7 +18,8 @@ logger = logging.getLogger(__name__)
 TINY_VERSION = 1  # raise it when the tiny encoders change
 SUFFIXES = {".json", ".safetensors", ".txt", ".model"}  # of the files that loading reads
 ADAPTER, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # peft's files
-WEIGHTS = ["model.safetensors", "*/model.safetensors", "model-*.safetensors", ADAPTER_WEIGHTS]
+WEIGHTS = ["model.safetensors", "*/model.safetensors", "model-*.safetensors"]
+WEIGHTS += ["*/model-*.safetensors", ADAPTER_WEIGHTS]
 FILES = ["*.json", "*.txt", "*.model", *WEIGHTS]
 PROMPTS = "query_prompt", "passage_prompt"
 LENGTHS = "query_max_seq_length", "passage_max_seq_length"
@@ -57,20 +58,22 @@ def read_encoder(folder: Path, *, download: bool = True) -> tuple[EncoderFolder,
 def adapter_base(folder: Path, *, download: bool = True) -> Path | None:
     """Return the folder of the encoder that an adapter belongs to; None for a whole encoder.
 
-    Raises UserError where the adapter's config names none, or its weights are not there.
+    Without `download` the configs will do, and of an encoder on the hub they are all that is
+    fetched. Raises UserError where the adapter's config names none, or its weights are not there.
     """
     path = folder / ADAPTER
     if not path.exists():
         return None
-    if not (folder / ADAPTER_WEIGHTS).exists():
+    if download and not (folder / ADAPTER_WEIGHTS).exists():
         raise UserError(f"{folder} holds no {ADAPTER_WEIGHTS}; hbr loads no pickles")
     try:
         config = json.loads(path.read_text("utf-8"))
         name, revision = str(config["base_model_name_or_path"]), config.get("revision")
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: no base_model_name_or_path in it") from error
-    base = Path(name) if Path(name).is_dir() else hub_snapshot(name, revision, download=download)
-    if (base / ADAPTER).exists():
+    find = hub_snapshot if download else _configs
+    base = Path(name) if Path(name).is_dir() else find(name, revision)
+    if base and (base / ADAPTER).exists():
         raise UserError(f"{path}: {name} is itself an adapter; merge one of them first")
     return base
 
@@ -89,15 +92,14 @@ def encoder_defaults(runs: Path, name: str, revision: str | None) -> dict[str, A
         if chosen.name != chosen.source and not any(said.get(prompt) for prompt in PROMPTS):
             # sentence-transformers writes empty prompts where nobody named any
             said = {name: value for name, value in said.items() if name not in PROMPTS}
-    lengths = dict.fromkeys(LENGTHS, LONGEST) | {name: said[name] for name in LENGTHS & said.keys()}
-    for name, most in zip(LENGTHS, chosen.max_seq_lengths or (), strict=False):
-        lengths[name] = min(most, lengths[name])
+    lengths = dict.fromkeys(LENGTHS, LONGEST) if chosen.max_seq_lengths is None else {}
     return {
         "normalize": True,
         "query_prompt": chosen.query_prompt,
         "passage_prompt": chosen.passage_prompt,
-        **said,
         **lengths,
+        **said,
+        **dict(zip(LENGTHS, chosen.max_seq_lengths or (), strict=False)),
     }
 
 
@@ -113,6 +115,14 @@ def _described(runs: Path, chosen: Preset, revision: str | None) -> Path | None:
         return encoder_folder(runs, chosen.name, revision, download=False)
     except UserError:
         return None if chosen.name != chosen.source else _hub_configs(chosen.name, revision)
+
+
+def _configs(hub_id: str, revision: str | None) -> Path | None:
+    """Return a folder with the configs of an encoder on the hub, its snapshot where it is here."""
+    try:
+        return hub_snapshot(hub_id, revision, download=False)
+    except UserError:
+        return _hub_configs(hub_id, revision)
 
 
 @functools.cache
@@ -187,13 +197,7 @@ def encoder_id(folder: Path) -> str:
     files = list(encoder_files(folder).items())
     if base := adapter_base(folder):
         files += encoder_files(base).items()
-    return _digest(tuple((n, str(p), p.stat().st_size, p.stat().st_mtime_ns) for n, p in files))
-
-
-@functools.cache
-def _digest(files: tuple[tuple[str, str, int, int], ...]) -> str:
-    """Digest files by name and content, once for as long as their sizes and times stay."""
-    return fingerprint([(name, file_digest(Path(path))) for name, path, _, _ in files])
+    return fingerprint([(name, known_digest(path)) for name, path in files])
 
 
 def _make_tiny(runs: Path, tiny: Preset) -> Path:

@@ -10,13 +10,14 @@ from hbr.data.rows import Rows
 from hbr.data.tokens import Tokens, open_tokens, write_tokens
 from hbr.models.encoder import Encoder
 from hbr.models.loading import reset_tokenizer
+from hbr.models.sources import LENGTHS, PROMPTS
 
 CUT = {  # what its own file does not say of a tokenizer, and what it mostly is
     "truncation_side": "right",
     "split_special_tokens": False,
 }
 BATCH = 4_000  # texts between signs of progress
-DECIDING = {"query_prompt", "passage_prompt", "query_max_seq_length", "passage_max_seq_length"}
+DECIDING = {*PROMPTS, *LENGTHS}
 
 
 def tokenize_rows(store: Store, rows: Rows, encoder: Encoder, settings: EncoderSettings) -> Tokens:

@@ -1,1 +1,1 @@
-"""How results look: tables."""
+"""How results look: on a terminal, as tables, figures, a page, a model card, and for MTEB."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from hbr.retrieval.top_k import stable_topk
+from hbr.retrieval.top_k import merge_topk, stable_topk
 from hbr.retrieval.vectors import ShardedVectors, float32_tensor
 
 CHUNK_MB = 128  # of scores held at a time
@@ -148,13 +148,9 @@ def _unit_vectors(vectors: np.ndarray, device: Any) -> torch.Tensor:
 def _merge(neighbors: Neighbors, row: int, scores: torch.Tensor, column: int) -> None:
     """Merge a block of scores into the nearest so far; of equal ones the earlier stays."""
     rows = slice(row, row + len(scores))
-    k = neighbors.scores.shape[1]
-    best, positions = stable_topk(scores, k)
-    best = np.concatenate([neighbors.scores[rows], best], axis=1)
-    positions = np.concatenate([neighbors.positions[rows], positions + column], axis=1)
-    order = np.argsort(-best, axis=1, kind="stable")[:, :k]
-    neighbors.scores[rows] = np.take_along_axis(best, order, 1)
-    neighbors.positions[rows] = np.take_along_axis(positions, order, 1)
+    old = neighbors.scores[rows], neighbors.positions[rows]
+    best, positions = stable_topk(scores, neighbors.scores.shape[1])
+    neighbors.scores[rows], neighbors.positions[rows] = merge_topk(old, (best, positions + column))
 
 
 def _best_neighbors(

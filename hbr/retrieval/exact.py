@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hbr.data.arrays import ranges
 from hbr.retrieval.top_k import stable_topk
 from hbr.retrieval.vectors import float32_tensor, repeated_vectors
 
@@ -40,9 +41,7 @@ def relevant_pairs(
     The passages of concept c are `relevant[indptr[c]:indptr[c + 1]]`; `concept` (queries,).
     """
     first, counts = indptr[concept], np.diff(indptr)[concept]
-    query = np.repeat(np.arange(len(concept)), counts)
-    within = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return query, relevant[np.repeat(first, counts) + within]
+    return np.repeat(np.arange(len(concept)), counts), relevant[ranges(first, counts)]
 
 
 def exact_ranks(

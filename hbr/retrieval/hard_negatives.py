@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hbr.data.arrays import ranges
 from hbr.retrieval.search import Search
 
 
@@ -95,8 +96,7 @@ def _take_own(
     items = pool.item[order]
     first, end = np.searchsorted(items, wanted), np.searchsorted(items, wanted, side="right")
     query = np.repeat(queries, end - first)  # each meets all texts of its item
-    starts = np.repeat(np.cumsum(end - first) - (end - first), end - first)
-    place = order[np.repeat(first, end - first) + np.arange(len(query)) - starts]
+    place = order[ranges(first, end - first)]
     np.maximum.at(own, pool.row[query] - rows.start, pool.search.scores(pool.query[query], place))
 
 

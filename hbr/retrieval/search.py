@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from hbr.retrieval.top_k import stable_topk
+from hbr.retrieval.top_k import merge_topk, stable_topk
 from hbr.retrieval.vectors import ShardedVectors, float32_tensor
 
 CHUNK_MB = 128  # of float32 vectors, and of scores, held at a time
@@ -40,25 +40,25 @@ class VectorSearch:
     def top(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """As in `Search`; equal scores stand in the order of the passages."""
         vectors = float32_tensor(self.queries.take(queries))
-        values = np.empty((len(queries), 0), np.float32)
-        positions = np.empty((len(queries), 0), np.int64)
+        best = np.full((len(queries), k), -np.inf, np.float32), np.full((len(queries), k), -1)
         size = max(1, int(self.chunk_mb * 2**20 / (4 * self.passages.shape[1])))
         for start in range(0, len(self.passages), size):
             chunk = float32_tensor(self.passages[start : start + size])
             batch = max(1, int(self.chunk_mb * 2**20 / (4 * len(chunk))))
-            best = [stable_topk(part @ chunk.T, k) for part in vectors.split(batch)]
-            values = np.concatenate([values, np.concatenate([v for v, _ in best])], axis=1)
-            found = np.concatenate([p for _, p in best]) + start
-            positions = np.concatenate([positions, found], axis=1)
-            order = np.argsort(-values, axis=1, kind="stable")[:, :k]
-            values = np.take_along_axis(values, order, 1)
-            positions = np.take_along_axis(positions, order, 1)
-        return _padded(values, positions, k)
+            parts = [stable_topk(part @ chunk.T, k) for part in vectors.split(batch)]
+            values, positions = (np.concatenate(side) for side in zip(*parts, strict=True))
+            best = merge_topk(best, (values, positions + start))
+        return best
 
     def scores(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
         """As in `Search`."""
-        left, right = self.queries.take(queries), self.passages.take(passages)
-        return np.einsum("ij,ij->i", left, right, dtype=np.float32)
+        size = max(1, int(self.chunk_mb * 2**20 / (8 * self.passages.shape[1])))
+        parts = [np.empty(0, np.float32)]
+        for at in range(0, len(queries), size):
+            some = slice(at, at + size)
+            left, right = self.queries.take(queries[some]), self.passages.take(passages[some])
+            parts.append(np.einsum("ij,ij->i", left, right, dtype=np.float32))
+        return np.concatenate(parts)
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,11 @@ class BM25:
     def scores(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
         """As in `Search`."""
         different, of = np.unique(queries, return_inverse=True)
+        order = np.argsort(of, kind="stable")
         found = np.empty(len(queries), np.float32)
-        for number, query in enumerate(different):
-            here = of == number
-            found[here] = self._all(np.array([query]))[0, passages[here]]
+        pairs_of = np.split(order, np.cumsum(np.bincount(of))[:-1])
+        for query, pairs in zip(different, pairs_of, strict=False):  # of no pairs one, empty
+            found[pairs] = self._all(np.array([query]))[0, passages[pairs]]
         return found
 
     def _all(self, queries: np.ndarray) -> np.ndarray:

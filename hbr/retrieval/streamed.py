@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hbr.retrieval.exact import Ranks, single_pair_sets
 from hbr.retrieval.top_k import merge_topk, stable_topk
-from hbr.retrieval.vectors import ShardedVectors, float32_tensor
+from hbr.retrieval.vectors import ShardedVectors, float32_tensor, vector_hashes
 
 CHUNK_MB = 128  # of float32 vectors, and of scores, held at a time
 PAIRS = 65_536  # scored at a time
@@ -87,7 +87,7 @@ class StreamedRanking:
         self.vectors = float32_tensor(queries).to(device)
         relevant, index = np.unique(self.passage, return_inverse=True)
         stored = passages.take(relevant)
-        self.hashes = _hashes(stored)[index]
+        self.hashes = vector_hashes(stored)[index]
         self.score = _pair_scores(
             self.vectors, float32_tensor(stored).to(device), self.query, index
         )
@@ -111,7 +111,7 @@ class StreamedRanking:
         place = self.chunks[number]
         stored = self.passages[place.start : place.stop]
         vectors = float32_tensor(stored).to(self.device)
-        chunk = _Chunk(place.start, place.block, vectors, _hashes(stored))
+        chunk = _Chunk(place.start, place.block, vectors, vector_hashes(stored))
         concerned = np.arange(len(self.query))
         if not self.pool:
             concerned = np.flatnonzero(self.block_of == place.block)
@@ -190,13 +190,13 @@ def _count_before(scores: Tensor, pairs: _Pairs, chunk: _Chunk) -> np.ndarray:
 
     counts = np.zeros(len(pairs.row), dtype=np.int64)
     position = torch.arange(chunk.start, chunk.start + scores.shape[1], device=scores.device)
-    chunk_hashes = tensor(chunk.hashes.view(np.int64))
+    chunk_hashes = tensor(chunk.hashes)
     in_chunk = np.isin(pairs.hash, chunk.hashes)
     for some in single_pair_sets(pairs.row):
         part, score = scores[tensor(pairs.row[some])], pairs.score[tensor(some)][:, None]
         if len(equal := np.flatnonzero(in_chunk[some])):  # the passage, or vectors equal to its own
             rows = tensor(equal)
-            hashes = tensor(pairs.hash[some[equal]].view(np.int64))[:, None]
+            hashes = tensor(pairs.hash[some[equal]])[:, None]
             part[rows] = torch.where(chunk_hashes == hashes, score[rows], part[rows])
         before = (part > score).sum(1)
         tied = (part == score).any(1).nonzero().flatten()
@@ -213,15 +213,3 @@ def _merge_top(
     """Merge passages, (queries of a batch, n), into the best so far; of equal ones the first."""
     best = counts.best[batch], counts.top[batch]
     counts.best[batch], counts.top[batch] = merge_topk(best, (values, positions))
-
-
-def _hashes(vectors: np.ndarray) -> np.ndarray:
-    """Return a 64-bit hash of the bytes of each vector: (vectors,)."""
-    words = np.ascontiguousarray(vectors).view(np.uint16)
-    rest = words.shape[1] % 4
-    wide = words[:, : words.shape[1] - rest].view(np.uint64)
-    rng = np.random.default_rng(0)
-    factors = rng.integers(1, 2**63, wide.shape[1], dtype=np.uint64) | np.uint64(1)
-    ends = rng.integers(1, 2**63, rest, dtype=np.uint64) | np.uint64(1)
-    last = words[:, words.shape[1] - rest :].astype(np.uint64)
-    return (wide * factors).sum(1, dtype=np.uint64) + (last * ends).sum(1, dtype=np.uint64)

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+PART = 8192  # vectors that are read at a time to be told apart
+
 
 class ShardedVectors:
     """Vectors in several memory-mapped shards, read as one array: (vectors, dimension)."""
@@ -57,18 +59,26 @@ def as_shards(vectors: Any) -> ShardedVectors:
     return vectors if isinstance(vectors, ShardedVectors) else ShardedVectors([np.asarray(vectors)])
 
 
-def repeated_vectors(passages: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def repeated_vectors(passages: np.ndarray | ShardedVectors) -> tuple[np.ndarray, np.ndarray]:
     """Return the passages that repeat an earlier vector, and the first that each repeats.
 
     A matrix product may round the same sum in two columns differently, and a tie must be one.
     """
-    rows = np.asarray(passages)
-    hashes = np.fromiter((hash(row.tobytes()) for row in rows), np.int64, len(rows))
+    rows, none = as_shards(passages), [np.empty(0, np.int64)]
+    parts = (rows[at : at + PART] for at in range(0, len(rows), PART))
+    hashes = np.concatenate([*none, *map(vector_hashes, parts)])
     _, index, inverse = np.unique(hashes, return_index=True, return_inverse=True)
     first = index[inverse]
-    repeated = np.flatnonzero(first != np.arange(len(rows)))
-    repeated = repeated[[np.array_equal(rows[i], rows[first[i]]) for i in repeated.tolist()]]
+    alike = np.flatnonzero(first != np.arange(len(rows)))
+    several = (alike[at : at + PART] for at in range(0, len(alike), PART))
+    equal = (some[(rows.take(some) == rows.take(first[some])).all(1)] for some in several)
+    repeated = np.concatenate([*none, *equal])
     return repeated, first[repeated]
+
+
+def vector_hashes(vectors: np.ndarray) -> np.ndarray:
+    """Return a 64-bit hash of the bytes of each vector, another in each process: (vectors,)."""
+    return np.fromiter((hash(vector.tobytes()) for vector in vectors), np.int64, len(vectors))
 
 
 def float32_tensor(vectors: np.ndarray) -> Tensor:

@@ -161,7 +161,11 @@ class TrainingBatch:
         inputs = shifts if shifts_only else None
         self.parallel.flush()
         value = backward(
-            *(chunks, lambda v: factor * loss(v), self.gather, inputs), self.parallel.backward
+            chunks,
+            lambda vectors: factor * loss(vectors),
+            self.gather,
+            inputs,
+            self.parallel.backward,
         )
         if any(shift.requires_grad for of_role in shifts.values() for shift in of_role):
             self.parallel.flush()  # an objective wants their gradients

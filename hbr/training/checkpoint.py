@@ -26,7 +26,7 @@ from torch.distributed.tensor import DTensor
 from hbr.core import distributed
 from hbr.core.errors import UserError, first_line
 from hbr.core.files import partial_of, replace_synced, write_atomic
-from hbr.training.log import CHECKPOINT
+from hbr.training.log import BEST, CHECKPOINT
 from hbr.training.masters import MasterWeights
 from hbr.training.shards import sharded_as, whole
 
@@ -64,7 +64,7 @@ class Checkpoints:
         self.encoder, self.masters, self.head = encoder, masters, head
         self.optimizer = optimizer
         self.folder = folder / CHECKPOINT
-        self.last, self.best = self.folder / "state.safetensors", folder / "best.safetensors"
+        self.last, self.best = self.folder / "state.safetensors", folder / BEST
         self.saved_step = 0  # step of the last checkpoint
         self.saved_at = time.monotonic()
 
@@ -104,7 +104,8 @@ class Checkpoints:
         if not (saved := self._saved()):
             return TrainerState()
         path, parameters = max(saved, key=lambda one: _state(one).step), self._parameters()
-        read, state = (_read_shards if path.is_dir() else _read)(path, parameters), _state(path)
+        read = _read_shards(path, parameters) if path.is_dir() else _read(path)
+        state = _state(path)
         tensors: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "head": {}}
         for key, value in read.items():
             kind, _, name = key.partition("/")
@@ -124,7 +125,7 @@ class Checkpoints:
     def load_best(self) -> None:
         """Load the best weights, where validation has chosen some."""
         if self.best.exists():
-            read = _read(self.best, {})
+            read = _read(self.best)
             weights = {key.removeprefix("model/"): value for key, value in read.items()}
             self._load_weights(weights, self.best)
 
@@ -204,7 +205,7 @@ def _state(path: Path) -> TrainerState:
         raise _damaged(path, error) from error
 
 
-def _read(path: Path, _parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _read(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file."""
     try:
         return load_file(path)

@@ -12,6 +12,7 @@ from hbr.core.settings import Config
 from hbr.training.trackers import Place, Writer, open_writers
 
 CHECKPOINT = "checkpoint-last"  # the folder beside the log that training resumes from
+BEST = "best.safetensors"  # the best weights so far, beside it
 
 
 class Log:

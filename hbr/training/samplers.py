@@ -51,7 +51,6 @@ class Sampler:
 
     name: str
     mix: Callable[[Weight], Mapping[Mode, Weight]]
-    description: str = ""  # one line, for help
     uses_alpha: bool = False
     alpha: float | None = None  # the α with which the hybrid sampler makes the same batches
     pivot_only: bool = False  # trains on the pivot language alone
@@ -138,7 +137,6 @@ def _hybrid_mix(alpha: Weight) -> dict[Mode, Weight]:
 ENGLISH = Sampler(
     "english",
     lambda _: {EN_EN: 1.0},
-    "En-En: queries and passages in English, the pivot language",
     pivot_only=True,
     order=1,
     colour="#56B4E9",
@@ -147,7 +145,6 @@ ENGLISH = Sampler(
 MIXED = Sampler(
     "mixed",
     lambda _: {X_X: 1.0},
-    "X-X: query and passage in one language, drawn for each row",
     order=2,
     colour="#CC79A7",
     marker="D",
@@ -155,7 +152,6 @@ MIXED = Sampler(
 MONOLINGUAL = Sampler(
     "monolingual",
     lambda _: {X_X_MONO: 1.0},
-    "X-X-mono: all of a batch in one language",
     alpha=1.0,
     order=3,
     colour="#0072B2",
@@ -164,7 +160,6 @@ MONOLINGUAL = Sampler(
 CROSS_LINGUAL = Sampler(
     "cross-lingual",
     lambda _: {X_Y: 1.0},
-    "X-Y: query and passage in different languages, drawn for each row",
     alpha=0.0,
     order=4,
     colour="#E69F00",
@@ -173,7 +168,6 @@ CROSS_LINGUAL = Sampler(
 HYBRID = Sampler(
     "hybrid",
     _hybrid_mix,
-    "monolingual batches with probability alpha, else cross-lingual ones",
     uses_alpha=True,
     order=5,
     colour="#009E73",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from hbr.core import registry
+from hbr.core.config import flat
 from hbr.core.errors import UserError
 
 PROJECT = "hbr"
@@ -69,16 +70,6 @@ def report(names: Sequence[str], place: Place, values: Mapping[str, float], step
     for writer in open_writers(names, place):
         writer.log(values, step)
         writer.close()
-
-
-def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the leaves of nested mappings by their path, `train.max_steps`."""
-    leaves: dict[str, Any] = {}
-    for key, value in tree.items():
-        leaves |= (
-            flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-        )
-    return leaves
 
 
 class _TensorBoard:

@@ -99,8 +99,16 @@ class Trainer:
             folder, encoder, self.masters, self.head.module, self.optimizer
         )
         self.collate = Collator(
-            *(config, schedule, sources, languages, self.encode),
-            *(self.recipe, self.loss, self.head.module, embedding_norm, self.parallel),
+            config=config,
+            schedule=schedule,
+            sources=sources,
+            languages=languages,
+            encode=self.encode,
+            recipe=self.recipe,
+            loss=self.loss,
+            head=self.head.module,
+            embedding_norm=embedding_norm,
+            parallel=self.parallel,
         )
         if config.train.torch_compile:
             encoder.backbone.compile(dynamic=True)

@@ -350,7 +350,7 @@ def test_an_evaluation_set_that_cannot_be_downloaded_says_how_to_hand_it_over(
     monkeypatch.setattr("urllib.request.urlopen", no_network)
     said = hbr("prepare", "--dataset", "xquad-r", "--output-dir", tmp_path)
     assert said.code == 1
-    assert "put ar.json … zh.json into a folder and say `hbr prepare --source FOLDER`" in said.err
+    assert "put ar.json … zh.json into a folder and name it with --source FOLDER" in said.err
     assert "HBR_DATA" in said.err
 
 

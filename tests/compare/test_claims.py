@@ -62,7 +62,7 @@ def refused(**words: Any) -> str:
 
 @pytest.mark.parametrize("amount", ["ten", "10%x", "%", [1], None])
 def test_an_amount_that_is_no_number_is_refused(amount):
-    refused(greater="hybrid", than="monolingual", by=amount)
+    assert "by" in refused(greater="hybrid", than="monolingual", by=amount).splitlines()[1]
 
 
 def test_a_claim_says_one_relation():

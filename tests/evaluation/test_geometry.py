@@ -7,9 +7,9 @@ from scipy.special import hyp0f1
 
 from hbr.evaluation import geometry as measured
 from hbr.evaluation.geometry import (
-    alignment,
     cka,
     cosines,
+    distances,
     hubness,
     isotropy,
     language_share,
@@ -30,15 +30,15 @@ def rotated(*vectors):
     return [x @ turn for x in vectors]
 
 
-def test_alignment_is_twice_one_minus_the_cosine():
+def test_alignment_the_mean_distance_is_twice_one_minus_the_cosine():
     x, y = np.array([[1.0, 0], [0, 2]]), np.array([[3.0, 0], [5, 0]])
-    assert alignment(x, y) == pytest.approx((0 + 2) / 2)
-    assert alignment(x, y, alpha=1) == pytest.approx(2**0.5 / 2)
-    assert alignment(CLOUD, -CLOUD) == pytest.approx(4)
+    assert distances(x, y).mean() == pytest.approx((0 + 2) / 2)
+    assert distances(x, y, alpha=1).mean() == pytest.approx(2**0.5 / 2)
+    assert distances(CLOUD, -CLOUD).mean() == pytest.approx(4)
     cos = np.array(
         [1 - scipy.spatial.distance.cosine(a, b) for a, b in zip(CLOUD, OTHER, strict=True)]
     )
-    assert alignment(CLOUD, OTHER) == pytest.approx((2 - 2 * cos).mean(), abs=1e-5)
+    assert distances(CLOUD, OTHER).mean() == pytest.approx((2 - 2 * cos).mean(), abs=1e-5)
 
 
 @pytest.mark.parametrize("count", [2, 300, 2 * measured.BLOCK + 3])
@@ -168,7 +168,6 @@ def test_the_share_of_language_from_none_to_all():
 
 
 MEASURES = {
-    "alignment": lambda x, y: alignment(x, y),
     "uniformity": lambda x, _: uniformity(x),
     "hubness": lambda x, y: [*hubness(x, y)],
     "isotropy": lambda x, _: [*isotropy(x)],

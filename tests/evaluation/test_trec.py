@@ -19,7 +19,7 @@ from hbr.core.settings import Config
 from hbr.data.tasks import EvaluationData, Passage, Query, Task, open_task, write_task
 from hbr.evaluation import trec
 from hbr.evaluation.evaluate import evaluate
-from hbr.evaluation.trec import _strictly_falling
+from hbr.evaluation.trec import _alike, _strictly_falling
 
 ORACLES = {
     "map": AP,
@@ -162,6 +162,17 @@ def test_a_list_goes_down_to_its_last_relevant_passage(tmp_path):
     deep = {i for i, n in zip(sorted(ends), lengths, strict=True) if n > 1000}
     judged = {(line.query_id, line.doc_id) for line in qrels}
     assert all((query, ends[query]) in judged for query in deep)
+
+
+def test_lists_of_any_depth_are_sorted_in_parts_that_fit_into_memory(tmp_path, monkeypatch):
+    task = task_of(tmp_path, sizes={"en": (9, 3000)})
+    written(tmp_path, task, vectors_of(task, scale=8))
+    at_once = [(line.query_id, line.doc_id) for line in read(tmp_path)[1]]
+    monkeypatch.setattr("hbr.evaluation.trec.PLACES", 4000)
+    written(tmp_path, task, vectors_of(task, scale=8))
+    assert [(line.query_id, line.doc_id) for line in read(tmp_path)[1]] == at_once
+    runs = list(_alike(np.array([10, 10, 5000, 10, 10])))
+    assert [(run.start, run.stop) for run in runs] == [(0, 2), (2, 3), (3, 5)]
 
 
 def test_where_all_metrics_have_cut_offs_a_list_ends_at_the_thousandth(tmp_path):

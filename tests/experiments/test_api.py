@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 
 import hbr
 from hbr.core.errors import UserError
+from hbr.core.settings import Config
 from hbr.data.tasks import EvaluationData, Passage, Query
 from tests.support import beside, finished
 from tests.support import hbr as typed
@@ -56,6 +58,50 @@ def test_a_callable_is_evaluated_by_the_cosines_of_its_vectors() -> None:
 def test_without_normalization_lengths_count() -> None:
     result = hbr.evaluate(read_numbers, by_hand(), normalize=False, metrics=["mrr"])
     assert result.by_language.loc[("multi", "de"), "mrr"] == 0.5  # p2 de scores 3, p1 en 1
+
+
+def test_centred_vectors_of_length_1_have_it_again() -> None:
+    seen = []
+
+    def kept(folder: Path, config: Config, *_: object, **__: object) -> None:
+        seen.append(config.encoder.normalize)
+        raise ZeroDivisionError
+
+    for normalize in (True, False):
+        with (
+            mock.patch("hbr.evaluation.evaluate.evaluate", kept),
+            pytest.raises(ZeroDivisionError),
+        ):
+            hbr.evaluate(read_numbers, by_hand(), normalize=normalize, center_languages=True)
+    assert seen == [True, False]
+
+
+@pytest.mark.parametrize("task", ["embedded~64d+int8", "embedded~typo:0.1", "embedded@hnsw"])
+def test_an_encoder_that_is_no_run_is_evaluated_as_it_is_alone(task: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="give a run, or the name embedded alone"):
+        hbr.evaluate(read_numbers, task, runs=tmp_path)
+
+
+class OfSentenceTransformers:
+    """What hbr uses of a SentenceTransformer, whose texts are vectors."""
+
+    similarity_fn_name, prompts = "cosine", {"query": "", "document": "", "passage": "5 "}
+
+    def encode_query(self, texts: list[str], **how: object) -> list[list[float]]:
+        assert how == {"normalize_embeddings": True, "show_progress_bar": False}
+        return read_numbers(texts)
+
+    def encode_document(self, texts: list[str], *, prompt_name: str, **_: object) -> object:
+        assert prompt_name == "passage"  # as the same files do with --encoder FOLDER
+        return read_numbers(texts)
+
+
+def test_a_sentence_transformer_has_the_prompt_of_its_passages_and_a_similarity_of_ours() -> None:
+    encoder = OfSentenceTransformers()
+    assert hbr.evaluate(encoder, by_hand(), metrics=["map"]).metrics
+    encoder.similarity_fn_name = "manhattan"
+    with pytest.raises(UserError, match=r"whose similarity is manhattan: hbr compares"):
+        hbr.evaluate(encoder, by_hand())
 
 
 @pytest.mark.parametrize(

@@ -47,13 +47,6 @@ def test_presets_keep_the_papers_prompts_and_short_texts(name):
     assert settings.normalize
 
 
-def test_a_preset_reads_no_longer_texts_than_its_files_say(folder, monkeypatch):
-    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 100}')
-    monkeypatch.setattr("hbr.models.sources.hub_snapshot", lambda *_, **__: folder)
-    assert inputs(encoder("labse")) == (("query: ", 64), ("passage: ", 100))
-    assert inputs(encoder("labse", passage_max_seq_length=200))[1] == ("passage: ", 200)
-
-
 def test_what_the_files_say_is_kept_with_the_run_and_decides_its_name(folder):
     config = complete(resolve_config({"encoder": str(folder)}))
     assert "query_prompt: 'query: '" in config.to_yaml()

@@ -11,6 +11,7 @@ from sentence_transformers import SentenceTransformer
 
 from hbr.core.errors import UserError
 from hbr.core.settings import Adapter
+from hbr.models import sources
 from hbr.models.adapter import LowRankAdapter
 from hbr.models.encoder import Encoder
 from hbr.models.loading import load, save
@@ -175,3 +176,29 @@ def test_an_adapter_whose_encoder_has_changed_is_not_evaluated(world, tmp_path):
     save_file(alter, weights, {"format": "pt"})
     said = hbr("evaluate", *out)
     assert (said.code, f"{base} has changed since" in said.err) == (2, True), said.err
+
+
+def test_an_adapter_on_the_hub_is_described_before_its_weights_are_here(tmp_path, monkeypatch):
+    base, configs = tmp_path / "base", tmp_path / "configs"
+    save(build("xlm-r-tiny"), base, {"query": "q: ", "passage": "p: "}, 40)
+    configs.mkdir()
+    about = {"base_model_name_or_path": "org/base", "peft_type": "LORA"}
+    (configs / "adapter_config.json").write_text(json.dumps(about))
+    asked = []
+
+    def snapshot(hub_id, revision=None, *, download=True, files=()):
+        asked.append((hub_id, download))
+        if not download:
+            raise UserError("it is not here")
+        return {"org/base": base, "org/lora": configs}[hub_id]
+
+    monkeypatch.setattr(sources, "hub_snapshot", snapshot)
+    sources._hub_configs.cache_clear()
+    found = sources.encoder_defaults(tmp_path / "runs", "org/lora", None)
+    assert (found["query_prompt"], found["passage_max_seq_length"]) == ("q: ", 40)
+    assert asked == [
+        ("org/lora", False),
+        ("org/lora", True),
+        ("org/base", False),
+        ("org/base", True),
+    ]

@@ -8,8 +8,10 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, Qwen3Config, Qwen3Model
 
+from hbr.core.config import resolve_config
 from hbr.core.errors import UserError
 from hbr.evaluation.retriever import Retriever
+from hbr.experiments.run_spec import RunSpec
 from hbr.models import backends, tiny
 from hbr.models.loading import load
 from tests.compare.support import config
@@ -117,6 +119,16 @@ def test_what_an_engine_cannot_do_is_refused(monkeypatch):
     assert backends.choose("auto", cpu, "bf16") == "torch"
     with pytest.raises(UserError, match=r"pip install 'hbr\[openvino\]'"):
         backends.choose("openvino", cpu, "fp32")
+
+
+def test_vectors_of_auto_are_those_of_the_engine_that_it_takes(monkeypatch, tmp_path):
+    def decided(backend: str) -> dict:
+        config = resolve_config({"encode.backend": backend})
+        return RunSpec(config, tmp_path, "cpu").encode_identity()
+
+    assert decided("auto") == decided("openvino") != decided("torch")
+    monkeypatch.setattr(backends, "find_spec", lambda _: None)
+    assert decided("auto") == decided("torch")
 
 
 def test_a_run_is_evaluated_and_searched_by_another_engine(world, tmp_path):

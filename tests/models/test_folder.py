@@ -124,6 +124,12 @@ def test_lower_casing_truncation_of_vectors_and_lengths_are_obeyed_and_kept(fold
     agrees(tmp_path / "again")
 
 
+def test_vectors_that_are_scaled_and_then_cut_are_refused(folder):
+    write(folder / MODEL, truncate_dim=16, similarity_fn_name="dot")
+    with pytest.raises(UserError, match=r"modules.json: hbr has no vectors that are scaled first"):
+        read_folder(folder)
+
+
 def test_a_folder_that_scores_by_dot_product_keeps_the_lengths_of_its_vectors(folder, tmp_path):
     entries = json.loads((folder / "modules.json").read_text())
     (folder / "modules.json").write_text(json.dumps(entries[:-1]))
@@ -325,6 +331,14 @@ def test_decoders_pool_the_last_token_whatever_the_side_of_their_padding(
     assert agrees(tmp_path / "again").tokenizer.padding_side == side
 
 
+def test_the_norm_of_token_embeddings_is_that_of_what_the_backbone_reads(plain, tmp_path):
+    make(tmp_path, plain, "Gemma3TextModel", pad_token="[PAD]")
+    ours = load(tmp_path)
+    with torch.inference_mode():
+        read = ours.backbone.get_input_embeddings()(torch.arange(4096))
+    assert ours.embedding_norm == pytest.approx(float(read.norm(dim=1).mean()), rel=1e-3)
+
+
 @pytest.mark.parametrize("name", list(MADE)[8:])
 def test_what_is_no_encoder_of_one_text_is_refused(plain, tmp_path, name):
     make(tmp_path, plain, name, pad_token="[PAD]")
@@ -348,6 +362,9 @@ def test_a_tokenizer_without_a_padding_token_will_do(plain, tmp_path):
         ({"prompts": {"query": "q: ", "passage": "p: "}}, ("q: ", "p: ")),
         ({"prompts": {"query": "q: ", "document": "d: "}}, ("q: ", "d: ")),
         ({"prompts": {"query": "q: "}}, ("q: ", "")),
+        ({"prompts": {"query": "q: ", "document": "", "passage": "p: "}}, ("q: ", "p: ")),
+        ({"prompts": {"query": "q: ", "corpus": "c: "}}, ("q: ", "c: ")),
+        ({"prompts": {"document": "", "x": "x: "}, "default_prompt_name": "x"}, ("x: ", "")),
         ({"prompts": {"query": "", "document": None}}, ("", "")),
         ({"prompts": {"s2s": "s: "}, "default_prompt_name": "s2s"}, ("s: ", "s: ")),
     ],

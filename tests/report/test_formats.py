@@ -149,7 +149,7 @@ def wiki(report, drawings):
     return "\\n".join([*lines, *(f"[[{drawing.name}.png]]" for drawing in drawings), ""])
 
 
-WIKI = Format("wiki", ".wiki", wiki, "tables of a wiki")
+WIKI = Format("wiki", ".wiki", wiki)
 """
 
 

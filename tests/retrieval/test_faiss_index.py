@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hbr.evaluation.index import _recall
 from hbr.retrieval.faiss_index import build_index
 from hbr.retrieval.vectors import ShardedVectors
 from tests.retrieval.test_exact import unit
@@ -55,3 +56,10 @@ def test_passages_that_are_added_in_parts_give_the_same_index(kind):
     assert parts.ntotal == whole.ntotal == 500
     queries = passages[::50]  # every cell is searched, so that both are exact
     assert parts.search(queries, 9)[1].tolist() == whole.search(queries, 9)[1].tolist()
+
+
+@pytest.mark.parametrize("length", [1, 6, 20])
+def test_the_recall_of_an_exact_index_is_1_whatever_the_length_of_the_vectors(length):
+    queries, passages = length * unit(200, 64), length * unit(3000, 64, 1)
+    index = build_index(passages, "flat")
+    assert _recall(index, queries, ShardedVectors([passages])) == 1

@@ -55,6 +55,21 @@ def test_ranks_in_any_chunks_are_those_in_memory_ties_included(seed, chunk_mb):
         assert getattr(found, name).tolist() == getattr(expected, name).tolist(), name
 
 
+@pytest.mark.parametrize("width", [8, 16, 64])
+def test_vectors_that_differ_in_signs_alone_are_told_apart(width):
+    rng = np.random.default_rng(width)
+    signs = np.where(rng.random((3000, width)) < 0.5, -1, 1).astype(np.float32)
+    pairs = np.arange(50), np.sort(rng.choice(3000, 50, replace=False))
+    expected = whole(coarse(rng, (50, width)), signs, pairs, [slice(0, 3000)], 0)
+    rng = np.random.default_rng(width)
+    rng.random((3000, width)), rng.choice(3000, 50, replace=False)
+    queries = coarse(rng, (50, width))
+    *_, (_, found) = streamed_ranks(
+        queries, ShardedVectors([signs]), pairs, [slice(0, 3000)], chunk_mb=0.01
+    )
+    assert found.pool.tolist() == expected.pool.tolist()
+
+
 def test_without_a_pool_each_query_meets_its_own_blocks_alone():
     queries, passages, pairs, blocks = problem(5)
     expected = whole(queries, passages, pairs, blocks, 0)

@@ -60,7 +60,7 @@ def first_to_second(has, languages, pivot):
 
 
 CROSS = Mode("first-second", first_to_second, cross_lingual=True)
-FORWARD = Sampler("forward", lambda alpha: {CROSS: 1.0}, "first language to second")
+FORWARD = Sampler("forward", lambda alpha: {CROSS: 1.0})
 SILENT = Sampler("silent", lambda alpha: {Mode("first-second", first_to_second): 1.0})
 '''
 

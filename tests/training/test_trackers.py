@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from hbr.compare.model import REFUTED, Verdict
-from hbr.core.config import resolve_config
+from hbr.core.config import flat, resolve_config
 from hbr.core.errors import UserError
 from hbr.experiments.tracking import result_values, track_results, track_verdicts
 from hbr.training.log import Log
-from hbr.training.trackers import Place, check, flat, open_writers, report
+from hbr.training.trackers import Place, check, open_writers, report
 from tests.support import beside, finished, only_run
 
 PLACE = Place("hybrid-s0", {"train": {"max_steps": 2}, "seed": 0})

@@ -26,7 +26,6 @@ class Format:
     name: str
     suffix: str  # of its files: ".md"; "" for a format of the terminal alone
     writer: Writer
-    description: str = ""
 
 
 def file_formats() -> list[Format]:

@@ -118,4 +118,4 @@ def _figure(drawing: Drawing) -> dict[str, Any]:
     return {**drawing._asdict(), **about}
 
 
-HTML = Format("html", ".html", page, "one page with all tables and figures")
+HTML = Format("html", ".html", page)

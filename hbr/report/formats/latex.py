@@ -198,4 +198,4 @@ def _escape_run(text: str, in_every_engine: bool) -> str:
     return rf"\ifdefined\Umathcode {text}\else {'?' * len(text)}\fi{{}}"
 
 
-LATEX = Format("latex", ".tex", write, "tables with booktabs")
+LATEX = Format("latex", ".tex", write)

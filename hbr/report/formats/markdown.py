@@ -62,4 +62,4 @@ def escape(text: str) -> str:
     return text.replace("|", r"\|").replace("\n", " ")
 
 
-MARKDOWN = Format("markdown", ".md", write, "GitHub's tables")
+MARKDOWN = Format("markdown", ".md", write)

@@ -109,4 +109,4 @@ def _aligned(cells: Sequence[str], sizes: Sequence[int]) -> str:
     return "  ".join([f"{label[0]:<{label[1]}}", *(f"{cell:>{size}}" for cell, size in others)])
 
 
-TABLE = Format("table", "", lambda report, _: TerminalReport(report), "for the terminal")
+TABLE = Format("table", "", lambda report, _: TerminalReport(report))

@@ -96,5 +96,5 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-CSV = Format("csv", ".csv", lambda report, _: to_csv(report.tables), "a line a value")
-JSON = Format("json", ".json", lambda report, _: to_json(report), "every number")
+CSV = Format("csv", ".csv", lambda report, _: to_csv(report.tables))
+JSON = Format("json", ".json", lambda report, _: to_json(report))

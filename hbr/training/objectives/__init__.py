@@ -10,7 +10,7 @@ These modules import torch and numpy only when they train: settings are checked 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from hbr.core.settings import Objective as Settings
 
@@ -58,6 +58,13 @@ class Recipe:
         return None
 
 
+class Needs(NamedTuple):
+    """What training needs of a teacher."""
+
+    scores: bool
+    vectors: bool
+
+
 @dataclass(frozen=True)
 class Objective:
     """A training objective with its facts.
@@ -71,13 +78,11 @@ class Objective:
     settings: type[Settings] = Settings
     loss: Callable[..., Any] | None = None
     recipe: Callable[[Any], Recipe] = Recipe
-    passes: str = "1"  # texts encoded, as a multiple of InfoNCE's
-    source: str = ""  # the paper
 
-    def uses_teacher(self, settings: Settings) -> bool:
-        """Return whether training needs a teacher's scores or vectors."""
-        recipe = self.recipe(settings)
-        return recipe.needs_scores or recipe.needs_teacher_vectors or settings.guide != "none"
+    def needs(self, settings: Settings) -> Needs:
+        """Return what training needs of a teacher."""
+        recipe, guided = self.recipe(settings), settings.guide != "none"
+        return Needs(recipe.needs_scores, recipe.needs_teacher_vectors or guided)
 
     def make_loss(self, settings: Settings) -> Callable[..., Any]:
         """Return the contrastive loss, symmetric where the settings say so."""
@@ -90,4 +95,4 @@ class Objective:
         return symmetric(loss) if settings.symmetric else loss
 
 
-INFONCE = Objective("infonce", source="arXiv 1807.03748")
+INFONCE = Objective("infonce")  # arXiv 1807.03748

@@ -117,6 +117,4 @@ ADVERSARIAL = Objective(
     "adversarial",
     AdversarialSettings,
     recipe=Adversarial,
-    passes="1 + K",
-    source="arXiv 1605.07725, 1706.06083, 1909.11764",
-)
+)  # arXiv 1605.07725, 1706.06083, 1909.11764

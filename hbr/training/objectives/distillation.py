@@ -129,14 +129,7 @@ class EmbeddingMSE(Distillation):
         return embedding_mse(both, torch.cat([batch.teacher.query, batch.teacher.passage]))
 
 
-DISTILL_KL = Objective(
-    "distill-kl",
-    DistillKLSettings,
-    recipe=DistillKL,
-    passes="1",
-    source="arXiv 2010.11386",
-)
-MARGIN_MSE = Objective("margin-mse", MarginMSESettings, recipe=MarginMSE, source="arXiv 2010.02666")
-EMBEDDING_MSE = Objective(
-    "embedding-mse", DistillationSettings, recipe=EmbeddingMSE, source="arXiv 2004.09813"
-)
+# arXiv 2010.11386, 2010.02666, 2004.09813
+DISTILL_KL = Objective("distill-kl", DistillKLSettings, recipe=DistillKL)
+MARGIN_MSE = Objective("margin-mse", MarginMSESettings, recipe=MarginMSE)
+EMBEDDING_MSE = Objective("embedding-mse", DistillationSettings, recipe=EmbeddingMSE)

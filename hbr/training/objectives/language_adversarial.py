@@ -72,5 +72,4 @@ LANGUAGE_ADVERSARIAL = Objective(
     "language-adversarial",
     LanguageAdversarialSettings,
     recipe=LanguageAdversarial,
-    source="arXiv 1505.07818",
-)
+)  # arXiv 1505.07818

@@ -73,6 +73,4 @@ LANGUAGE_CONTRASTIVE = Objective(
     "language-contrastive",
     LanguageContrastiveSettings,
     recipe=LanguageContrastive,
-    passes="1.5",
-    source="arXiv 2210.06633",
-)
+)  # arXiv 2210.06633

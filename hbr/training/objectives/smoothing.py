@@ -73,4 +73,4 @@ class Smoothing(Recipe):
         )
 
 
-SMOOTHING = Objective("smoothing", SmoothingSettings, recipe=Smoothing, source="arXiv 2104.08645")
+SMOOTHING = Objective("smoothing", SmoothingSettings, recipe=Smoothing)  # arXiv 2104.08645
