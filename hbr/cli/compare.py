@@ -118,6 +118,8 @@ def compare(
     group = "language" if by_language else by
     choice = Options(names, group, baseline, EVIDENCE[evidence], strict, reference)
     if power is not None:
+        if output or figures or mteb or bundle:
+            raise UserError("--power shows a table alone; leave out what would be written")
         _show_power(results, power)
         return
     report = assemble(results, choice)

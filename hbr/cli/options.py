@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -14,12 +14,15 @@ from hbr.core.target import Compression, EvaluationTarget
 
 
 def _dataset(name: str | None) -> str | None:
+    from hbr.core.vectors import Index
     from hbr.data.lookup import dataset
 
     if not name:
         return name
     target = EvaluationTarget.parse(name)
     dataset(target.dataset)
+    if target.index not in ("", *get_args(Index.model_fields["kind"].annotation)):
+        raise UserError(f"--dataset {name}: there is no index {target.index!r}")
     if target.perturbation:
         target = target.perturbed(perturbations([target.perturbation])[0])
     return str(target)

@@ -54,8 +54,10 @@ def runs(
     """List the runs, or remove what they need no more."""
     from hbr.report.terminal.runs import runs_table
 
-    if prune and as_json:
-        raise UserError("--prune asks and says what it frees; leave out --json")
+    if prune and (as_json or sampler or encoder or dataset or state):
+        raise UserError("--prune goes through all runs, and asks; leave out the other options")
+    if yes and not prune:
+        raise UserError("--yes answers what --prune asks; leave it out")
     if prune:
         _prune(output_dir, yes)
         return

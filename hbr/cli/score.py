@@ -6,7 +6,7 @@ from typing import Any
 from hbr.cli import options
 from hbr.cli.resolve import training_config
 from hbr.cli.screen import console, show_written
-from hbr.core import stopping
+from hbr.core import distributed, stopping
 from hbr.core.errors import UserError
 
 EXAMPLES = (
@@ -33,6 +33,8 @@ def score(
 
     resolved = training_config(config, settings, output_dir)
     rows = RunData(RunSpec(resolved, output_dir, device)).scored_rows
+    if distributed.rank():
+        return
     if output and len(rows) > 1:
         raise UserError("--output takes the rows of one data set: name one with --data")
     found: dict[str, Any] = {data.name: spread(data) for data in rows}

@@ -112,11 +112,12 @@ def from_rows(
 ) -> RetrievalValidation:
     """Return the validation on rows: their queries find the passages of their group.
 
-    The first `eval_limit` rows count, in `languages`.
+    The first `eval_limit` rows of each of `languages` count.
     """
     codes = [rows.languages.index(language) for language in sorted(languages)]
-    chosen = np.arange(min(len(rows), config.train.eval_limit or len(rows)))
-    group = np.asarray(rows.group)[chosen]
+    has, most = np.asarray(rows.has)[:, codes], config.train.eval_limit or len(rows)
+    chosen = np.flatnonzero((has & (np.cumsum(has, axis=0) <= most)).any(1))
+    group = np.asarray(rows.group)
     items, first = np.unique(np.asarray(rows.passage_of)[chosen], return_index=True)
     sides: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {"q": [], "p": []}
     for number, code in enumerate(codes):
@@ -125,7 +126,7 @@ def from_rows(
         sides["q"].append((cells, np.full(len(some), number), group[some]))
         here = np.flatnonzero(np.asarray(rows.passages.has)[items, code])
         cells = rows.passages.cells(items[here], np.full(len(here), code))
-        sides["p"].append((cells, np.full(len(here), number), group[first[here]]))
+        sides["p"].append((cells, np.full(len(here), number), group[chosen[first[here]]]))
     q, p = ([np.concatenate(part) for part in zip(*s, strict=True)] for s in sides.values())
     groups, concept = np.unique(q[2], return_inverse=True)
     order = np.argsort(p[2], kind="stable")

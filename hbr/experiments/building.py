@@ -60,6 +60,7 @@ def update(
         if goal.run.device not in ("auto", "cpu"):
             goal.run.torch_device()  # raises UserError before anything is prepared
         goal.check()
+    for goal in goals:
         for stage in in_order([goal]):
             if stage.name in seen and not stage.lacks_file:
                 continue

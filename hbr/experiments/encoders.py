@@ -66,6 +66,13 @@ def _initial_encoder(run: RunSpec, download: bool) -> Found:
                 f"train.start_from: {config.train.start_from} trained {made}, not "
                 f"{config.encoder.name}; say --encoder {made}"
             )
+        for name in ("query_prompt", "passage_prompt", "normalize"):
+            was, now = (getattr(c.encoder, name) for c in (earlier.config, config))
+            if now is not None and was != now:
+                raise UserError(
+                    f"train.start_from: {config.train.start_from} was trained with "
+                    f"encoder.{name} {was!r}, not {now!r}; say --set encoder.{name}={was}"
+                )
         return Found(earlier.path / "model", config.encoder)
     encoder = config.encoder
     where = (run.runs, encoder.name, encoder.revision)

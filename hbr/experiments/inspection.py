@@ -59,6 +59,12 @@ class Inspector:
         self.data = RunData(runs[0], {dataset: source})
         self.results: list[Result] = [read_result(r.store, r.config, target) for r in runs]
         self.task = self.data.task(dataset)
+        for result in self.results:
+            if result.metrics.get("task", self.task.id) != self.task.id:
+                raise UserError(
+                    f"{result.name} was evaluated on another {dataset} than its settings say "
+                    "(evaluate.limit, evaluate.passage); evaluate it again with these"
+                )
         queries, passages = load_vectors(self.data, target)
         self.searcher = Searcher(StoredQueries(self.task, queries), self.task, passages)
         ids = self.task.queries["id"].to_pylist()

@@ -55,9 +55,9 @@ def _checkpoints(runs: Path) -> Iterator[Leftover]:
 
 def _exports(runs: Path) -> Iterator[Leftover]:
     for run in run_folders(runs):
-        model = run / "model"
+        weights = sorted((run / "model").glob("*.safetensors"))  # a card may be newer
         for folder in _folders(run / "exported"):
-            old = model.is_dir() and folder.stat().st_mtime < model.stat().st_mtime
+            old = weights and folder.stat().st_mtime < weights[0].stat().st_mtime
             if old and not folder.name.startswith(".") and not in_use(run):
                 yield Leftover(folder, "export of an earlier training", size(folder), run)
 

@@ -1,10 +1,12 @@
 """What a run reads from outside its folder: rows, evaluation sets, dictionaries, the encoder."""
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
 
 from hbr.core import distributed
 from hbr.core.errors import UserError
@@ -96,7 +98,7 @@ class RunData:
     @cached_property
     def _with_negatives(self) -> list[tuple[Store, Rows]]:
         if self.run.config.train.hard_negatives == "given":
-            return self._rows
+            return self.rows
         return [(store, mined_rows(self.run, store, rows)) for store, rows in self.rows]
 
     @cached_property
@@ -183,7 +185,11 @@ class RunData:
         """Return the languages trained on, and what their texts share with a data set."""
         config = self.run.config
         validation = [] if self.goal else list(filter(None, [self._validation]))
-        validated = [(s, rows.only(validation_languages(config, rows))) for s, rows in validation]
+        trained = [rows for _, rows in self._rows]
+        validated = [
+            (store, rows.only(validation_languages(config, rows, trained)))
+            for store, rows in validation
+        ]
         return overlap(
             self.trained_on,
             self._task(dataset),
@@ -259,6 +265,13 @@ def batch_schedule(config: Config, rows: list[Rows]) -> BatchSchedule:
         rows = [data.only(config.data.languages) for data in rows]
     for data in rows:
         _check_groups(config, data, negatives=True)
+        if not np.asarray(data.has).any():
+            raise UserError(f"data.languages: {data.name} has no row in one of them; leave it out")
+        if data.translations and getattr(config.objective, "swap", False):
+            raise UserError(
+                f"objective.swap: query and passage of {data.name} say the same, so that a swapped "
+                "one may be its own answer; leave it out"
+            )
     return BatchSchedule(
         rows,
         get("sampler", config.sampler.name).mix(config.sampler.alpha),
@@ -281,18 +294,29 @@ def _check_groups(config: Config, rows: Rows, *, negatives: bool) -> None:
         )
 
 
-def validation_languages(config: Config, rows: Rows) -> tuple[str, ...]:
+def validation_languages(config: Config, rows: Rows, trained: Sequence[Rows]) -> tuple[str, ...]:
     """Return the languages of validation: those in the settings, else the pivot.
 
-    A metric is measured in all languages that are trained on.
+    A metric is measured in all languages that are trained on. Raises UserError where the rows have
+    none of these.
     """
     _check_groups(config, rows, negatives=False)
     if languages := config.data.validation_languages:
         _check_languages(languages, rows.languages, f"{rows.name} has", "data.validation_languages")
         return languages
     if config.train.metric_for_best_model:
-        trained = set(config.data.languages or rows.languages)
-        return tuple(language for language in rows.languages if language in trained)
+        known = {
+            language
+            for data in trained
+            for language, has in zip(data.languages, np.asarray(data.has).T, strict=True)
+            if has.any() and language in (config.data.languages or data.languages)
+        }
+        if not known & set(rows.languages):
+            raise UserError(
+                f"train.metric_for_best_model: {rows.name} has none of the training languages; "
+                "set data.validation or data.validation_languages"
+            )
+        return tuple(language for language in rows.languages if language in known)
     return (rows.pivot,) if rows.pivot else rows.languages
 
 

@@ -31,13 +31,22 @@ MOST_CELLS = 10_000
 Grid = dict[str, Annotated[list[Any], Field(min_length=1)]]  # setting -> its values
 
 
+def _names(value: Any) -> list[Any]:
+    """Return a text or a list of texts as a list. Raises ValueError for what is neither."""
+    names = [value] if isinstance(value, str) else value or ()
+    some = names if isinstance(names, list | tuple) else [None]
+    if not all(isinstance(name, str | Compression) for name in some):
+        raise ValueError("is no list of names, such as [typo:0.3] or [64d, int8]")
+    return list(names)
+
+
 def _perturbations(value: Any) -> tuple[str, ...]:
-    specs = expand([value] if isinstance(value, str) else value or ())
+    specs = expand(_names(value))
     return tuple(str(spec) for spec in specs if spec.entry)  # which raises where there is none
 
 
 def _compressions(value: Any) -> tuple[Compression, ...]:
-    names = [value] if isinstance(value, str) else value or ()
+    names = _names(value)
     found = [Compression.parse(str(name)) for name in names]
     if None in found:
         raise ValueError(f"{names[found.index(None)]!r} is none: 64d, int8, binary, 64d+int8, …")
@@ -63,8 +72,10 @@ class Evaluation(Section):
         if not (isinstance(value, dict) and value.get("languages")):
             return value
         rest = {key: one for key, one in value.items() if key != "languages"}
+        codes = value["languages"]
+        codes = codes.split(",") if isinstance(codes, str) else codes
         try:
-            return rest | {"dataset": in_languages(str(rest.get("dataset")), value["languages"])}
+            return rest | {"dataset": in_languages(str(rest.get("dataset")), codes)}
         except UserError as error:
             raise ValueError(str(error)) from error
 

@@ -1,5 +1,6 @@
 """What the runs of a study have computed so far."""
 
+import re
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,11 @@ def study_results(
     for target in targets:
         for cell in cells:
             try:
-                results.append(read_result(cell.run.store, cell.config, target))
+                result = read_result(cell.run.store, cell.config, target)
+                if other := _made_otherwise(result, cell):
+                    missing.append(f"{cell.run.name}: evaluated on {target} with {other}")
+                else:
+                    results.append(result)
             except UserError as error:
                 missing.append(str(error))
     expected = [cell.config for cell in cells]
@@ -35,6 +40,25 @@ def study_results(
     title = study.title or study.name
     about = (title, results, expected, study.claims, study.varied, names)
     return StudyResults(*about, partial(moved_queries, results, cells)), missing
+
+
+def _made_otherwise(result: Result, cell: Cell) -> str:
+    """Return the settings of a result that are not the study's, such as `precision bf16`."""
+    config = cell.config.at(result.target)
+    wanted = {
+        "encode": cell.run.encode_identity(),
+        "evaluate": config.evaluate.model_dump(
+            mode="json", include={"passage", "margin", "n_neighbors"}
+        ),
+    }
+    found = []
+    for kind, settings in wanted.items():
+        made = result.stages.get(kind, {}).get("settings", {})
+        found += [f"{k} {made[k]}" for k, v in settings.items() if made.get(k, v) != v]
+    limited = re.search(r"LIMITED to (\d+)", result.metrics["protocol"])
+    limit = int(limited[1]) if limited else None
+    found += [f"limit {limit}"] if limit != config.evaluate.limit else []
+    return ", ".join(found)
 
 
 def write_report(

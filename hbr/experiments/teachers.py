@@ -45,7 +45,10 @@ class Teacher:
         """Whether it scores pairs of texts, and has no vectors."""
         if self.is_file:
             return False
-        config = load((self.folder / "config.json").read_text("utf-8"))
+        path = self.folder / "config.json"
+        if not path.exists():  # of an adapter, or of an encoder with its backbone below
+            return False
+        config = load(path.read_text("utf-8"))
         return any("SequenceClassification" in kind for kind in config.get("architectures") or ())
 
     @cached_property

@@ -5,6 +5,7 @@ from typing import Any
 
 from hbr.core import distributed
 from hbr.core.errors import UserError
+from hbr.core.settings import Config
 from hbr.core.target import RetrievalGoal
 from hbr.experiments.run_data import RunData, batch_schedule, validation_languages
 from hbr.models.sources import adapter_base, encoder_id
@@ -19,6 +20,21 @@ def _check_width(data: RunData, encoder: Any) -> None:
                 f"--objective {objective.name}: the teacher's vectors have "
                 f"{teacher.query.shape[1]} numbers, the encoder's {width}; name another teacher"
             )
+
+
+def _check_distilled(config: Config) -> None:
+    """Raise UserError for settings of InfoNCE where a distillation has none of it."""
+    objective = config.objective
+    idle = {
+        "train.matryoshka_dims": config.train.matryoshka_dims is not None,
+        "objective.symmetric": objective.symmetric,
+        "objective.guide": objective.guide != "none",
+    }
+    if getattr(objective, "infonce_weight", 1) == 0 and any(idle.values()):
+        name = next(name for name, chosen in idle.items() if chosen)
+        raise UserError(
+            f"{name} acts on InfoNCE, which {objective.name} has not; set objective.infonce_weight"
+        )
 
 
 def tokenized(data: RunData, encoder: Any) -> tuple[list[Any], Any]:
@@ -36,7 +52,8 @@ def tokenized(data: RunData, encoder: Any) -> tuple[list[Any], Any]:
         return train, None
     store, rows = validation
     tokens = tokenize_rows(store, rows, encoder, config.encoder)
-    return train, Validation(rows, tokens, validation_languages(config, rows))
+    languages = validation_languages(config, rows, [data for _, data in sources])
+    return train, Validation(rows, tokens, languages)
 
 
 def train_encoder(data: RunData, folder: Path) -> dict[str, Any]:
@@ -50,6 +67,12 @@ def train_encoder(data: RunData, folder: Path) -> dict[str, Any]:
     encoder = initial.load()
     _check_width(data, encoder)
     schedule = batch_schedule(config, [rows for _, rows in sources]) if sources else None
+    _check_distilled(config)
+    if config.train.early_stopping_patience and not (data.training.validation or data.goal):
+        raise UserError(
+            "train.early_stopping_patience: nothing is validated; set data.validation, or "
+            "metric_for_best_model with a data set"
+        )
     rows, validation = tokenized(data, encoder)
     device = run.torch_device()
     facts: dict[str, Any] = {"steps": 0, "pairs": 0}

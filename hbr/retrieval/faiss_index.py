@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hbr.core.errors import UserError
 from hbr.retrieval.vectors import ShardedVectors, as_shards
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def build_index(
     elif kind == "hnsw":
         index = faiss.IndexHNSWFlat(dimension, m, metric)
         index.hnsw.efSearch = ef_search
+    elif kind != "pq":
+        raise UserError(f"there is no index {kind!r}; name flat, ivf, hnsw or pq")
     else:
         bits = max(1, min(8, count.bit_length() - 1))  # 2**bits centroids need as many vectors
         parts = max(n for n in range(1, m + 1) if dimension % n == 0)

@@ -159,8 +159,8 @@ class Trainer:
         named = zip(self.schedule.datasets, self.sources, strict=True)
         for data, source in named:
             logger.info(
-                f"training rows: {source.rows.name}, {len(data.group):,} in {len(data.languages)} "
-                "languages"
+                f"training rows: {source.rows.name}, {int(data.has.any(1).sum()):,} in "
+                f"{int(data.has.any(0).sum())} languages"
             )
         ranks = distributed.world_size()
         where = f"{ranks} ranks ({self.way}), {self.device}" if ranks > 1 else str(self.device)
@@ -286,6 +286,8 @@ class Trainer:
             return loss
         if max(dims) > width:
             raise UserError(f"train.matryoshka_dims: {max(dims)} is more than the vectors' {width}")
+        if width not in dims:
+            raise UserError(f"train.matryoshka_dims: name the whole width, {width}, among them")
         weights = self.settings.matryoshka_weights or (1.0,) * len(dims)
         return matryoshka(loss, dims, weights, self.encoder.normalize)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -85,8 +86,10 @@ def test_runs_are_chosen_by_names_in_any_spelling(tmp_path: Path) -> None:
     words = ("--sampler", "cross_lingual", "--encoder", "xlm_r_tiny", "--json")
     (found,) = json.loads(hbr("runs", "--output-dir", tmp_path, *words).out)
     assert Path(found["run"]).name == run.name
+    said = hbr("runs", "--prune", "--sampler", "hybrid", "--output-dir", tmp_path)
+    assert said.code == 2
     said = hbr("runs", "--prune", "--json", "--output-dir", tmp_path)
-    assert (said.code, "leave out --json" in said.err) == (2, True)
+    assert (said.code, "leave out the other options" in said.err) == (2, True)
 
 
 def test_show_has_only_the_settings_that_differ(tmp_path: Path) -> None:
@@ -148,11 +151,14 @@ def test_pruning_removes_what_serves_nothing_and_nothing_else(runs: Path) -> Non
     waiting = runs / "downloads" / "beir-scifact"
     waiting.mkdir()
     (run / "model").mkdir()
+    (run / "model" / "model.safetensors").write_bytes(b"weights")
     earlier, exported = (run / "exported" / f"openvino-{name}" for name in ("earlier", "now"))
     for folder in (earlier, exported):
         folder.mkdir(parents=True)
         (folder / "encoder.xml").write_text("")
     os.utime(earlier, (0, 0))  # before the encoder was trained
+    later = time.time() + 60
+    os.utime(run / "model", (later, later))  # a new card, as after each evaluation
     Store(runs / "data" / "miracl-123456").build(
         "task", lambda folder: {"source": str(download)}, settings={}
     )

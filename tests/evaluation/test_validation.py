@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from hbr.core.errors import UserError
 from hbr.core.settings import Config
 from hbr.core.target import RetrievalGoal
 from hbr.data import prepare
 from hbr.data.tokens import Tokens
 from hbr.evaluation.validation import from_rows
+from hbr.experiments.run_data import validation_languages
 from tests.support import beside, hbr, log_of, only_run
 
 GOAL = "train.metric_for_best_model"
@@ -53,6 +55,36 @@ class Encode:
         return torch.stack([self.table[int(text[0]) % 500] for text in texts])
 
 
+def test_languages_that_stand_one_after_the_other_are_all_validated(rows_file, tmp_path):
+    languages = ("de", "en", "th")
+    rows = [
+        {"id": f"{code}{n}", "query": {code: f"q {code} {n}"}, "passage": {code: f"p {code} {n}"}}
+        for code in languages
+        for n in range(30)
+    ]
+    _, opened = prepare.rows(tmp_path / "runs", str(rows_file(rows)))
+    cells = {"query": opened.queries.start[-1], "passage": opened.passages.start[-1]}
+    tokens = Tokens(
+        {role: np.arange(n, dtype=np.int32) for role, n in cells.items()},
+        {role: np.arange(n + 1) for role, n in cells.items()},
+    )
+    config = Config.model_validate({"train": {"eval_limit": 10}})
+    goal = RetrievalGoal.parse("map mono")
+    judge = from_rows(goal, opened, tokens, languages, config, tmp_path)
+    assert np.bincount(judge.task.query_language).tolist() == [10, 10, 10]
+
+
+def test_a_metric_is_measured_in_the_languages_that_are_trained_on(rows_file, tmp_path):
+    runs = tmp_path / "runs"
+    _, both = prepare.rows(runs, str(rows_file(languages=("de", "en"), name="few.jsonl")))
+    _, many = prepare.rows(runs, str(rows_file(languages=("de", "en", "fr", "th"))))
+    _, other = prepare.rows(runs, str(rows_file(languages=("ja", "zh"), name="other.jsonl")))
+    config = Config.model_validate({"train": {"metric_for_best_model": "map multi"}})
+    assert validation_languages(config, many, [both]) == ("de", "en")
+    with pytest.raises(UserError, match="has none of the training languages"):
+        validation_languages(config, other, [both])
+
+
 @pytest.mark.parametrize("limit", [None, 20])
 def test_rows_are_ranked_as_one_would_by_hand(world, tmp_path, limit):
     _, rows = prepare.rows(world, prepare.validation_name(("embedded",)))
@@ -69,7 +101,12 @@ def test_rows_are_ranked_as_one_would_by_hand(world, tmp_path, limit):
     found = judge(encode)
     assert not [*tmp_path.iterdir()]
 
-    kept = range(limit or len(rows))
+    seen_so_far, kept = np.zeros(3, int), []
+    for row in range(len(rows)):
+        has = np.asarray(rows.has[row, :3])
+        seen_so_far += has
+        if (has & (seen_so_far <= (limit or len(rows)))).any():
+            kept.append(row)
     seen = {}
     for row in kept:
         for code in np.flatnonzero(rows.passages.has[rows.passage_of[row]][:3]):

@@ -462,3 +462,27 @@ def test_scores_that_are_not_finite_are_refused(world, tmp_path, rows_file):
     path.write_text('{"id": "r0", "negatives": [], "scores": [NaN]}\n')
     with pytest.raises(UserError, match=rf"{path}:1: .*finite"):
         scored_by(rows_file(MADE), beside(world, tmp_path / "runs"), name=str(path))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["objective=embedding-mse", "matryoshka_dims=[64,32]"], "matryoshka_dims acts on InfoNCE"),
+        (["objective=embedding-mse", "objective.symmetric=true"], "set objective.infonce_weight"),
+        (["early_stopping_patience=3"], "early_stopping_patience: nothing is validated"),
+        (["matryoshka_dims=[32,16]"], "name the whole width, 64, among them"),
+        (["objective=smoothing", "objective.swap=0.5"], "may be its own answer"),
+    ],
+)
+def test_settings_of_training_that_would_do_nothing_or_harm_are_refused(
+    world, tmp_path, rows_file, words, message
+):
+    rows, runs = rows_file(count=16), beside(world, tmp_path / "runs")
+    if "objective.swap=0.5" in words:
+        texts = [{"de": f"d {n}", "en": f"e {n}"} for n in range(16)]
+        bitext = [{"id": str(n), "query": text, "passage": text} for n, text in enumerate(texts)]
+        rows, words = rows_file(bitext), [*words, "sampler=cross-lingual"]
+    sets = [w for word in words for w in ("--set", word)]
+    where = ("--data", rows, "--output-dir", runs)
+    said = hbr("-q", "train", "--steps", "1", "--batch-size", "4", *where, *sets)
+    assert (said.code, message in said.err) == (2, True), said.err

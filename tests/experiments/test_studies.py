@@ -18,6 +18,7 @@ from hbr.compare.comparisons import Comparison, comparisons
 from hbr.compare.evidence import Evidence
 from hbr.compare.results import CENTER, word_of
 from hbr.core.config import merge, nested
+from hbr.core.errors import UserError
 from hbr.core.languages import group
 from hbr.core.registry import names
 from hbr.data.readers.lareqa import MLQA_R_FILES, XQUAD_R_FILES
@@ -29,7 +30,7 @@ from hbr.data.readers.wikiqa import HEADER
 from hbr.experiments.cells import Cell
 from hbr.experiments.study import Study, configs, read_study
 from hbr.experiments.work import work
-from tests.support import beside, hbr
+from tests.support import beside, finished, hbr
 
 STUDIES = sorted(Path("experiments").glob("*.yaml"))
 ROWS = 6  # of every training set
@@ -398,3 +399,38 @@ def write_beir(root: Path) -> None:
     save(root / "queries.de.jsonl", translated)
     judged = tsv((f"q{n}", f"d{n}", 1) for n in range(ROWS))
     save(root / "qrels" / "test.tsv", "query-id\tcorpus-id\tscore\n" + judged)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("perturb: {typo: 0.3}", "is no list of names, such as"),
+        ("perturb: [typo: 0.3]", "is no list of names, such as"),
+        ("perturb: 5", "evaluate"),
+        ("compress: 64", "evaluate"),
+    ],
+)
+def test_what_is_no_list_of_names_is_a_mistake_in_the_study(tmp_path, words, message):
+    path = tmp_path / "study.yaml"
+    path.write_text(f"grid: {{seed: [0]}}\nevaluate: [{{dataset: embedded, {words}}}]\n")
+    with pytest.raises(UserError, match=message):
+        read_study(path)
+
+
+def test_results_that_were_made_with_other_settings_are_not_the_studys(tmp_path):
+    study = tmp_path / "study.yaml"
+    study.write_text(
+        "base: {sampler: hybrid}\ngrid: {encoder: [xlm-r-tiny], seed: [0, 1]}\n"
+        "evaluate: [embedded]\n"
+    )
+    one, other = (finished(tmp_path, "hybrid", {"mono map": 0.5}, seed=n) for n in (0, 1))
+    words = ("compare", "--study", study, "--output-dir", tmp_path)
+    assert hbr(*words).code == 0
+    manifest = other / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["stages"]["evaluate/embedded"]["settings"] = {"passage": "sentence+context"}
+    manifest.write_text(json.dumps(content))
+    said = hbr("-v", *words)
+    assert said.code == 0
+    assert f"{other.name}: evaluated on embedded with passage sentence+context" in said.err
+    assert one.name not in said.err

@@ -119,3 +119,14 @@ def test_what_vectors_are_made_with_decides_mined_negatives(
     runs, data = beside(world, tmp_path / "runs"), rows_file()
     miner = Miner(run(runs, data, **{"train.hard_negatives": "mined", **settings}))
     assert (miner.key == miner.id) is same
+
+
+def test_training_goes_on_with_the_prompts_that_the_encoder_knows(
+    world: Path, tmp_path: Path, rows_file: Callable[..., Path]
+) -> None:
+    runs, data = beside(world, tmp_path / "runs"), rows_file()
+    words = ("--untrained", "--set", "query_prompt=q: ", "--output-dir", runs)
+    made = Path(hbr("train", *words).out.strip()).name
+    later = run(runs, data, train__start_from=made, encoder__query_prompt="Query: ")
+    with pytest.raises(UserError, match=r"query_prompt 'q: ', not 'Query: '; say --set encoder"):
+        initial_encoder(later)
