@@ -111,7 +111,8 @@ def train_step(folder: Path, size: int, chunk: int | None) -> Work:
         place.mkdir()
         count = 2 * size
         query, passage = (dict.fromkeys(LANGUAGES, text) for text in ("asked", "told"))
-        rows = ({"id": str(i), "query": query, "passage": passage} for i in range(count))
+        texts = {"query": query, "passage": passage}
+        rows = ({"id": str(i), "group": str(i), **texts} for i in range(count))
         write_rows(place, name, rows, "en")
         rng, cells = np.random.default_rng(0), count * len(LANGUAGES)
         tokens = Tokens(
