@@ -76,9 +76,9 @@ def test_the_whole_job_is_done_both_ways(tmp_path: Path) -> None:
     encoder, data = tmp_path / "encoder", tmp_path / "data"
     save(build("xlm-r-tiny"), encoder, {}, 128)
     (data / "eval").mkdir(parents=True)
-    languages = ("qaa", "qab", "qac")
+    languages, documents = ("qaa", "qab", "qac"), synthetic.documents()
     for code in languages:
-        text = json.dumps(synthetic.documents()[code], ensure_ascii=False)
+        text = json.dumps(documents[code], ensure_ascii=False)
         (data / "eval" / f"{code}.json").write_text(text, encoding="utf-8")
     rows = [
         row | {role: {code: row[role][code] for code in languages} for role in ("query", "passage")}

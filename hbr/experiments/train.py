@@ -5,7 +5,6 @@ from typing import Any
 
 from hbr.core import distributed
 from hbr.core.errors import UserError
-from hbr.core.settings import Config
 from hbr.core.target import RetrievalGoal
 from hbr.experiments.run_data import RunData, batch_schedule, validation_languages
 from hbr.models.sources import adapter_base, encoder_id
@@ -22,11 +21,19 @@ def _check_width(data: RunData, encoder: Any) -> None:
             )
 
 
-def _check_distilled(config: Config) -> None:
-    """Raise UserError for settings of InfoNCE where a distillation has none of it."""
-    objective = config.objective
+def _check(data: RunData) -> None:
+    """Raise UserError for settings of a training that would do nothing in it."""
+    config = data.run.config
+    objective, train = config.objective, config.train
+    if not config.is_trained:
+        return
+    if train.early_stopping_patience and not (data.training.validation or data.goal):
+        raise UserError(
+            "train.early_stopping_patience: nothing is validated; set data.validation, or "
+            "metric_for_best_model with a data set"
+        )
     idle = {
-        "train.matryoshka_dims": config.train.matryoshka_dims is not None,
+        "train.matryoshka_dims": train.matryoshka_dims is not None,
         "objective.symmetric": objective.symmetric,
         "objective.guide": objective.guide != "none",
     }
@@ -61,18 +68,13 @@ def train_encoder(data: RunData, folder: Path) -> dict[str, Any]:
     from hbr.training import trainer
 
     run, config, initial = data.run, data.run.config, data.training.encoder
+    _check(data)
     sources = data.rows_with_negatives
     if distributed.rank() == 0:
         run.write_config()  # first, so that a killed run can be continued from it
     encoder = initial.load()
     _check_width(data, encoder)
     schedule = batch_schedule(config, [rows for _, rows in sources]) if sources else None
-    _check_distilled(config)
-    if config.train.early_stopping_patience and not (data.training.validation or data.goal):
-        raise UserError(
-            "train.early_stopping_patience: nothing is validated; set data.validation, or "
-            "metric_for_best_model with a data set"
-        )
     rows, validation = tokenized(data, encoder)
     device = run.torch_device()
     facts: dict[str, Any] = {"steps": 0, "pairs": 0}

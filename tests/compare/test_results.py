@@ -7,7 +7,7 @@ import pytest
 
 from hbr.compare.evidence import gather
 from hbr.compare.reports import Options, StudyResults, assemble
-from hbr.compare.results import read_result
+from hbr.compare.results import Result, read_result
 from hbr.compare.tables import compare
 from hbr.core.errors import UserError
 from hbr.core.store import Store
@@ -87,13 +87,22 @@ def stage(
     run.build(name, make, settings={}, inputs=inputs)
 
 
-def test_results_are_read_from_the_run_unless_they_are_stale(tmp_path: Path) -> None:
-    complete_result = result(finished(tmp_path / "made", "hybrid", values()))
-    config, run = complete_result.config, Store(tmp_path / "run")
+def evaluated(folder: Path, name: str, **facts: str) -> tuple[Result, Store]:
+    """A run whose stages are chained, with the result that its evaluation in a folder holds."""
+    complete_result, run = (
+        result(finished(folder / "made", "hybrid", values())),
+        Store(folder / "run"),
+    )
     stage(run, "train", "first")
-    stage(run, "encode/small", "", {"train": run.completion("train")})
-    inputs = {"encode": run.completion("encode/small")}
-    stage(run, "evaluate/small", json.dumps(complete_result.metrics), inputs)
+    stage(run, f"encode/{name}", "", {"train": run.completion("train")})
+    inputs = {"encode": run.completion(f"encode/{name}")}
+    stage(run, f"evaluate/{name}", json.dumps(complete_result.metrics), inputs, **facts)
+    return complete_result, run
+
+
+def test_results_are_read_from_the_run_unless_they_are_stale(tmp_path: Path) -> None:
+    complete_result, run = evaluated(tmp_path, "small")
+    config = complete_result.config
     read = read_result(run, config, EvaluationTarget("small"))
     assert (read.metrics, read.name) == (complete_result.metrics, "run")
     assert read.stages["train"]["id"] == run.completion("train")
@@ -108,13 +117,8 @@ def test_results_are_read_from_the_run_unless_they_are_stale(tmp_path: Path) -> 
 
 
 def test_data_sets_whose_folders_have_one_name_are_told_apart(tmp_path: Path) -> None:
-    complete_result = result(finished(tmp_path / "made", "hybrid", values()))
-    config, run = complete_result.config, Store(tmp_path / "run")
-    stage(run, "train", "first")
-    stage(run, "encode/beir-nq-train", "", {"train": run.completion("train")})
-    inputs = {"encode": run.completion("encode/beir-nq-train")}
-    content = json.dumps(complete_result.metrics)
-    stage(run, "evaluate/beir-nq-train", content, inputs, dataset="beir/nq:train")
+    complete_result, run = evaluated(tmp_path, "beir-nq-train", dataset="beir/nq:train")
+    config = complete_result.config
     assert read_result(run, config, EvaluationTarget("beir/nq:train")).metrics
     with pytest.raises(UserError, match="has no results on beir/nq-train; get them with"):
         read_result(run, config, EvaluationTarget("beir/nq-train"))

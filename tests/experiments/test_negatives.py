@@ -486,3 +486,10 @@ def test_settings_of_training_that_would_do_nothing_or_harm_are_refused(
     where = ("--data", rows, "--output-dir", runs)
     said = hbr("-q", "train", "--steps", "1", "--batch-size", "4", *where, *sets)
     assert (said.code, message in said.err) == (2, True), said.err
+
+
+def test_an_untrained_run_does_not_mind_settings_of_training(world, tmp_path):
+    runs = beside(world, tmp_path / "runs")
+    sets = ("--set", "early_stopping_patience=3", "--set", "data.validation=null")
+    said = hbr("-q", "train", "--untrained", "--output-dir", runs, *sets)
+    assert said.code == 0, said.err
