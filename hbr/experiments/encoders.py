@@ -105,6 +105,11 @@ def trained_before(run: RunSpec) -> RunSpec | None:
     return RunSpec(open_run(path)[1], run.runs, run.device, path) if path else None
 
 
+def is_run(runs: Path, name: str) -> bool:
+    """Return whether a name is that of a run, trained or not, or of its folder."""
+    return any((folder / "config.yaml").exists() for folder in (runs / name, Path(name)))
+
+
 def _run(runs: Path, name: str) -> Found | None:
     """Return the trained encoder of a run, by its name or folder, if there is one."""
     path = _run_folder(runs, name)

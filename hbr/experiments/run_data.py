@@ -22,7 +22,7 @@ from hbr.data.rows import Rows
 from hbr.data.tasks import Task
 from hbr.data.teacher_vectors import TeacherVectors
 from hbr.experiments.encoders import Found, initial_encoder, trained_before
-from hbr.experiments.negatives import mined_rows
+from hbr.experiments.negatives import BM25, mined_rows
 from hbr.experiments.run_spec import RunSpec
 from hbr.experiments.teachers import Teacher
 from hbr.training.objectives import Needs
@@ -73,6 +73,11 @@ class RunData:
         return self._main_first(lambda: self._rows)
 
     @cached_property
+    def validation(self) -> tuple[Store, Rows] | None:
+        """The validation rows."""
+        return self._main_first(lambda: self._validation)
+
+    @cached_property
     def rows_with_negatives(self) -> list[tuple[Store, Rows]]:
         """The training rows with the negatives that the run trains with, and their scores.
 
@@ -107,6 +112,21 @@ class RunData:
         if not self.needs.vectors:
             return [None] * len(self._rows)
         return [Teacher(self.run).vectors(store, rows) for store, rows in self.rows]
+
+    @property
+    def named_encoders(self) -> list[tuple[str, str | None]]:
+        """What the settings name as encoders, each with its revision.
+
+        Runs that it starts from or mines with are among them, and files that stand for a miner or
+        a teacher.
+        """
+        config = self.run.config
+        named = [(config.encoder.name, config.encoder.revision), (config.train.start_from, None)]
+        if config.train.hard_negatives == "mined" and config.mine.miner != BM25:
+            named.append((config.mine.miner, None))
+        if any(self.needs):
+            named.append((config.teacher.name, config.teacher.revision))
+        return [(name, revision) for name, revision in named if name]
 
     @property
     def needs(self) -> Needs:
@@ -217,11 +237,15 @@ class RunData:
     @cached_property
     def dictionary(self) -> tuple[str, Dictionary]:
         """The dictionary of the first training rows, in the training languages, and its id."""
-        data = self.run.config.data
-        store, rows = prepare.rows(
-            self.run.runs, data.train[0], languages=data.languages, limit=data.limit
+        return row_dictionary(*self.dictionary_rows, self.run.config.data.languages)
+
+    @property
+    def dictionary_rows(self) -> tuple[Store, Rows]:
+        """The rows that the dictionary is made from."""
+        data, runs = self.run.config.data, self.run.runs
+        return prepare.rows(
+            runs, data.train[0], languages=data.languages, limit=data.limit, ready=self.ready
         )
-        return row_dictionary(store, rows, data.languages)
 
     @cached_property
     def _rows(self) -> list[tuple[Store, Rows]]:

@@ -2,9 +2,10 @@
 
 import itertools
 import json
+import logging
 import re
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -12,13 +13,24 @@ from hbr import __version__
 from hbr.core.errors import UserError
 from hbr.core.progress import track
 from hbr.core.store import Store
+from hbr.core.target import MTEB
+from hbr.data.perturb import needs_dictionary
 from hbr.experiments.bundles import Bundle, open_bundle, write_bundle
 from hbr.experiments.cells import Cell, cells
+from hbr.experiments.encoders import is_run
 from hbr.experiments.run_data import RunData
-from hbr.experiments.run_spec import RunSpec
 from hbr.experiments.study import read_study
 from hbr.models.presets import preset
-from hbr.models.sources import bundled_encoder, encoder_files, encoder_id
+from hbr.models.sources import (
+    adapter_base,
+    bundled_encoder,
+    encoder_files,
+    encoder_folder,
+    encoder_id,
+    hub_name,
+)
+
+logger = logging.getLogger(__name__)
 
 STAGES, STUDY = "stages.json", "study.yaml"
 PLACE = r"(data|encoders)/[^.][^/]*(/[^.][^/]*)*"  # below the runs, nothing hidden
@@ -44,12 +56,17 @@ def pack(path: Path, study: Path, runs: Path, overrides: Mapping[str, Any] | Non
     """Write all that a study's runs read into a bundle; return the number of files.
 
     What is not prepared or downloaded yet is prepared first. `overrides` are settings laid over
-    the study's.
+    the study's. Other runs, files of negatives and scores, what adapters change and what MTEB
+    reads itself are left out, and named in the log.
     """
     if not path.parent.is_dir():
         raise UserError(f"{path}: there is no folder {path.parent}")
     every = cells(read_study(study), runs, overrides or {})
-    stages = {one.place: one for cell in every for one in _read_by(cell)}
+    made = {cell.run.name for cell in every}
+    read = [one for cell in every for one in _read_by(cell, made)]
+    for name in sorted({one for one in read if isinstance(one, str)}):
+        logger.warning(f"not in the bundle: {name}; take it along too")
+    stages = {one.place: one for one in read if not isinstance(one, str)}
     files = {f"{place}/{n}": path for place, one in stages.items() for n, path in one.files.items()}
     entries = [{"store": s.store, "stage": s.stage, "entry": s.entry} for s in stages.values()]
     contents = json.dumps({"hbr": __version__, "stages": entries}, indent=1, default=str)
@@ -83,15 +100,28 @@ def unpack(path: Path, runs: Path) -> list[str]:
         ) from error
 
 
-def _read_by(cell: Cell) -> Iterator[StoredStage]:
-    """Prepare what a run reads, and yield it."""
-    data = RunData(cell.run, cell.sources)
-    rows, validation, encoder = data.training
-    for store, _ in (*rows, *([validation] if validation else [])):
-        yield _prepared(store, "rows", cell.run.runs)
-    for dataset in cell.sources:
-        yield _prepared(data.task_store(dataset), "task", cell.run.runs)
-    yield _encoder(cell.run, encoder.folder)
+def _read_by(cell: Cell, made: Collection[str]) -> Iterator[StoredStage | str]:
+    """Prepare what a run reads, and yield it; of what a bundle does not hold, its name.
+
+    Runs that the study has `made` before are no more than its settings.
+    """
+    run, data = cell.run, RunData(cell.run, cell.sources)
+    rows = [*data.rows, *([data.validation] if data.validation else [])]
+    if any(needs_dictionary(target.perturbation) for target in cell.targets):
+        rows.append(data.dictionary_rows)
+    for store, _ in rows:
+        yield _prepared(store, "rows", run.runs)
+    for store in (*map(data.task_store, cell.sources), *([data.goal[0]] if data.goal else [])):
+        yield _prepared(store, "task", run.runs)
+    yield from (dataset for dataset in cell.sources if dataset.startswith(MTEB))
+    for name, revision in data.named_encoders:
+        if name.endswith(".jsonl") or (name not in made and is_run(run.runs, name)):
+            yield name
+        elif name not in made:
+            folder = encoder_folder(run.runs, name, revision)
+            yield _encoder(run.runs, name, revision, folder)
+            if base := adapter_base(folder):
+                yield hub_name(base)[0]
 
 
 def _prepared(store: Store, stage: str, runs: Path) -> StoredStage:
@@ -102,21 +132,20 @@ def _prepared(store: Store, stage: str, runs: Path) -> StoredStage:
     return StoredStage(place, stage, store.entries()[stage], visible)
 
 
-def _encoder(run: RunSpec, folder: Path) -> StoredStage:
+def _encoder(runs: Path, name: str, revision: str | None, folder: Path) -> StoredStage:
     """Return an encoder as a stage: a tiny one as it is stored, others in a store of their name."""
-    encoder, files = run.config.encoder, encoder_files(folder)
-    source = preset(encoder.name).source
+    source, files = preset(name).source, encoder_files(folder)
     if source is None:
-        return _prepared(Store(folder.parent), folder.name, run.runs)._replace(files=files)
-    store = bundled_encoder(run.runs, source, encoder.revision).path
+        return _prepared(Store(folder.parent), folder.name, runs)._replace(files=files)
+    store = bundled_encoder(runs, source, revision).path
     from_hub = folder.parent.name == "snapshots"  # its name is the commit, which runs record
     entry = {
         "id": encoder_id(folder),
-        "settings": {"encoder": source, "revision": encoder.revision},
+        "settings": {"encoder": source, "revision": revision},
         "source": str(folder),
     }
     stage = f"snapshots/{folder.name}" if from_hub else "model"
-    return StoredStage(store.relative_to(run.runs).as_posix(), stage, entry, files)
+    return StoredStage(store.relative_to(runs).as_posix(), stage, entry, files)
 
 
 def _stage_in(bundle: Bundle, store: str, stage: str, entry: Mapping[str, Any]) -> StoredStage:

@@ -14,7 +14,7 @@ from hbr.core import distributed
 from hbr.core.errors import UserError
 from hbr.core.lease import InUse
 from hbr.core.stopping import Stopped
-from hbr.data.perturb import PerturbationSpec
+from hbr.data.perturb import needs_dictionary
 from hbr.experiments.building import update
 from hbr.experiments.cells import Cell
 from hbr.experiments.run_data import RunData
@@ -45,6 +45,7 @@ def work(cell: Cell, logs: Path, *, wait: bool) -> Outcome:
     started = time.monotonic()
     with _logged(log_file(logs, cell)) as file:
         state, reason = _update(cell, wait, file)
+        reason = " ".join(reason.split())  # one line of the log, which `--status` reads
         if file and state == "failed":
             file.write(f"{FAILED}{reason}\n")
     return Outcome(state, reason, time.monotonic() - started)
@@ -103,7 +104,5 @@ def prepare(cells: Iterable[Cell]) -> None:
         for target in cell.targets:
             data.task_id(target.dataset)
             data.seen_in(target.dataset)
-            if target.perturbation:
-                entry = PerturbationSpec.parse(target.perturbation).entry
-                if entry.needs_dictionary:
-                    _ = data.dictionary
+            if needs_dictionary(target.perturbation):
+                _ = data.dictionary

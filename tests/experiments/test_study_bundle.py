@@ -321,7 +321,8 @@ def test_the_commands_pack_and_unpack(packed: Packed, tmp_path: Path) -> None:
     [
         (["--bundle", "a.tar"], "give both"),
         (["--study", "a.yaml"], "give both"),
-        (["--from-bundle", "a.tar", "--study", "a.yaml"], "leave out --bundle and --study"),
+        (["--from-bundle", "a.tar", "--study", "a.yaml"], "--from-bundle goes without --study"),
+        (["--bundle", "a.tar", "--study", "a.yaml", "--data", "x"], "goes without --data"),
         (["--from-bundle", "a.tar"], "a.tar: there is no such file"),
     ],
 )
@@ -332,3 +333,69 @@ def test_mistakes_are_told_in_one_line(
     said = hbr("prepare", *words)
     assert (said.code, said.err.count("\n")) == (2, 1)
     assert told in said.err
+
+
+def test_all_that_rounds_miners_and_teachers_read_is_packed(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A later round starts from a run that is made where the bundle is unpacked."""
+    runs = beside(world, tmp_path / "here" / "runs")
+    shutil.copytree(encoder_folder(runs, "mbert-tiny", None), tmp_path / "here" / "teacher")
+    monkeypatch.chdir(tmp_path / "here")
+    study = tmp_path / "rounds.yaml"
+    study.write_text("""
+        base:
+          sampler: hybrid
+          data: {train: [embedded], validation: null}
+          encoder: xlm-r-tiny
+          teacher: teacher
+          train: {max_steps: 2, batch_size: 8, save_steps: 1, eval_limit: 20,
+                  metric_for_best_model: map multi embedded}
+        rounds:
+          - {objective: embedding-mse}
+          - {objective: infonce, hard_negatives: mined, miner: labse-tiny}
+        grid: {seed: [1]}
+        untrained: false
+        evaluate: [{dataset: embedded, perturb: [code-switch]}]
+    """)
+    pack(tmp_path / "study.tar", study, Path("runs"))
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "there")
+    put = unpack(tmp_path / "study.tar", Path("runs"))
+    assert len([place for place in put if place.startswith("encoders/")]) == 3
+    assert "not in the bundle" not in caplog.text
+    before = {path.name for kind in ("data", "encoders") for path in Path("runs", kind).iterdir()}
+    first, second = every = cells(read_study(study), Path("runs"), {}, "cpu")
+    for cell in every:
+        update(cell.stages())
+    assert second.config.train.start_from == first.run.name
+    after = {path.name for kind in ("data", "encoders") for path in Path("runs", kind).iterdir()}
+    assert after == before
+
+
+def test_what_a_bundle_does_not_hold_is_named(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs = beside(world, tmp_path / "runs")
+    (runs / "earlier").mkdir()
+    (runs / "earlier" / "config.yaml").write_text("")
+    (tmp_path / "mined.jsonl").write_text("")
+    base = encoder_folder(runs, "xlm-r-tiny", None)
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    config = {"base_model_name_or_path": str(base), "r": 4, "peft_type": "LORA"}
+    (adapter / "adapter_config.json").write_text(json.dumps(config))
+    (adapter / "adapter_model.safetensors").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    study = tmp_path / "small.yaml"
+    study.write_text("""
+        base: {data: {train: [embedded]}, encoder: adapter, train: {max_steps: 2, batch_size: 8}}
+        grid:
+          - {hard_negatives: [mined], miner: [mined.jsonl]}
+          - {objective: [embedding-mse], teacher: [earlier]}
+        untrained: false
+        evaluate: [embedded]
+    """)
+    pack(tmp_path / "study.tar", study, Path("runs"))
+    named = [line for line in caplog.messages if line.startswith("not in the bundle: ")]
+    assert [line.split()[4].strip(";") for line in named] == [str(base), "earlier", "mined.jsonl"]

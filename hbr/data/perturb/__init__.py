@@ -128,6 +128,11 @@ def perturb(
     ]
 
 
+def needs_dictionary(text: str) -> bool:
+    """Return whether a perturbation as it is written, "" for none, needs a dictionary."""
+    return bool(text) and PerturbationSpec.parse(text).entry.needs_dictionary
+
+
 def changed_share(before: Sequence[str], after: Sequence[str]) -> float:
     """Return the share of the texts that have changed; 0 where there is none."""
     changed = [one != other for one, other in zip(before, after, strict=True)]
