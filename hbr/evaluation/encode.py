@@ -119,8 +119,10 @@ def write_queries(folder: Path, config: Config, task: Texts, vectors: np.ndarray
 def load_vectors(folder: Path, side: str) -> ShardedVectors:
     """Return the vectors of `queries` or `passages`, memory-mapped: (texts, width), as on disk.
 
-    Raises UserError for a shard that is missing or damaged.
+    Raises UserError where they are not there, and for a shard that is missing or damaged.
     """
+    if not (folder / SHARDS).exists():
+        raise UserError(f"{folder}: the vectors are not here; `hbr encode` makes them")
     names = json.loads((folder / SHARDS).read_text("utf-8"))
     mine = sorted((name for name in names if name.startswith(side)), key=lambda n: (len(n), n))
     return ShardedVectors([load_array(folder / name) for name in mine])

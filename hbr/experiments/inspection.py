@@ -44,10 +44,17 @@ class StoredQueries:
 class Inspector:
     """One run's queries on a data set, with those of others beside them.
 
-    Without a `dataset` it is what the run was evaluated on last.
+    Without a `dataset` it is what the run was evaluated on last; see `RunData` for `ready`.
     """
 
-    def __init__(self, runs: Sequence[RunSpec], dataset: str | None, source: Path | None) -> None:
+    def __init__(
+        self,
+        runs: Sequence[RunSpec],
+        dataset: str | None,
+        source: Path | None,
+        *,
+        ready: bool = False,
+    ) -> None:
         """Read the results of the runs. Raises UserError where they are not there."""
         dataset = dataset or last_dataset(runs[0].path)
         target = EvaluationTarget.parse(dataset)
@@ -56,7 +63,7 @@ class Inspector:
         if target.is_mteb:
             place = runs[0].path / "evaluate" / target.folder / "predictions"
             raise UserError(f"{dataset} is evaluated by MTEB: what it found is in {place}")
-        self.data = RunData(runs[0], {dataset: source})
+        self.data = RunData(runs[0], {dataset: source}, ready=ready)
         self.results: list[Result] = [read_result(r.store, r.config, target) for r in runs]
         self.task = self.data.task(dataset)
         for result in self.results:

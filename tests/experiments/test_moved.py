@@ -22,6 +22,7 @@ from tests.support import beside, finished, hbr
 
 CLAIM = {"id": "c", "metric": "map", "setting": "mono", "greater": "hybrid", "than": "monolingual"}
 LANGUAGES = ("de", "en")
+INSPECTOR = inspection.Inspector
 
 
 class Texts:
@@ -29,7 +30,10 @@ class Texts:
 
     made: ClassVar[list[str]] = []
 
-    def __init__(self, runs: Sequence[RunSpec], dataset: str, source: Path | None) -> None:
+    def __init__(
+        self, runs: Sequence[RunSpec], dataset: str, source: Path | None, *, ready: bool
+    ) -> None:
+        assert ready  # a report prepares nothing
         Texts.made.append(f"{runs[0].path.name} {dataset} {source}")
 
     def values_of(self, line: QueryLine) -> dict[str, Any]:
@@ -164,3 +168,14 @@ def test_a_studys_report_shows_each_query_with_its_text_and_what_stood_before(
     assert 'id="queries"' in page
     most = f"{abs(change).max():.3f}".removeprefix("0")
     assert most in page[page.index('id="queries"') :]
+
+
+def test_a_report_leaves_out_the_queries_of_vectors_that_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The figures of these runs are there, no vectors: a report is written all the same."""
+    monkeypatch.setattr(inspection, "Inspector", INSPECTOR)
+    values = np.arange(4.0).reshape(2, 2) / 4
+    runs = [run_of(tmp_path, name, values) for name in ("hybrid", "monolingual")]
+    assert found(runs) == {}
+    assert "comparisons without their queries in the report: 1; " in caplog.text
