@@ -15,7 +15,7 @@ from hbr.cli.flags import SettingsCommand
 from hbr.core import distributed, registry
 from hbr.core.cores import share_cores
 from hbr.core.errors import UserError, printable
-from hbr.core.stopping import Stopped, end_ranks
+from hbr.core.stopping import SAME, Stopped, end_ranks
 
 COMMANDS = (
     *("prepare", "mine", "score", "train", "encode", "index", "evaluate"),
@@ -93,7 +93,7 @@ def main() -> None:
     except Stopped as going:
         end_ranks(going)
         if distributed.rank() == 0:
-            print(f"hbr: {going}", file=sys.stderr)
+            print(f"hbr: {str(going).replace(SAME, _same())}", file=sys.stderr)
         sys.exit(going.exit_code)
     except UserError as error:
         distributed.fail(str(error))
@@ -105,8 +105,7 @@ def main() -> None:
         if not done.code:
             distributed.destroy_process_group()
         if done.code == 130:  # which Typer makes of an interrupt
-            forced = ", without --force," if "--force" in sys.argv else ""
-            print(f"hbr: interrupted; the same command{forced} goes on from here", file=sys.stderr)
+            print(f"hbr: interrupted; {_same()} goes on from here", file=sys.stderr)
         raise
     except Exception as error:
         distributed.fail(_reason(error))
@@ -114,6 +113,11 @@ def main() -> None:
             raise
         print(f"hbr: {printable(_reason(error))}", file=sys.stderr)
         sys.exit(1)
+
+
+def _same() -> str:
+    """Name the command that goes on from here: what is forced begins again."""
+    return f"{SAME}, without --force," if "--force" in sys.argv else SAME
 
 
 def _use_utf8() -> None:

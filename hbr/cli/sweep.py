@@ -24,6 +24,7 @@ EXAMPLES = (
     "hbr sweep experiments/embedded.yaml --cluster slurm.yaml --wait",
 )
 PARTS = "Parts of a sweep"
+GOOD = ("done", "running", "queued")  # states of a cell that nothing has to be done for
 
 
 Study = Annotated[Path, typer.Argument(help="The study file.")]
@@ -91,7 +92,7 @@ def sweep(
 
     parts = {"--cell": cell is not None, "--prepare": prepare, "--report": report}
     parts |= {"--status": status, "--cluster": bool(cluster), "--dry-run": dry_run}
-    _check_parts([name for name, wanted in parts.items() if wanted], wait)
+    _check_parts([name for name, wanted in parts.items() if wanted], wait, force)
     plan = read_study(study)
     if limit:
         plan, output_dir = trial(plan, limit, output_dir)
@@ -117,12 +118,15 @@ def sweep(
             _do_all(plan, cells, stale, folder, jobs)
 
 
-def _check_parts(chosen: list[str], wait: bool) -> None:
+def _check_parts(chosen: list[str], wait: bool, force: bool) -> None:
     """Raise UserError for options that exclude each other, and for a whole sweep on ranks."""
     if len(chosen) > 1:
         raise UserError(f"{' and '.join(chosen)}: say one of them")
     if wait and chosen != ["--cluster"]:
         raise UserError("--wait goes with --cluster")
+    if force and chosen and chosen[0] not in ("--cell", "--dry-run"):
+        again = ": a job that is queued again would begin again" if chosen == ["--cluster"] else ""
+        raise UserError(f"--force goes without {chosen[0]}{again}; leave it out")
     if distributed.world_size() > 1 and chosen != ["--cell"]:
         raise UserError(
             "a sweep is one process that starts others; under torchrun name the cell that all "
@@ -167,7 +171,8 @@ def _do_all(study: Any, cells: list[Any], stale: list[Any], folder: Path, jobs: 
 def _end(logs: Path, failed: dict[str, Any]) -> None:
     """Name the cells that failed, if any, and end with exit code 3."""
     for name, outcome in failed.items():
-        print(f"failed: {name}: {outcome.reason} (log: {logs / name}.log)", file=sys.stderr)
+        reason = outcome.reason or "its job has ended (out of memory, or cancelled?)"
+        print(f"failed: {name}: {reason} (log: {logs / name}.log)", file=sys.stderr)
     if failed:
         raise typer.Exit(3)
 
@@ -188,7 +193,7 @@ def _submit(
         wait_for(folder)
     _show_study(study, cells, folder)
     known = status(cells, folder / "logs", {})
-    _end(folder / "logs", {s.cell.run.name: s for s in known if s.state == "failed"})
+    _end(folder / "logs", {s.cell.run.name: s for s in known if s.state not in GOOD})
 
 
 def _show_status(cells: list[Any], folder: Path) -> None:

@@ -10,6 +10,7 @@ from typing import NoReturn
 from hbr.core import distributed
 from hbr.core.errors import AGAIN, UserError
 
+SAME = "the same command"  # goes on from here
 SIGNALS = (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT)
 
 
@@ -25,7 +26,7 @@ class Stopped(UserError):
         self.together = together
         reason = f"told to go ({signal.Signals(number).name})" if number else "another rank goes"
         self.number = number  # of the signal, 0 where another rank was told
-        super().__init__(f"{reason}; {kept}; the same command goes on from here", AGAIN)
+        super().__init__(f"{reason}; {kept}; {SAME} goes on from here", AGAIN)
 
 
 class _Told:

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 ONE = {"nodes": 1, "tasks_per_node": 1}  # preparing and reporting are one process each
 AT_A_TIME = "slurm_array_parallelism"  # also of the other executors
 TIMEOUTS = 100  # after which a job is not queued again
+KIND = f"{UserError.__module__}.{UserError.__name__}: "
 POLL = 2.0  # seconds between two looks at the queue
 
 
@@ -80,8 +81,12 @@ def report_job(study: Study, cells: Sequence[Cell], folder: Path) -> None:
 
 
 def queue_of(folder: Path) -> dict[str, str]:
-    """Return the states in the queue of a study's jobs: by cell, `prepare` and `report`."""
-    states, jobs = queued(), _jobs(folder)
+    """Return the states in the queue of a study's jobs: by cell, `prepare` and `report`.
+
+    Raises UserError where Slurm does not answer.
+    """
+    jobs = _jobs(folder)
+    states = queued() if jobs else {}
     return {name: states[number] for name, number in jobs.items() if number in states}
 
 
@@ -126,23 +131,37 @@ def submit(
 
 
 def wait_for(folder: Path) -> None:
-    """Wait until no job of a study is in Slurm's queue."""
-    while queue_of(folder):
+    """Wait until no job of a study is in Slurm's queue, and while Slurm does not answer."""
+    waiting, silent = True, ""
+    while waiting:
         time.sleep(POLL)
+        try:
+            waiting, silent = bool(queue_of(folder)), ""
+        except UserError as error:
+            if not silent:
+                logger.warning(f"{error}: waiting goes on")
+            silent = str(error)
 
 
 def _do_here(
     executor: Callable[..., Any], todo: Sequence[Cell], logs: Path, at_a_time: int
 ) -> None:
     """Do the jobs of an executor without a queue, so many at a time."""
-    executor(ONE).submit(Job(prepare), todo).result()
+    if error := executor(ONE).submit(Job(prepare), todo).exception():
+        raise UserError(f"--cluster: preparing failed: {_reason(error)}", exit_code=1) from error
     for cells in in_rounds(todo):
         for start in range(0, len(cells), at_a_time):
             some = cells[start : start + at_a_time]
             jobs = executor({}).map_array(Job(partial(work, wait=True)), some, [logs] * len(some))
             for cell, job in zip(some, jobs, strict=True):
                 if (error := job.exception()) is not None:
-                    logger.error(f"{cell.run.name}: {first_line(error)}")
+                    logger.error(f"{cell.run.name}: {_reason(error)}")
+
+
+def _reason(error: BaseException) -> str:
+    """Return the last line of a trace in a job's error, without the kind of a user's mistake."""
+    trace = str(error).partition("with trace:")[2].rpartition("------")[0].strip(" -\n")
+    return trace.splitlines()[-1].removeprefix(KIND) if trace else first_line(error)
 
 
 def _jobs(folder: Path) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hbr.core.errors import UserError
 from hbr.core.lease import in_use, owner_of
 from hbr.experiments.cells import Cell, condition, warn_of_unread
 from hbr.experiments.work import FAILED, log_file
@@ -32,24 +33,32 @@ def status(cells: Iterable[Cell], logs: Path, queue: Mapping[str, str]) -> list[
 
 
 def queued() -> dict[str, str]:
-    """Return the states of this user's jobs in Slurm, by number; none where there is no Slurm."""
+    """Return the states of this user's jobs in Slurm, by number; none where there is no Slurm.
+
+    Raises UserError where Slurm does not answer.
+    """
     command = ["squeue", "--me", "--noheader", "--array", "--format=%i %T %r"]
     try:
         done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
-    except (FileNotFoundError, subprocess.TimeoutExpired):
+        done.check_returncode()
+    except FileNotFoundError:
         return {}
+    except subprocess.SubprocessError as error:
+        said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[0]
+        raise UserError(f"Slurm's queue cannot be read ({said}); try again", exit_code=1) from error
     lines = (line.split(maxsplit=1) for line in done.stdout.splitlines())
     return {number: state.lower() for number, state in lines}
 
 
 def _status(cell: Cell, logs: Path, job: str) -> Status:
-    if owner := owner_of(cell.run.path):
-        if in_use(cell.run.path):
-            return Status(cell, "running", f"{_progress(cell)}, {owner}")
-        return Status(cell, "ended", f"{owner} is gone; the same command goes on")
+    owner = owner_of(cell.run.path)
+    if owner and in_use(cell.run.path):
+        return Status(cell, "running", f"{_progress(cell)}, {owner}")
     known = condition(cell)
     if not known.stale:
         return Status(cell, "done", known.unread)
+    if owner:
+        return Status(cell, "ended", f"{owner} is gone; the same command goes on")
     if job:
         return Status(cell, "running" if job.startswith("running") else "queued", job)
     encoder = cell.config.encoder

@@ -13,9 +13,10 @@ import yaml
 from hbr.core.errors import UserError
 from hbr.core.lease import lease
 from hbr.core.progress import Progress
-from hbr.experiments import cluster, sweep
+from hbr.experiments import cluster, sweep, work
 from hbr.experiments.board import Board
 from hbr.experiments.cells import cell_of, cells
+from hbr.experiments.status import status
 from hbr.experiments.study import read_study, trial
 from tests.support import beside, hbr
 
@@ -204,3 +205,90 @@ def test_cells_of_a_later_round_are_an_array_after_those_of_the_one_before(
     ]
     jobs = json.loads((tmp_path / "jobs.json").read_text())
     assert set(jobs) == {"prepare", "report", *first, *second}
+
+
+def test_a_job_that_ended_without_a_word_is_no_success(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed for memory or cancelled, a cell's job writes no reason."""
+    monkeypatch.setattr(cluster, "submit", lambda *_: None)
+    file = tmp_path / "cluster.yaml"
+    file.write_text("{cluster: local}")
+    said = hbr("sweep", study, "--cluster", file, "--output-dir", tmp_path / "runs")
+    assert said.code == 3
+    assert said.err.count("failed: ") == 2
+    assert "its job has ended" in said.err
+
+
+def test_what_a_job_says_of_its_failure_is_one_line() -> None:
+    trace = 'Traceback (most recent call last):\n  File "a.py"\n'
+    line = "-" * 22
+    for kind in ("hbr.core.errors.UserError: ", ""):
+        told = f"{line}\n{trace}{kind}no data\n\n{line}\nlogs"
+        error = RuntimeError(f"Job failed during processing with trace:\n{told}")
+        assert cluster._reason(error) == "no data"
+    assert cluster._reason(RuntimeError("no data\nsecond line")) == "no data"
+
+
+def test_a_queue_that_does_not_answer_is_not_an_empty_one(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Cells that wait there would be submitted twice; waiting for them would end at once."""
+    squeue = tmp_path / "squeue"
+    squeue.write_text("#!/bin/sh\necho 'slurm_load_jobs error: Socket timed out' >&2\nexit 1\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    folder, file = tmp_path / "runs" / "studies" / "small", tmp_path / "cluster.yaml"
+    words = ("sweep", study, "--output-dir", tmp_path / "runs")
+    assert hbr(*words, "--status").code == 0  # nothing was submitted
+    folder.mkdir(parents=True)
+    (folder / "jobs.json").write_text('{"prepare": "1"}')
+    file.write_text("{}")
+    for more in (("--status",), ("--cluster", file)):
+        said = hbr(*words, *more)
+        assert (said.code, "(slurm_load_jobs error: Socket timed out)" in said.err) == (1, True)
+
+
+def test_waiting_goes_on_while_the_queue_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "jobs.json").write_text('{"prepare": "1"}')
+    monkeypatch.setattr(cluster, "POLL", 0)
+    answers = iter([UserError("silent"), UserError("silent"), {"1": "running"}, {}])
+
+    def queued() -> dict[str, str]:
+        answer = next(answers)
+        if isinstance(answer, UserError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(cluster, "queued", queued)
+    cluster.wait_for(tmp_path)
+    assert next(answers, None) is None
+    assert caplog.text.count("silent: waiting goes on") == 1
+
+
+@pytest.mark.parametrize("part", ["--status", "--report", "--prepare"])
+def test_force_with_a_part_that_repeats_nothing_is_refused(study: Path, part: str) -> None:
+    said = hbr("sweep", study, part, "--force")
+    assert (said.code, f"--force goes without {part}" in said.err) == (2, True)
+
+
+def test_force_on_a_cluster_is_refused(study: Path, tmp_path: Path) -> None:
+    said = hbr("sweep", study, "--cluster", tmp_path / "c.yaml", "--force")
+    assert (said.code, "would begin again" in said.err) == (2, True)
+
+
+def test_a_failure_of_several_lines_is_a_failure_in_the_status(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell, *_ = cells(read_study(study), tmp_path / "runs", {})
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA out of memory.\nTried to allocate 2 GiB")
+
+    monkeypatch.setattr(work, "update", fail)
+    outcome = work.work(cell, tmp_path / "logs", wait=True)
+    assert outcome.reason == "RuntimeError: CUDA out of memory. Tried to allocate 2 GiB"
+    (known,) = status([cell], tmp_path / "logs", {})
+    assert (known.state, known.reason) == ("failed", outcome.reason)

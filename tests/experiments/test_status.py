@@ -9,6 +9,7 @@ from huggingface_hub import constants
 
 from hbr.core.config import resolve_config
 from hbr.core.errors import UserError
+from hbr.experiments import status
 from hbr.experiments.run_data import RunData
 from hbr.experiments.run_spec import RunSpec, complete
 from hbr.experiments.stages import train
@@ -115,3 +116,12 @@ def test_a_miner_and_a_teacher_are_not_downloaded_to_see_whether_a_run_is_done(
     with pytest.raises(UserError, match="encoder org/other is not on this machine"):
         stage.reads()
     assert asked == [True]
+
+
+def test_a_finished_cell_is_done_though_a_process_died_there_since(
+    finished: tuple[str, Callable[..., Said]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was killed as it wrote the card, say, and left its lease."""
+    monkeypatch.setattr(status, "owner_of", lambda _: "process 1 on n1")
+    monkeypatch.setattr(status, "in_use", lambda _: False)
+    assert finished[1]("--status").out.split()[1] == "done"
