@@ -51,7 +51,7 @@ def search(
     folders, question = _split(words or [])
     specs = [open_run_spec(run, output_dir, device, None, settings) for run in folders or (None,)]
     desk = Desk(specs, dataset, source)
-    for asked in [question] if question else _questions(output_dir):
+    for asked in [question] if question else _questions(output_dir, as_json):
         answers = desk.ask(asked, language=language, pool=pool, k=k)
         if as_json:
             print(json.dumps(answer_values(asked, desk.dataset, answers), ensure_ascii=False))
@@ -79,8 +79,11 @@ def _is_run(word: str) -> bool:
         return False
 
 
-def _questions(folder: Path) -> Iterator[str]:
-    """Yield the lines that somebody types, with a history, or that stand on standard input."""
+def _questions(folder: Path, as_json: bool) -> Iterator[str]:
+    """Yield the lines that somebody types, with a history, or that stand on standard input.
+
+    Standard output is left to JSON: nothing asks there.
+    """
     if not sys.stdin.isatty():
         yield from filter(None, map(str.strip, sys.stdin))
         return
@@ -90,7 +93,7 @@ def _questions(folder: Path) -> Iterator[str]:
     if history.exists():
         readline.read_history_file(history)
     try:
-        while line := input("question (blank ends): ").strip():
+        while line := input("" if as_json else "question (blank ends): ").strip():
             yield line
     except EOFError:
         print()

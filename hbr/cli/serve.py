@@ -40,10 +40,12 @@ def serve(
 
     specs = [open_run_spec(run, output_dir, device, None, settings) for run in runs or (None,)]
     desk = Desk(specs, dataset, source)
-    app = application(desk, [host, "localhost", "127.0.0.1"])
-    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning"))
+    server = uvicorn.Server(
+        uvicorn.Config(application(desk, host), host=host, port=port, log_level="warning")
+    )
     socket = server.config.bind_socket()
     socket.listen()  # before the address is shown
-    print(f"http://{host}:{socket.getsockname()[1]}", flush=True)
+    name = f"[{host}]" if ":" in host else host
+    print(f"http://{name}:{socket.getsockname()[1]}", flush=True)
     logger.info("Ctrl-C ends it")
     server.run([socket])

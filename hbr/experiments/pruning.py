@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from hbr.core.lease import FILE as LEASE
 from hbr.core.lease import in_use, lease
 from hbr.core.store import Store
 from hbr.core.yaml_files import read_yaml
@@ -76,13 +77,19 @@ def _unfinished(runs: Path) -> Iterator[Leftover]:
 
 
 def _downloads(runs: Path) -> Iterator[Leftover]:
-    """Yield the downloads whose data are prepared."""
+    """Yield the downloads whose data are prepared; those of the hub stand as ORG/REPOSITORY."""
     entries = [e for s in _folders(runs / "data") for e in Store(s).entries().values()]
     sources = [Path(e["source"]).resolve() for e in entries if e.get("source")]
     for folder in _folders(runs / "downloads"):
-        prepared = any(source.is_relative_to(folder.resolve()) for source in sources)
-        if prepared and not in_use(folder):
-            yield Leftover(folder, "downloaded, and prepared since", size(folder), folder)
+        marks = (*folder.glob("*/.whole-*"), *folder.glob(f"*/{LEASE}"))
+        repositories = sorted({mark.parent for mark in marks})
+        if any(in_use(place) for place in (folder, *repositories)):
+            continue
+        for place in repositories or [folder]:
+            whole, here = folder.resolve(), place.resolve()
+            # data of several repositories are prepared from ORG
+            if any(source == whole or source.is_relative_to(here) for source in sources):
+                yield Leftover(place, "downloaded, and prepared since", size(place), place)
 
 
 def _folders(parent: Path) -> list[Path]:

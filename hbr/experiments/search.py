@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hbr.core.errors import UserError
 from hbr.core.target import EvaluationTarget
 from hbr.evaluation.search import Found, Searcher
 from hbr.experiments import stages
-from hbr.experiments.building import update
+from hbr.experiments.building import is_current, update
 from hbr.experiments.inventory import last_dataset
 from hbr.experiments.run_data import RunData
 from hbr.experiments.run_spec import RunSpec
@@ -49,6 +50,11 @@ def _searcher(run: RunSpec, dataset: str, source: Path | None) -> Searcher:
 
     data, target = RunData(run, {dataset: source}), EvaluationTarget(dataset)
     stage = stages.encode(data, target)
+    if stage.name in run.store.entries() and not is_current(stage):
+        raise UserError(
+            f"{run.path.name}: its vectors of {dataset} were made with other settings, data or "
+            "weights, and results rest on them; leave out --set, or make them anew: hbr encode"
+        )
     update([stage])
     retriever = Retriever.open(run.path / "model", run.config, run.torch_device())
     return Searcher(retriever, data.task(dataset), load_vectors(stage.folder, "passages"))

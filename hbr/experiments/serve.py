@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Query
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -13,17 +14,28 @@ from hbr.experiments.search import Desk, answer_values
 from hbr.report.search_page import search_page
 
 
-def application(desk: Desk, hosts: Sequence[str]) -> FastAPI:
-    """Return the application; it answers to requests for these hosts alone.
+def application(desk: Desk, host: str) -> FastAPI:
+    """Return the application; it answers to requests for a host and this machine alone.
 
-    `hosts` keeps pages of others from reading it through a name that leads here.
+    That keeps pages of others from reading it through a name that leads here. Where it listens on
+    every address, it answers to every name.
     """
+    hosts = [host, "localhost", "127.0.0.1"]
+    if host in ("0.0.0.0", "::"):
+        hosts = ["*"]
+    elif ":" in host:
+        hosts += [f"[{host}]", "["]  # starlette before 1.0 cut `[::1]:8000` at its first colon
     app = FastAPI(title="hbr", openapi_url=None)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
 
     @app.exception_handler(UserError)
     def mistake(_: Any, error: UserError) -> JSONResponse:
         return JSONResponse({"error": str(error)}, status_code=400)
+
+    @app.exception_handler(RequestValidationError)
+    def misspelled(_: Any, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        return JSONResponse({"error": f"{first['loc'][-1]}: {first['msg']}"}, status_code=422)
 
     @app.get("/")
     def page() -> HTMLResponse:

@@ -10,6 +10,7 @@ import pytest
 
 from hbr.core.lease import lease
 from hbr.core.store import Store
+from hbr.experiments.pruning import leftovers
 from tests.support import beside, finished, hbr, only_run
 
 QUICK = ("--steps", "3", "--batch-size", "16", "--device", "cpu")
@@ -89,7 +90,7 @@ def test_runs_are_chosen_by_names_in_any_spelling(tmp_path: Path) -> None:
     said = hbr("runs", "--prune", "--sampler", "hybrid", "--output-dir", tmp_path)
     assert said.code == 2
     said = hbr("runs", "--prune", "--json", "--output-dir", tmp_path)
-    assert (said.code, "leave out the other options" in said.err) == (2, True)
+    assert (said.code, "--prune goes without --" in said.err) == (2, True)
 
 
 def test_show_has_only_the_settings_that_differ(tmp_path: Path) -> None:
@@ -178,6 +179,26 @@ def test_pruning_removes_what_serves_nothing_and_nothing_else(runs: Path) -> Non
     del before[state / "state.safetensors"]
     assert {f: f.read_bytes() for f in run.rglob("*") if f in before} == before
     assert "nothing to remove" in hbr("runs", "--prune", "--output-dir", runs).out
+
+
+def test_of_downloads_from_the_hub_only_prepared_repositories_go(tmp_path: Path) -> None:
+    org = tmp_path / "downloads" / "clips"
+    for name, marks in {"mfaq": (".whole-1",), "other": (".whole-1",), "coming": ()}.items():
+        (org / name).mkdir(parents=True)
+        for mark in marks:
+            (org / name / mark).write_text("commit")
+
+    def prepared(label: str, source: Path) -> None:
+        Store(tmp_path / "data" / label).build(
+            "rows", lambda folder: {"source": str(source)}, settings={}
+        )
+
+    prepared("mfaq-1", org / "mfaq")
+    assert [item.path for item in leftovers(tmp_path)] == [org / "mfaq"]
+    with lease(org / "coming", wait=False):  # it may need what is there
+        assert leftovers(tmp_path) == []
+    prepared("both-1", org)  # from several repositories
+    assert [item.path for item in leftovers(tmp_path)] == [org / "mfaq", org / "other"]
 
 
 def test_what_a_process_is_at_is_running_and_stays(runs: Path) -> None:

@@ -26,6 +26,15 @@ def runs(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runs
 
 
+def test_vectors_that_results_rest_on_are_not_made_anew(runs: Path) -> None:
+    words = ("search", "who?", "--output-dir", runs)
+    manifest = (runs / "latest" / "manifest.json").read_bytes()
+    said = hbr(*words, "--set", "encode.precision=bf16")
+    assert (said.code, "leave out --set" in said.err) == (2, True)
+    assert (runs / "latest" / "manifest.json").read_bytes() == manifest
+    assert hbr(*words).code == 0
+
+
 def question(runs: Path, place: int) -> tuple[str, str]:
     task = prepare.task(runs, "embedded", None, "sentence")[1]
     return task.queries["text"][place].as_py(), task.languages[task.query_language[place]]

@@ -9,6 +9,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -70,12 +72,35 @@ def test_mistakes_are_answered_as_such(address: str) -> None:
     status, text = answer(address, "search", question="who?", pool="xx")
     assert (status, "no 'xx'" in json.loads(text)["error"]) == (400, True)
     assert answer(address, "search", question=" ")[0] == 400
-    assert answer(address, "search", question="who?", k="0")[0] == 422
+    status, text = answer(address, "search", question="who?", k="")  # the field was emptied
+    assert (status, json.loads(text)["error"].startswith("k: ")) == (422, True)
 
 
 def test_a_page_of_others_cannot_read_it_through_another_name(address: str) -> None:
     assert answer(address, "", host="example.org")[0] == 400
     assert answer(address, "")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "asked", "status"),
+    [
+        ("0.0.0.0", "10.0.0.7:8000", 200),
+        ("::", "[fe80::7]:8000", 200),
+        ("::1", "[::1]:8000", 200),
+        ("::1", "example.org", 400),
+        ("10.0.0.7", "10.0.0.7:8000", 200),
+        ("10.0.0.7", "example.org", 400),
+    ],
+)
+def test_it_answers_to_the_host_that_it_listens_on(host: str, asked: str, status: int) -> None:
+    from starlette.testclient import TestClient
+
+    from hbr.experiments.serve import application
+
+    task = SimpleNamespace(languages=("de",))
+    desk: Any = SimpleNamespace(dataset="made-up", task=task, searchers={"run": None})
+    client = TestClient(application(desk, host))
+    assert client.get("/", headers={"Host": asked}).status_code == status
 
 
 def test_in_a_browser_two_runs_stand_side_by_side_with_the_languages_they_find(
