@@ -97,12 +97,19 @@ def as_assignments(command: str, params: list[Any], words: list[str]) -> list[st
             equals
             and command != "search"  # whose words are questions
             and re.fullmatch(r"[A-Za-z][\w.-]*", name)
-            and not Path(word).exists()
+            and not _exists(word)
         ):
             kept += ["--set", word]
         else:
             kept.append(word)
     return [*kept, *_assignments(flags), *rest]
+
+
+def _exists(word: str) -> bool:
+    try:
+        return Path(word).exists()
+    except OSError:  # longer than any name of a file
+        return False
 
 
 def _assignments(flags: dict[str, list[str]]) -> list[str]:

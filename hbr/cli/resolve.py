@@ -37,6 +37,8 @@ def training_config(
     config = complete(config_of(files, assignments, {"max_steps": 0} if untrained else None), runs)
     if epochs is None:
         return config
+    if not 0 < epochs < math.inf:
+        raise UserError(f"--num-train-epochs: {epochs} is not a number above 0")
     keys = {item.partition("=")[0].replace("-", "_") for item in assignments or []}
     if untrained or keys & {"max_steps", "train.max_steps"}:
         raise UserError("--num-train-epochs sets the steps: leave out --max-steps and --untrained")
@@ -45,11 +47,13 @@ def training_config(
 
 
 def _steps(epochs: float, config: Any, rows: list[Any]) -> int:
-    """Return the optimizer steps after which every row was seen `epochs` times, rounded up."""
+    """Return the optimizer steps after which as many rows were drawn as `epochs` hold, rounded up.
+
+    An epoch holds every row that the sampler can draw.
+    """
     from hbr.experiments.run_data import batch_schedule
 
-    schedule = batch_schedule(config, [data for _, data in rows])
-    count = sum(int(data.has.any(1).sum()) for data in schedule.datasets)
+    count = batch_schedule(config, [data for _, data in rows]).eligible_rows
     size = config.train.batch_size * config.train.gradient_accumulation_steps
     steps = math.ceil(epochs * count / size)
     logger.info(f"{epochs:g} epochs of {count:,} rows, {size:,} a step: --max-steps {steps}")

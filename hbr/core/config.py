@@ -100,7 +100,8 @@ def hint(key: str, paths: Iterable[str]) -> str:
 def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings as a tree: `{"train.max_steps": 1}` as `{"train": {"max_steps": 1}}`.
 
-    Every unknown key is reported, all of them in one UserError.
+    Every unknown key is reported, and every setting that two spellings give two values, all of them
+    in one UserError.
     """
     tree, mistakes = _nested(settings)
     if mistakes:
@@ -125,14 +126,18 @@ def _nested(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         name = str(key).replace("-", "_")
         if name in SECTIONS and (value is None or isinstance(value, Mapping)):
             section = {str(leaf).replace("-", "_"): item for leaf, item in (value or {}).items()}
-            tree = merge(tree, {name: section})
-            continue
-        try:
-            section_name, _, leaf = full_path(name).partition(".")
-        except UserError as error:
-            mistakes.append(str(error))
-            continue
-        tree = merge(tree, {section_name: {leaf: value} if leaf else value})
+            more = {name: section}
+        else:
+            try:
+                section_name, _, leaf = full_path(name).partition(".")
+            except UserError as error:
+                mistakes.append(str(error))
+                continue
+            more = {section_name: {leaf: value} if leaf else value}
+        before, new = flat(tree), flat(more)
+        twice = [path for path in new if path in before and new[path] != before[path]]
+        mistakes += [f"{path} is said twice, the second time by {key!r}" for path in twice]
+        tree = merge(tree, more)
     return tree, mistakes
 
 
@@ -155,7 +160,8 @@ def parse_set(assignments: Iterable[str]) -> dict[str, Any]:
             raise UserError(
                 f"--set {assignment!r}: write it as key=value, such as train.max_steps=100"
             )
-        settings.pop(key, None)  # later ones win, however they are spelled
+        for other in [other for other in settings if _path(other) == _path(key)]:
+            del settings[other]  # later ones win, however they are spelled
         try:
             settings[key] = _read(key, value)
         except yaml.YAMLError as error:
@@ -163,11 +169,15 @@ def parse_set(assignments: Iterable[str]) -> dict[str, Any]:
     return settings
 
 
-def _read(key: str, value: str) -> Any:
+def _path(key: str) -> str:
     try:
-        field = leaves().get(full_path(key))
+        return full_path(key)
     except UserError:  # reported with all other mistakes by `resolve_config`
-        field = None
+        return key
+
+
+def _read(key: str, value: str) -> Any:
+    field = leaves().get(_path(key))
     return values.read(field, value) if field else load(value)
 
 

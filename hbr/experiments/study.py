@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -145,10 +145,6 @@ class Study(Section):
         """The grids, whose points are runs."""
         return [self.grid] if isinstance(self.grid, dict) else self.grid
 
-    def values(self, key: str) -> list[Any]:
-        """Return the values of a setting in the grids, each once."""
-        return list(dict.fromkeys(value for grid in self.grids for value in grid.get(key, ())))
-
     @property
     def targets(self) -> tuple[EvaluationTarget, ...]:
         """What every run is evaluated on, in order."""
@@ -193,7 +189,10 @@ def _claims_of(name: str, study: Path) -> Any:
     beside = study.parent / name
     if not beside.exists():
         raise UserError(f"{beside}: there is no such file{near(name, reference_names())}")
-    return read_yaml(beside).get("claims") or []
+    content = read_yaml(beside)
+    if "claims" not in content:
+        raise UserError(f"{beside}: has no `claims:`, the list of a study's claims")
+    return content["claims"] or []
 
 
 def _mistake(path: Path, item: Any) -> str:
@@ -227,11 +226,7 @@ def configs(study: Study, overrides: Mapping[str, Any], runs: Path = Path("runs"
         for point in itertools.product(*grid.values())
     ]
     if study.untrained:
-        encoders = study.values("encoder") or study.values("encoder.name") or [None]
-        points += [
-            {"sampler": UNTRAINED} | ({"encoder": encoder} if encoder else {})
-            for encoder in encoders
-        ]
+        points += [{"sampler": UNTRAINED} | point for point in _encoders(study)]
     by_name = {}
     try:
         for point in points:
@@ -247,6 +242,15 @@ def configs(study: Study, overrides: Mapping[str, Any], runs: Path = Path("runs"
     except UserError as error:
         raise UserError(f"study {study.name}: {error}") from error
     return list(by_name.values())
+
+
+def _encoders(study: Study) -> Iterator[dict[str, Any]]:
+    """Yield the settings of every encoder of the grids, as far as these vary it."""
+    for grid in study.grids:
+        own = {key: values for key, values in grid.items() if full_path(key).startswith("encoder.")}
+        yield from (
+            dict(zip(own, point, strict=True)) for point in itertools.product(*own.values())
+        )
 
 
 def _config(

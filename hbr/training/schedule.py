@@ -16,6 +16,7 @@ For each step:
 
 import functools
 import hashlib
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -169,6 +170,16 @@ class BatchSchedule:
         self.shuffles: dict[int, EpochShuffle] = {}
         self._drawn = np.zeros((0, 3), dtype=np.int64)
         self._shuffle = self._number = np.zeros(0, dtype=np.int64)
+
+    @property
+    def eligible_rows(self) -> int:
+        """The number of rows that can stand in a batch of some mode with a weight."""
+        used = [line for line, w in zip(self.choices, self.weights, strict=True) if w.max() > 0]
+        by_dataset = (itertools.chain(*lists) for lists in zip(*used, strict=True))
+        return sum(
+            int(np.logical_or.reduce([c.eligible for c in some] or [[False]]).sum())
+            for some in by_dataset
+        )
 
     def batch(self, step: int) -> Batch:
         """Return the global batch of a step, counted from 0."""

@@ -94,6 +94,7 @@ def test_a_text_keeps_its_last_space(words: tuple[str, ...]) -> None:
         ("train --learning-rate fast", "train.learning_rate = 'fast'"),
         ("train --epochs 2 --max-steps 3", "leave out --max-steps"),
         ("train --epochs 2 --untrained", "leave out --max-steps and --untrained"),
+        ("train --epochs nan", "nan is not a number above 0"),
         ("train --zzz 1", "train has no option --zzz; `hbr settings` lists them all"),
     ],
 )
@@ -118,6 +119,10 @@ def test_a_run_that_exists_is_not_taken_for_a_setting(tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a=1").mkdir()
     assert "a=1 is no run" in refused("compare", "a=1")
+
+
+def test_a_setting_longer_than_the_name_of_a_file_is_a_setting() -> None:
+    assert config("query_prompt=" + "x" * 5000)["encoder"]["query_prompt"] == "x" * 5000
 
 
 def test_each_command_reads_a_shared_name_as_its_own(tmp_path: Path) -> None:

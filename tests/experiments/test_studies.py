@@ -76,7 +76,9 @@ def test_a_shipped_study_says_what_it_claims_what_refutes_it_and_what_its_seeds_
     path: Path,
 ) -> None:
     study = read_study(path)
-    seeds = {3: "three", 4: "four", 5: "five"}[len(study.values("seed"))]
+    seeds = {3: "three", 4: "four", 5: "five"}[
+        len({seed for grid in study.grids for seed in grid["seed"]})
+    ]
     lines = [line for line in path.read_text().splitlines() if line.startswith("#")]
     head = " ".join(line.removeprefix("#").strip() for line in lines)
     for words in ("Data", "Claims", "Refuted if", f"Seeds: {seeds} a cell"):
@@ -434,3 +436,41 @@ def test_results_that_were_made_with_other_settings_are_not_the_studys(tmp_path)
     assert said.code == 0
     assert f"{other.name}: evaluated on embedded with passage sentence+context" in said.err
     assert one.name not in said.err
+
+
+def study_of(folder: Path, text: str) -> Study:
+    path = folder / "study.yaml"
+    path.write_text(f"evaluate: [embedded]\n{text}\n")
+    return read_study(path)
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        "{encoder.pooling: [mean, cls], encoder: [xlm-r-tiny]}",
+        "{encoder: [{name: xlm-r-tiny, pooling: mean}, {name: xlm-r-tiny, pooling: cls}]}",
+    ],
+)
+def test_each_encoder_of_the_grid_has_an_untrained_run(grid: str, tmp_path: Path) -> None:
+    every = configs(study_of(tmp_path, f"grid: [{grid}, {{seed: [1, 2]}}]"), {}, tmp_path)
+    untrained = [config.encoder for config in every if not config.is_trained]
+    assert [one.pooling for one in untrained] == ["mean", "cls", None]
+    assert len(every) == 2 + 2 + 3  # with the default encoder of the second grid
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "grid: {alpha: [0.2, 0.4], sampler.alpha: [0.6]}",
+        "base: {train: {max_steps: 3}, max-steps: 4}\ngrid: {seed: [1]}",
+    ],
+)
+def test_two_spellings_of_a_setting_are_a_mistake(text: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is said twice, the second time by"):
+        configs(study_of(tmp_path, text), {}, tmp_path)
+
+
+def test_a_file_of_claims_without_any_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("claim: [{id: first}]\n")
+    with pytest.raises(UserError, match=r"mine\.yaml: has no `claims:`"):
+        study_of(tmp_path, "claims: mine.yaml\ngrid: {seed: [1]}")

@@ -324,3 +324,19 @@ def test_rows_of_one_group_are_masked_and_a_row_is_not_masked_from_itself():
 def test_importing_sampling_imports_no_torch():
     code = "import sys, hbr.training.schedule; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("sampler", "rows"), [("monolingual", 6), ("cross-lingual", 3 + 4), ("english", 5)]
+)
+def test_rows_of_an_epoch_are_those_that_the_sampler_can_draw(sampler: str, rows: int) -> None:
+    """Of six rows three are in two languages, five in the pivot; bitext is cross-lingual alone."""
+    first = Data([[1, 1], [1, 1], [1, 1], [1, 0], [1, 0], [0, 1]])
+    second = Data(np.ones((4, 2)), translations=True, pivot=None)
+    assert make([first, second], SAMPLERS[sampler], size=2).eligible_rows == rows
+
+
+def test_rows_of_modes_without_a_weight_are_in_no_epoch() -> None:
+    data = Data([[1, 1], [1, 1], [1, 0]])
+    for alpha, rows in ((0.0, 2), (0.5, 3)):
+        assert make([data], samplers.HYBRID.mix(alpha), size=1).eligible_rows == rows
