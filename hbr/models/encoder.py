@@ -212,7 +212,10 @@ class Encoder(nn.Module):
         """
         lengths = torch.tensor([len(ids) for ids in token_ids])
         mask = torch.arange(int(lengths.max()))[None] < lengths[:, None]
-        padded = torch.full(mask.shape, self.tokenizer.pad_token_id or 0)  # masked, if it has none
+        padding = self.tokenizer.pad_token_id or 0  # masked, if it has none
+        if self.vocab_remap is not None:
+            padding = int(self.vocab_remap[padding])
+        padded = torch.full(mask.shape, padding)
         padded[mask] = torch.from_numpy(np.concatenate(token_ids).astype(np.int64))
         return padded.to(device, non_blocking=True), mask.long().to(device, non_blocking=True)
 

@@ -35,21 +35,33 @@ class TrimmedVocabulary:
         self.encoder = encoder
         embeddings = encoder.backbone.get_input_embeddings()
         self.original: Tensor = embeddings.weight.detach()
-        for padding in (encoder.tokenizer.pad_token_id, embeddings.padding_idx):
-            if padding is not None:  # it keeps its id: positions are counted from it
-                used[: padding + 1] = True
+        self.padding_idx = embeddings.padding_idx
+        for padding in {encoder.tokenizer.pad_token_id or 0, self.padding_idx or 0}:
+            # where positions are counted from it, it keeps its id
+            used[0 if _counts_from_padding(encoder.backbone) else padding : padding + 1] = True
         self.kept = np.flatnonzero(used)
         encoder.vocab_remap = np.where(used, used.cumsum() - 1, len(used))
-        self._replace(self.original[self.kept])
+        remapped = None if self.padding_idx is None else int(encoder.vocab_remap[self.padding_idx])
+        self._replace(self.original[self.kept], remapped)
 
     def restore(self, decay: float) -> None:
         """Give the encoder all tokens again, those left out times what weight decay leaves."""
         weight = self.original * decay
         weight[self.kept] = self.encoder.token_embeddings.detach().to(weight.device)
         self.encoder.vocab_remap = None
-        self._replace(weight)
+        self._replace(weight, self.padding_idx)
 
-    def _replace(self, weight: Tensor) -> None:
+    def _replace(self, weight: Tensor, padding_idx: int | None) -> None:
         embeddings: nn.Embedding = self.encoder.backbone.get_input_embeddings()
         embeddings.weight = nn.Parameter(weight, embeddings.weight.requires_grad)
-        embeddings.num_embeddings = len(weight)
+        embeddings.num_embeddings, embeddings.padding_idx = len(weight), padding_idx
+
+
+def _counts_from_padding(backbone: nn.Module) -> bool:
+    """Return whether positions are counted from the id of padding, as RoBERTa does.
+
+    Their embeddings then know it; in other backbones those of tokens alone do.
+    """
+    embeddings = backbone.get_input_embeddings()  # type: ignore[operator]
+    others = (m for m in backbone.modules() if m is not backbone and m is not embeddings)
+    return any(getattr(module, "padding_idx", None) is not None for module in others)

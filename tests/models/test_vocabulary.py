@@ -3,15 +3,17 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import Qwen3Config, Qwen3Model
 
 from hbr.models import tiny
-from hbr.models.encoder import Encoder
+from hbr.models.encoder import Encoder, Pooling
 from hbr.models.vocabulary import TrimmedVocabulary, used_tokens
 from hbr.training.trainer import Trainer
 from tests.support import beside, hbr, only_run
@@ -53,6 +55,27 @@ def test_a_trimmed_encoder_encodes_as_before(name: str, *, unpadded: bool) -> No
     expected[trimmed.kept] = words[trimmed.kept] + 1
     assert torch.equal(encoder.token_embeddings, expected)
     assert encoder.backbone.get_input_embeddings().num_embeddings == len(words)
+
+
+@pytest.mark.parametrize("padding_idx", [None, 50])
+@pytest.mark.parametrize("unpadded", [True, False])
+def test_padding_behind_all_words_keeps_none_of_them(
+    padding_idx: int | None, *, unpadded: bool
+) -> None:
+    """Qwen's id of padding comes last, and its positions are not counted from it."""
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    shape |= {"intermediate_size": 64, "num_key_value_heads": 2, "head_dim": 8}
+    config = Qwen3Config(vocab_size=60, pad_token_id=padding_idx, **shape)
+    tokenizer: Any = SimpleNamespace(pad_token_id=50)
+    encoder = Encoder(Qwen3Model(config), tokenizer, Pooling("lasttoken")).eval()
+    texts = [np.array([40, 7, 41]), np.array([7])]
+    before = encoder.encode(texts, unpadded=unpadded)
+    trimmed = TrimmedVocabulary(encoder, used_tokens(texts, 60))
+    assert len(encoder.token_embeddings) <= 5  # those, padding, perhaps the first
+    assert torch.equal(encoder.encode(texts, unpadded=unpadded), before)
+    trimmed.restore(1.0)
+    assert encoder.backbone.get_input_embeddings().padding_idx == padding_idx
+    assert torch.equal(encoder.encode(texts, unpadded=unpadded), before)
 
 
 @pytest.mark.slow
