@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from typer import Argument, Option
+from typer import Argument, Context, Option
 
 from hbr.cli import options
 from hbr.cli.screen import console, show_missing, show_report, show_written
@@ -78,6 +78,7 @@ BundleCheck = Annotated[
 
 
 def compare(
+    ctx: Context,
     runs: RunArguments = None,
     study: Study = None,
     dataset: options.OptionalDataset = None,
@@ -104,6 +105,7 @@ def compare(
     from hbr.core.config import parse_set
 
     if bundle_check:
+        options.only(ctx, "--bundle-check", "bundle_check")
         _check_bundle(bundle_check)
         return
     if by_language and by not in (None, "language"):
@@ -111,6 +113,8 @@ def compare(
     _check(study, runs, reference, format, [path for path in (output, bundle) if path])
     if settings and study is None:
         raise UserError("--set chooses among the cells of a study; name one with --study FILE")
+    if dataset and not (study or runs):
+        raise UserError("--dataset chooses among results of runs or a study; name some")
     results = _results(study, runs or [], dataset, parse_set(settings or []), output_dir)
     if not results.results and not reference:
         raise UserError(f"{study} has no results yet; get them with `hbr sweep {study}`")

@@ -83,6 +83,7 @@ def evaluate(
 ) -> None:
     """Evaluate a run in the mono, cross and multi settings, from exact ranks."""
     from hbr.core.config import nested, parse_set
+    from hbr.core.yaml_files import read_yaml
     from hbr.data.lookup import in_languages
     from hbr.evaluation.diagnostics_file import FILE
     from hbr.experiments import stages
@@ -101,7 +102,8 @@ def evaluate(
         target = target.centered()
     if index_kind:
         target = target.indexed(run_spec.config.index.kind)
-        if "index" not in nested(parse_set(settings or [])):
+        given = (parse_set(settings or []), *map(read_yaml, config or []))
+        if not any("index" in nested(layer) for layer in given):
             run_spec = stages.as_built(run_spec, target)
     logger.info(str(run_spec.config.encoder))
     data = RunData(run_spec, {target.dataset: source})

@@ -102,6 +102,16 @@ Epochs = Annotated[
 DEFAULT_RUNS = Path("runs")
 
 
+def only(ctx: typer.Context, option: str, *names: str) -> None:
+    """Raise UserError where the command line has more than an option and those of some names."""
+    for param in ctx.command.params:
+        source = ctx.get_parameter_source(str(param.name))
+        if source and source.name == "COMMANDLINE" and param.name not in names:
+            name = param.opts[0]
+            other = name if name.startswith("-") else f"names of {name}"
+            raise UserError(f"{option} goes without {other}; leave out one or the other")
+
+
 def perturbations(specs: list[str]) -> list[str]:
     """Return perturbations with their strengths, one each. Raises UserError for unknown ones."""
     from hbr.data.perturb import expand

@@ -37,6 +37,8 @@ def plan(
     from hbr.report.terminal import batches as views
     from hbr.training.summary import summarise
 
+    if step is not None and batches:
+        raise UserError("--step shows one batch, --batches sums several up: say one of them")
     resolved = training_config(config, settings, output_dir, epochs)
     if not resolved.is_trained:
         raise UserError("an untrained encoder sees no batches; name a --sampler and --max-steps")

@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 from typing import Annotated
 
-from typer import Option
+from typer import Context, Option
 
 from hbr.cli import options
 from hbr.cli.resolve import config_of
@@ -46,6 +46,7 @@ FromBundle = Annotated[
 
 @stopping.listening()
 def prepare(
+    ctx: Context,
     dataset: options.OptionalDataset = None,
     source: options.Source = None,
     data: Data = None,
@@ -63,10 +64,16 @@ def prepare(
     from hbr.data import prepare as stage
 
     if listed:
+        options.only(ctx, "--list", "listed", "dataset", "data", "output_dir", "as_json")
         _list_datasets(output_dir, dataset, data, as_json)
         return
-    if bundle or study or from_bundle:
-        _carry(bundle, study, from_bundle, settings, output_dir)
+    if from_bundle:
+        options.only(ctx, "--from-bundle", "from_bundle", "output_dir")
+        _unpack(from_bundle, output_dir)
+        return
+    if bundle or study:
+        options.only(ctx, "--bundle", "bundle", "study", "settings", "output_dir")
+        _pack(bundle, study, settings, output_dir)
         return
     resolved = config_of(config, settings, {"data.train": data} if data else None)
     folders = {}
@@ -99,25 +106,21 @@ def _list_datasets(runs: Path, dataset: str | None, data: list[str] | None, as_j
         console().print(datasets.listing(states, more))
 
 
-def _carry(
-    bundle: Path | None,
-    study: Path | None,
-    from_bundle: Path | None,
-    settings: list[str] | None,
-    output_dir: Path,
-) -> None:
-    """Pack what a study reads, or unpack it."""
-    from hbr.core.config import parse_set
-    from hbr.experiments.study_bundle import pack, unpack
+def _unpack(bundle: Path, output_dir: Path) -> None:
+    from hbr.experiments.study_bundle import unpack
 
-    if from_bundle:
-        if bundle or study:
-            raise UserError("--from-bundle unpacks; leave out --bundle and --study")
-        folders = unpack(from_bundle, output_dir)
-        for folder in folders:
-            print(output_dir / folder)
-        logger.info(f"{len(folders)} unpacked; a sweep of its study needs no network now")
-        return
+    folders = unpack(bundle, output_dir)
+    for folder in folders:
+        print(output_dir / folder)
+    logger.info(f"{len(folders)} unpacked; a sweep of its study needs no network now")
+
+
+def _pack(
+    bundle: Path | None, study: Path | None, settings: list[str] | None, output_dir: Path
+) -> None:
+    from hbr.core.config import parse_set
+    from hbr.experiments.study_bundle import pack
+
     if not bundle or not study:
         raise UserError("--bundle FILE.tar packs what --study FILE.yaml reads: give both")
     files = pack(bundle, study, output_dir, parse_set(settings or []))

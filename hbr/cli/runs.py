@@ -42,6 +42,7 @@ Yes = Annotated[bool, Option("--yes", "-y", help="With --prune: do not ask.")]
 
 
 def runs(
+    ctx: typer.Context,
     sampler: Sampler = None,
     encoder: EncoderName = None,
     dataset: Dataset = None,
@@ -54,11 +55,10 @@ def runs(
     """List the runs, or remove what they need no more."""
     from hbr.report.terminal.runs import runs_table
 
-    if prune and (as_json or sampler or encoder or dataset or state):
-        raise UserError("--prune goes through all runs, and asks; leave out the other options")
     if yes and not prune:
         raise UserError("--yes answers what --prune asks; leave it out")
     if prune:
+        options.only(ctx, "--prune", "prune", "yes", "output_dir")
         _prune(output_dir, yes)
         return
     wanted = {

@@ -129,7 +129,8 @@ def read_result(run: Store, config: Config, target: EvaluationTarget) -> Result:
     Raises UserError where it was not evaluated, or on vectors of another model.
     """
     encode = [] if target.is_mteb else [f"encode/{target.encoded.folder}"]
-    chain = ["train", *encode, f"evaluate/{target.folder}"]
+    index = [f"index/{target.folder}"] if target.index else []
+    chain = ["train", *encode, *index, f"evaluate/{target.folder}"]
     return run.read(chain, lambda stages: _read_result(run, config, target, chain, stages))
 
 
@@ -167,6 +168,7 @@ def _command(target: EvaluationTarget, run: Store) -> str:
             "quantize": target.compression.quantize,
         }
         perturb += "".join(f" --{name} {value}" for name, value in named.items() if value)
+    perturb += f" --index {target.index}" if target.index else ""
     return f"hbr evaluate --dataset {target.dataset}{perturb} --run {run.path}"
 
 

@@ -390,7 +390,7 @@ def test_the_source_of_a_data_set_is_never_guessed(
     assert (said.code, "embedded takes no files" in said.err) == (2, True)
 
 
-def test_a_trec_run_is_kept_and_index_settings_too(trained: Path) -> None:
+def test_a_trec_run_is_kept_and_index_settings_too(trained: Path, tmp_path: Path) -> None:
     folder = only_run(trained) / "evaluate" / "embedded"
     assert hbr("evaluate", "--output-dir", trained, "--trec").code == 0
     assert hbr("evaluate", "--output-dir", trained).code == 0
@@ -401,6 +401,10 @@ def test_a_trec_run_is_kept_and_index_settings_too(trained: Path) -> None:
     assert hbr("index", *words).code == 0
     assert hbr("evaluate", "--index", "ivf", "--output-dir", trained).code == 0
     assert stages(only_run(trained))["index/embedded@ivf"]["settings"]["nlist"] == 4
+    file = tmp_path / "nlist.yaml"
+    file.write_text("index: {nlist: 6}")
+    assert hbr("evaluate", "--index", "ivf", "-C", file, "--output-dir", trained).code == 0
+    assert stages(only_run(trained))["index/embedded@ivf"]["settings"]["nlist"] == 6
     shallow = ("--index", "flat", "--set", "index.top_k=1", "--output-dir", trained, "--json")
     metrics = json.loads(hbr("evaluate", *shallow).out)
     assert metrics["depth"] == 1
@@ -824,3 +828,26 @@ def test_what_takes_long_goes_when_told(
     said = hbr(command, "--output-dir", world)
     assert said.code == 75
     assert "told to go (SIGTERM); what is finished is kept; the same command goes" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("compare --bundle-check a.tar --strict", "--bundle-check goes without --strict"),
+        ("compare --bundle-check a.tar runs/a", "--bundle-check goes without "),
+        ("compare --reference elmahdy2024 --dataset xquad-r", "name some"),
+        ("prepare --list --force", "--list goes without --force"),
+        ("prepare --from-bundle a.tar --data x.jsonl", "--from-bundle goes without --data"),
+        ("plan --step 3 --batches 4", "say one of them"),
+    ],
+)
+def test_an_option_without_an_effect_is_refused(words: str, message: str) -> None:
+    said = hbr(*words.split())
+    assert (said.code, message in said.err) == (2, True), said.err
+
+
+def test_results_by_an_index_are_compared(trained: Path) -> None:
+    assert hbr("evaluate", "--index", "flat", "--output-dir", trained).code == 0
+    words = ("compare", only_run(trained), "--dataset", "embedded@flat", "--format", "json")
+    said = hbr(*words)
+    assert said.code == 0, said.err
