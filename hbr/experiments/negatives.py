@@ -168,12 +168,7 @@ class Miner:
         path = Path(str(self.settings.miner))
         most = self.settings.num_negatives
         items = [np.zeros(0, np.int64)] * len(rows)
-        for where, row, negatives, _ in read(path, rows):
-            if len(negatives) < most:
-                raise UserError(
-                    f"{where}: has {len(negatives)} negatives, fewer than mine.num_negatives, "
-                    f"{most}; ask for fewer, or leave the row out"
-                )
+        for _, row, negatives, _ in read(path, rows):
             items[row] = negatives[:most]
         counts = np.array([len(some) for some in items])
         unknown = np.full(max(int(counts.sum()), len(rows)), np.nan, np.float32)

@@ -25,7 +25,7 @@ from hbr.experiments.encoders import Found, initial_encoder, trained_before
 from hbr.experiments.negatives import BM25, mined_rows
 from hbr.experiments.run_spec import RunSpec
 from hbr.experiments.teachers import Teacher
-from hbr.training.objectives import Needs
+from hbr.training.objectives import Needs, Recipe
 from hbr.training.schedule import BatchSchedule
 
 T = TypeVar("T")
@@ -102,7 +102,7 @@ class RunData:
 
     @cached_property
     def _with_negatives(self) -> list[tuple[Store, Rows]]:
-        if self.run.config.train.hard_negatives == "given":
+        if self.run.config.train.hard_negatives == "given" or not self._recipe.num_negatives:
             return self.rows
         return [(store, mined_rows(self.run, store, rows)) for store, rows in self.rows]
 
@@ -186,16 +186,21 @@ class RunData:
         ]
 
     @property
+    def _recipe(self) -> Recipe:
+        objective = self.run.config.objective
+        recipe: Recipe = get("objective", objective.name).recipe(objective)
+        return recipe
+
+    @property
     def _draws_languages(self) -> bool:
         """Whether texts stand in batches in other languages than those that the sampler draws."""
-        objective = self.run.config.objective
-        any_language = objective.num_negatives > 0 and objective.negative_language == "any"
-        return any_language or get("objective", objective.name).recipe(objective).draws_languages
+        any_language = self.run.config.objective.negative_language == "any"
+        return self._recipe.draws_languages or (any_language and self._recipe.num_negatives > 0)
 
     @property
     def _draws_negatives(self) -> bool:
-        own = self.run.config.objective.num_negatives > 0
-        return own or (self.before is not None and self.before._draws_negatives)
+        before = self.before is not None and self.before._draws_negatives
+        return before or self._recipe.num_negatives > 0
 
     def open_trained_on(self) -> None:
         """Open what `seen_in` reads: all ranks call it, since they prepare data together."""

@@ -53,7 +53,8 @@ def _searcher(run: RunSpec, dataset: str, source: Path | None) -> Searcher:
     if stage.name in run.store.entries() and not is_current(stage):
         raise UserError(
             f"{run.path.name}: its vectors of {dataset} were made with other settings, data or "
-            "weights, and results rest on them; leave out --set, or make them anew: hbr encode"
+            "weights, and results rest on them; leave out --set, or make them anew: "
+            f"`hbr encode --dataset {dataset} --run {run.path}`"
         )
     update([stage])
     retriever = Retriever.open(run.path / "model", run.config, run.torch_device())

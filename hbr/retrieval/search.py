@@ -90,7 +90,7 @@ class BM25:
     def top(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """As in `Search`."""
         size = max(1, int(CHUNK_MB * 2**20 / (4 * self.passages)))
-        parts = [self._all(queries[at : at + size]) for at in range(0, len(queries), size)]
+        parts = (self._all(queries[at : at + size]) for at in range(0, len(queries), size))
         best = [stable_topk(torch.from_numpy(part), k) for part in parts]
         values, positions = (np.concatenate(each) for each in zip(*best, strict=True))
         return _padded(values, positions, k)

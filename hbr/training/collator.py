@@ -98,7 +98,7 @@ class Collator:
     def _negatives(self, batch: Batch) -> DrawnNegatives:
         """Return the negatives of a batch, in the languages that the settings say."""
         rows, settings = self.sources[batch.dataset].rows, self.config.objective
-        most, u = settings.num_negatives, None
+        most, u = self.recipe.num_negatives, None
         if settings.negative_language == "any":
             rng = np.random.default_rng([self.config.seed, NEGATIVES, batch.step])
             counts = rows.negatives_of[batch.rows + 1] - rows.negatives_of[batch.rows]
@@ -152,7 +152,7 @@ class Collator:
             "query": [rows.query_cells(p.rows, p.query_language) for p in parts],
             "passage": [rows.passage_cells(p.rows, p.passage_language) for p in parts],
         }
-        if self.config.objective.num_negatives and len(rows.negative):
+        if self.recipe.num_negatives and len(rows.negative):
             cells["negatives"] = [negatives.of(slice(*some)).cell for some in pairwise(starts)]
         if translations:
             parts = [translations.part(rank, world_size) for rank in range(world_size)]

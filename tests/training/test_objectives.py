@@ -464,6 +464,16 @@ def test_distillation_is_the_loss_that_follows_the_teacher_and_a_share_of_infonc
     assert_same((said, found), (parts, gradients(encoder)))
 
 
+def test_negatives_that_no_loss_sees_are_not_encoded() -> None:
+    """Embedding MSE has none of its own; InfoNCE beside it has."""
+    for name, weight, number in (
+        ("embedding-mse", 0.0, 0),
+        ("embedding-mse", 0.1, 1),
+        ("margin-mse", 0.0, 1),
+    ):
+        assert recipe_of(name, infonce_weight=weight).num_negatives == number
+
+
 def test_a_classifier_needs_two_languages():
     with pytest.raises(UserError, match="two languages"):
         recipe_of("language-adversarial").head(WIDTH, 1)

@@ -43,6 +43,11 @@ class Recipe:
         """Whether it puts texts into a batch in other languages than the sampler does."""
         return self.needs_translations
 
+    @property
+    def num_negatives(self) -> int:
+        """How many given negatives of each row it puts into a batch."""
+        return int(self.settings.num_negatives)
+
     def backward(self, batch: "TrainingBatch") -> LossTerms:
         """Add the gradients of a batch to the weights; return its loss and the terms of it."""
         return {"loss": batch.backward(batch.contrastive_loss)}

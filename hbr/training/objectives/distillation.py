@@ -118,6 +118,11 @@ class EmbeddingMSE(Distillation):
 
     needs_teacher_vectors = True
 
+    @property
+    def num_negatives(self) -> int:
+        """As `Recipe.num_negatives`: InfoNCE alone has some."""
+        return super().num_negatives if self.settings.infonce_weight else 0
+
     def distilled(self, batch: "TrainingBatch", vectors: "Vectors") -> "Tensor":
         """As `Distillation.distilled`."""
         import torch
