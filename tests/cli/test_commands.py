@@ -61,6 +61,7 @@ def test_evaluate_takes_the_last_run_and_says_so(trained: Path) -> None:
     assert len(metrics["by_pair"]) == 100
 
 
+@pytest.mark.slow
 def test_evaluate_writes_a_trec_run_that_ir_measures_reads(trained: Path) -> None:
     import ir_measures
 

@@ -160,6 +160,7 @@ def test_a_misspelt_task_is_found_before_a_sweep_trains(tmp_path: Path) -> None:
     assert "did you mean BelebeleRetrieval" in said.err
 
 
+@pytest.mark.slow
 def test_a_trial_leaves_mtebs_tasks_out_and_says_how_many(world: Path, tmp_path: Path) -> None:
     study, runs = tmp_path / "study.yaml", beside(world, tmp_path / "runs")
     for others, done in ((["embedded"], ["embedded"]), ([], [])):

@@ -39,6 +39,8 @@ TINY = {
     "e5-small": "xlm-r-tiny",
 }
 SQUAD = ("ar", "de", "el", "es", "hi", "ru", "th", "tr", "vi", "zh")
+# each as long as several of the others, which do the like
+LONG = ["beir-robustness", "robustness", "xm3600-adversarial", "xquad-adapters", "xquad-negatives"]
 LOW = ("aym", "mri", "xho")  # codes of Tatoeba; the middle one is not in LASER's, but is low
 SMALL = {
     "data.languages": None,
@@ -111,7 +113,7 @@ def test_the_claims_of_a_shipped_study_name_cells_that_it_has(path: Path) -> Non
 @pytest.mark.parametrize(
     "path",
     [
-        pytest.param(path, marks=pytest.mark.slow if path.stem == "xquad-negatives" else ())
+        pytest.param(path, marks=pytest.mark.slow if path.stem in LONG else ())
         for path in STUDIES
         if path.stem != "embedded"
     ],

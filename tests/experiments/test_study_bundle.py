@@ -335,6 +335,7 @@ def test_mistakes_are_told_in_one_line(
     assert told in said.err
 
 
+@pytest.mark.slow
 def test_all_that_rounds_miners_and_teachers_read_is_packed(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

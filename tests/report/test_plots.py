@@ -126,14 +126,7 @@ def test_a_figure_is_as_wide_as_a_column_of_a_paper_or_two(draw):
 
 
 @every_figure
-def test_equal_input_gives_equal_bytes(draw, tmp_path):
-    first, second = save(draw(), tmp_path / "a"), save(draw(), tmp_path / "b")
-    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
-    assert to_svg(draw()) == to_svg(draw())
-
-
-@every_figure
-def test_the_order_in_which_forms_are_written_changes_none(draw, tmp_path):
+def test_equal_input_gives_equal_bytes_in_any_order_of_forms(draw, tmp_path):
     one, other = draw(), draw()
     svg, saved = to_svg(one), save(one, tmp_path / "a")
     again = save(other, tmp_path / "b")
