@@ -14,7 +14,7 @@ from hbr.core.target import Compression, EvaluationTarget
 
 
 def _dataset(name: str | None) -> str | None:
-    from hbr.core.vectors import Index
+    from hbr.core.settings.vectors import Index
     from hbr.data.lookup import dataset
 
     if not name:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from hbr.compare.evidence import Evidence
 from hbr.compare.results import CENTER, Result
 from hbr.core.errors import UserError
+from hbr.core.settings.train import LOG_ONLY
 from hbr.core.target import EvaluationTarget
-from hbr.core.train import LOG_ONLY
 from hbr.data.lookup import dataset
 
 PER_ENCODER = frozenset(  # these go with the encoder: they may differ from one to another

@@ -15,9 +15,9 @@ from pydantic import BaseModel
 
 from hbr.core.errors import UserError
 from hbr.core.settings import Config
+from hbr.core.settings.train import LATER
 from hbr.core.store import Store, entry_of
 from hbr.core.target import EvaluationTarget
-from hbr.core.train import LATER
 from hbr.evaluation.diagnostics_file import FILE
 
 CENTER = "evaluate.center_languages"

@@ -11,8 +11,8 @@ import numpy as np
 from hbr.core import distributed
 from hbr.core.errors import UserError
 from hbr.core.files import partial_of, replace_synced
-from hbr.core.negatives import RULES, Mine
 from hbr.core.progress import Progress
+from hbr.core.settings.negatives import RULES, Mine
 from hbr.data.arrays import load_array
 from hbr.data.rows import Rows
 from hbr.evaluation.row_texts import TextsOfRows

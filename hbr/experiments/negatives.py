@@ -12,8 +12,8 @@ import numpy as np
 from hbr.core import distributed
 from hbr.core.digests import file_digest
 from hbr.core.errors import UserError
+from hbr.core.settings.vectors import Encode, Index
 from hbr.core.store import Make, Store, fingerprint
-from hbr.core.vectors import Encode, Index
 from hbr.data.contamination import open_hashes, row_hashes
 from hbr.data.negatives_file import read
 from hbr.data.rows import ROLES, Rows

@@ -15,11 +15,11 @@ from hbr.compare.references import names as reference_names
 from hbr.compare.references import reference
 from hbr.core.config import full_path, resolve_config
 from hbr.core.errors import UserError
-from hbr.core.fields import Section
 from hbr.core.registry import known, near
 from hbr.core.settings import UNTRAINED, Config
+from hbr.core.settings.fields import Section
+from hbr.core.settings.train import LOG_ONLY, SAME_RESULT
 from hbr.core.target import Compression, EvaluationTarget, known_measure
-from hbr.core.train import LOG_ONLY, SAME_RESULT
 from hbr.core.yaml_files import read_yaml
 from hbr.data.lookup import in_languages, known_dataset
 from hbr.data.perturb import expand

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hbr.core.errors import UserError
-from hbr.core.train import Train
+from hbr.core.settings.train import Train
 
 BITS = 16
 

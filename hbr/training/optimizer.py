@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from hbr.core.errors import UserError, first_line
-from hbr.core.train import Train as TrainSettings
+from hbr.core.settings.train import Train as TrainSettings
 from hbr.training.batch import AuxiliaryHead
 
 BLOCKS = 4096  # numbers, as many as bitsandbytes keeps in a byte each

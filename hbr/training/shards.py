@@ -16,7 +16,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from hbr.core import distributed
 from hbr.core.errors import UserError
-from hbr.core.train import Train
+from hbr.core.settings.train import Train
 from hbr.training.masters import MasterWeights
 from hbr.training.optimizer import resident_bytes
 from hbr.training.parallel import ALONE, Alone, Replicas

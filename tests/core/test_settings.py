@@ -13,7 +13,7 @@ from hbr.core import registry, values
 from hbr.core.config import parse_set, resolve_config
 from hbr.core.errors import UserError
 from hbr.core.settings import Config, Objective
-from hbr.core.train import LATER, LOG_ONLY, SAME_RESULT, Train
+from hbr.core.settings.train import LATER, LOG_ONLY, SAME_RESULT, Train
 from hbr.core.values import leaves
 from hbr.core.yaml_files import read_yaml
 from hbr.evaluation.metrics import Metric

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hbr.core.train import Train
+from hbr.core.settings.train import Train
 from hbr.experiments import cost as costs
 from hbr.experiments import pace as pacing
 from hbr.experiments.cells import Cell, cells

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from hbr.core.errors import UserError
-from hbr.core.train import Train
+from hbr.core.settings.train import Train
 from hbr.training import optimizer as optimizers
 from hbr.training.batch import AuxiliaryHead
 from hbr.training.masters import MasterWeights

@@ -15,8 +15,8 @@ from torch import nn
 
 from hbr.core import distributed
 from hbr.core.errors import UserError
+from hbr.core.settings.train import Train
 from hbr.core.store import Store
-from hbr.core.train import Train
 from hbr.training import shards
 from hbr.training.shards import choose
 from tests.support import beside, log_of, only_run

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from hbr.core.fields import Positive, PositiveFloat
 from hbr.core.settings import Objective as Settings
+from hbr.core.settings.fields import Positive, PositiveFloat
 from hbr.training.objectives import LossTerms, Objective, Recipe, Side
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from hbr.core.fields import NonNegativeFloat, PositiveFloat
 from hbr.core.settings import Objective as Settings
+from hbr.core.settings.fields import NonNegativeFloat, PositiveFloat
 from hbr.training.objectives import LossTerms, Objective, Recipe
 
 if TYPE_CHECKING:

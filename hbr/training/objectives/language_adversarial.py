@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from hbr.core.errors import UserError
-from hbr.core.fields import PositiveFloat
 from hbr.core.settings import Objective as Settings
+from hbr.core.settings.fields import PositiveFloat
 from hbr.training.objectives import LossTerms, Objective, Recipe
 
 if TYPE_CHECKING:

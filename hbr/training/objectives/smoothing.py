@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from hbr.core.fields import NonNegativeFloat, Share
 from hbr.core.settings import Objective as Settings
+from hbr.core.settings.fields import NonNegativeFloat, Share
 from hbr.training.objectives import LossTerms, Objective, Recipe, Side
 
 if TYPE_CHECKING:

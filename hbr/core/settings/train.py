@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from hbr.core import registry
-from hbr.core.fields import (
+from hbr.core.settings.fields import (
     AnyNames,
     NonNegative,
     NonNegativeFloat,

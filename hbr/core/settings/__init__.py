@@ -14,9 +14,9 @@ from pydantic import (
 )
 
 from hbr.core import registry
-from hbr.core.adapter import Adapter
-from hbr.core.datasets import Data
-from hbr.core.fields import (
+from hbr.core.settings.adapter import Adapter
+from hbr.core.settings.data import Data
+from hbr.core.settings.fields import (
     MiB,
     Names,
     NonNegative,
@@ -29,10 +29,10 @@ from hbr.core.fields import (
     Share,
     Tokens,
 )
-from hbr.core.negatives import Mine, Teacher
+from hbr.core.settings.negatives import Mine, Teacher
+from hbr.core.settings.train import LATER, LOG_ONLY, SAME_RESULT, Train
+from hbr.core.settings.vectors import Encode, Index
 from hbr.core.target import EvaluationTarget, known_measure
-from hbr.core.train import LATER, LOG_ONLY, SAME_RESULT, Train
-from hbr.core.vectors import Encode, Index
 from hbr.core.yaml_files import dump
 
 METRICS = (

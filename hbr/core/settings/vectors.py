@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hbr.core.fields import Positive, Precision, Section, Tokens
+from hbr.core.settings.fields import Positive, Precision, Section, Tokens
 
 
 class Encode(Section):

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from hbr.core.fields import Names, Rows, Section, Share
+from hbr.core.settings.fields import Names, Rows, Section, Share
 
 
 class Data(Section):

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from hbr.core.fields import Names, Positive, PositiveFloat, Section, Share
+from hbr.core.settings.fields import Names, Positive, PositiveFloat, Section, Share
 
 
 class Adapter(Section):

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from hbr.core.fields import NonNegative, Positive, Section, Seed
+from hbr.core.settings.fields import NonNegative, Positive, Section, Seed
 
 RULES = {"max_score", "min_score", "absolute_margin", "relative_margin"}
 
