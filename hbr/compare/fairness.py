@@ -80,7 +80,8 @@ def _facts(result: Result) -> dict[str, str]:
     """Return what was done to get a result, as far as a fair comparison depends on it."""
     config = result.config
     parts = {"sampler", "encoder"}
-    parts |= {"data", "objective", "train", "adapter"} if config.is_trained else set()
+    if config.is_trained:
+        parts |= {"data", "objective", "train", "adapter"} | config.sources_of_supervision
     sections = config.model_dump(mode="json", include=parts)
     if config.is_trained and not config.adapter.name:
         sections["adapter"] = {"name": None}

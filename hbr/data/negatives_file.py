@@ -5,6 +5,7 @@ are negatives of row q1; scores of the row's own passage and of each negative ma
 """
 
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from pydantic import FiniteFloat, model_validator
 from hbr.core.errors import UserError
 from hbr.data.records import Id, Record, records
 from hbr.data.rows import Rows
+
+logger = logging.getLogger(__name__)
 
 
 class Line(Record):
@@ -32,26 +35,41 @@ class Line(Record):
         return self
 
 
-def read(path: Path, rows: Rows) -> Iterator[tuple[str, int, np.ndarray, list[float] | None]]:
+def read(
+    path: Path, rows: Rows, *, partial: bool = False
+) -> Iterator[tuple[str, int, np.ndarray, list[float] | None]]:
     """Yield `FILE:LINE`, the row, the items of its negatives, and scores, of every line.
 
-    Raises UserError for ids that no row has or several have, and for rows that stand there twice.
+    Raises UserError for ids that several rows have, for rows that stand there twice, and for ids
+    that no row has; where `rows` are a part of the file's, these are left out, and counted.
     """
     ids = rows.ids.to_pylist()
     number_of = {id: number for number, id in enumerate(ids)}
     if len(number_of) < len(ids):
         raise UserError(f"{path}: several rows of {rows.name} have one id: it cannot name them")
     seen: set[int] = set()
+    others = [0, 0]  # rows and negatives that `rows` do not have
     for where, line in records(path, Line):
-        for id in (line.id, *line.negatives):
-            if id not in number_of:
-                raise UserError(f"{where}: {rows.name} has no row {id!r}; {Line.remedy}")
+        unknown = [id for id in (line.id, *line.negatives) if id not in number_of]
+        if unknown and not partial:
+            raise UserError(f"{where}: {rows.name} has no row {unknown[0]!r}; {Line.remedy}")
+        if line.id not in number_of:
+            others[0] += 1
+            continue
         row = number_of[line.id]
         if row in seen:
             raise UserError(f"{where}: row {line.id!r} stands there twice; keep one of the lines")
         seen.add(row)
-        negatives = np.array([number_of[id] for id in line.negatives], dtype=np.int64)
-        yield where, row, rows.passage_of[negatives], line.scores
+        others[1] += len(unknown)
+        kept = [place for place, id in enumerate(line.negatives) if id in number_of]
+        negatives = np.array([number_of[line.negatives[n]] for n in kept], dtype=np.int64)
+        scores = line.scores and [line.scores[0], *(line.scores[1 + n] for n in kept)]
+        yield where, row, rows.passage_of[negatives], scores
+    if any(others):
+        logger.warning(
+            f"{path}: left out, since {rows.name} has them not: {others[0]:,} rows, and "
+            f"{others[1]:,} negatives of others"
+        )
 
 
 def write(path: Path, rows: Rows) -> None:

@@ -95,7 +95,7 @@ def other_encoder(
         return found
     given = {"name": name, "revision": revision}
     folder = encoder_folder(run.runs, name, revision, download=download)
-    defaults = encoder_defaults(run.runs, name, revision)
+    defaults = encoder_defaults(run.runs, name, revision, trained=False)
     return Found(folder, EncoderSettings.model_validate(given | defaults))
 
 

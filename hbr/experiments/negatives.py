@@ -168,13 +168,19 @@ class Miner:
         path = Path(str(self.settings.miner))
         most = self.settings.num_negatives
         items = [np.zeros(0, np.int64)] * len(rows)
-        for _, row, negatives, _ in read(path, rows):
+        for _, row, negatives, _ in read(path, rows, partial=reads_part(self.run)):
             items[row] = negatives[:most]
         counts = np.array([len(some) for some in items])
         unknown = np.full(max(int(counts.sum()), len(rows)), np.nan, np.float32)
         arrays = {"score": unknown[: counts.sum()], "positive_score": unknown[: len(rows)]}
         negative = np.concatenate(items).astype(np.int32)
         return write_mined(folder, counts, {"negative": negative, **arrays})
+
+
+def reads_part(run: RunSpec) -> bool:
+    """Return whether a file about training rows may speak of more than those that are read."""
+    data = run.config.data
+    return data.limit is not None or len(data.train) > 1
 
 
 def mined_rows(run: RunSpec, store: Store, rows: Rows) -> Rows:
@@ -202,8 +208,7 @@ def mined_rows(run: RunSpec, store: Store, rows: Rows) -> Rows:
 
 def with_vector_settings(id: str, run: RunSpec, index: str = "exact") -> str:
     """Return an id that also tells apart how vectors are made and searched, if not by default."""
-    own, default = run.encode_identity(), Encode().identity()
-    changed = {name: value for name, value in own.items() if value != default.get(name)}
+    changed = Encode.model_validate(run.encode_identity()).changed()
     if index not in ("exact", "flat") and run.config.index != Index():
         changed["index"] = run.config.index.model_dump()
     return fingerprint([id, changed]) if changed else id
@@ -232,12 +237,14 @@ def encoded_rows(
         "encoder": encoder.settings.model_dump(mode="json", exclude={"name", "revision"}),
         "languages": [texts.languages[code] for code in texts.codes],
         "first_alone": texts.first_alone,
-    } | ({"cut": True} if cut else {})
+    }
+    settings |= {"cut": True} if cut else {"checked": True} if check else {}
     inputs = {"rows": store.completion("rows"), "encoder": encoder.id}
     stage = f"vectors-{fingerprint([settings, inputs], 8)}"
 
     def make(folder: Path) -> dict[str, Any]:
         device, cache = run.torch_device(), store.path / "exported"
+        logger.info(str(encoder.settings))
         retriever = Retriever(encoder.load(), config, device, cache)
         if check:
             check(retriever, texts)

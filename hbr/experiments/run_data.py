@@ -170,7 +170,10 @@ class RunData:
 
     @cached_property
     def trained_on(self) -> list[tuple[Store, Rows]]:
-        """The rows in the languages that batches are drawn from, of earlier trainings too."""
+        """The rows in the languages that batches are drawn from, of earlier trainings too.
+
+        Mined negatives are passages of these or negatives that they have themselves.
+        """
         config = self.run.config
         pivot_alone = get("sampler", config.sampler.name).pivot_only and not self._draws_languages
         languages = config.data.languages
@@ -181,7 +184,7 @@ class RunData:
                     store,
                     rows.only([rows.pivot or ""] if pivot_alone else languages or rows.languages),
                 )
-                for store, rows in self.rows_with_negatives
+                for store, rows in self.rows
             ),
         ]
 

@@ -158,7 +158,8 @@ def complete(config: Config, runs: Path = Path("runs")) -> Config:
     """Fill in what other settings and the encoder's files decide, in whole.
 
     These are the encoder's prompts, lengths and normalization, the learning rate and the validation
-    set. `runs` may hold the encoder, from a bundle.
+    set. Runs that a link such as `latest` names are named by themselves. `runs` may hold the
+    encoder, from a bundle.
     """
     encoder = config.encoder
     given = encoder.model_dump(exclude_none=True)
@@ -171,10 +172,27 @@ def complete(config: Config, runs: Path = Path("runs")) -> Config:
     return config.model_copy(
         update={
             "encoder": type(encoder)(**given),
-            "train": config.train.model_copy(update={"learning_rate": rate}),
+            "train": config.train.model_copy(
+                update={
+                    "learning_rate": rate,
+                    "start_from": _linked(runs, config.train.start_from),
+                }
+            ),
             "data": config.data.model_copy(update={"validation": validation}),
+            "mine": config.mine.model_copy(update={"miner": _linked(runs, config.mine.miner)}),
+            "teacher": config.teacher.model_copy(
+                update={"name": _linked(runs, config.teacher.name)}
+            ),
         }
     )
+
+
+def _linked(runs: Path, name: str | None) -> str | None:
+    """Return the name of the run that a link leads to, which may lead elsewhere later."""
+    for folder, place in ((Path(), runs / name), (Path(name).parent, Path(name))) if name else ():
+        if place.is_symlink() and (place / "config.yaml").exists():
+            return str(folder / place.readlink())
+    return name
 
 
 def slug(config: Config) -> str:

@@ -21,7 +21,7 @@ from hbr.data.rows import ROLES, Rows
 from hbr.data.teacher_vectors import TeacherVectors, open_teacher_vectors
 from hbr.evaluation.row_texts import TextsOfRows
 from hbr.experiments.encoders import Found, encoder_files_of, initial_encoder, other_encoder
-from hbr.experiments.negatives import encoded_rows, with_vector_settings
+from hbr.experiments.negatives import encoded_rows, reads_part, with_vector_settings
 from hbr.experiments.run_spec import RunSpec
 from hbr.models.sources import encoder_id
 
@@ -160,7 +160,7 @@ class Teacher:
         path, ids = Path(self.name), rows.ids
         positive = np.full(len(rows), np.nan, np.float32)
         negative = np.full(len(rows.negative), np.nan, np.float32)
-        for where, row, items, scores in read(path, rows):
+        for where, row, items, scores in read(path, rows, partial=reads_part(self.run)):
             if scores is None:
                 raise UserError(f"{where}: has no scores")
             known = dict(zip(items.tolist(), scores[1:], strict=True))

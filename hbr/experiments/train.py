@@ -1,13 +1,17 @@
 """Training within a run: its rows tokenized, its encoder, schedule and validation put together."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from hbr.core import distributed
 from hbr.core.errors import UserError
+from hbr.core.settings import Config
 from hbr.core.target import RetrievalGoal
 from hbr.experiments.run_data import RunData, batch_schedule, validation_languages
 from hbr.models.sources import adapter_base, encoder_id
+
+logger = logging.getLogger(__name__)
 
 
 def _check_width(data: RunData, encoder: Any) -> None:
@@ -27,6 +31,7 @@ def _check(data: RunData) -> None:
     objective, train = config.objective, config.train
     if not config.is_trained:
         return
+    _warn_of_idle(config)
     if train.early_stopping_patience and not (data.training.validation or data.goal):
         raise UserError(
             "train.early_stopping_patience: nothing is validated; set data.validation, or "
@@ -42,6 +47,25 @@ def _check(data: RunData) -> None:
         raise UserError(
             f"{name} acts on InfoNCE, which {objective.name} has not; set objective.infonce_weight"
         )
+
+
+def _warn_of_idle(config: Config) -> None:
+    """Log settings that are not at their defaults and do nothing in a training."""
+    used = config.sources_of_supervision | ({"adapter"} if config.adapter.name else set())
+    wanted = {
+        "adapter": "adapter=lora",
+        "mine": "train.hard_negatives=mined",
+        "teacher": "an objective that asks a teacher, or objective.guide",
+    }
+    for section in sorted(wanted.keys() - used):
+        settings = getattr(config, section)
+        default = type(settings)()
+        names = [
+            n for n in type(settings).model_fields if getattr(settings, n) != getattr(default, n)
+        ]
+        if names:
+            changed = ", ".join(f"{section}.{name}" for name in names)
+            logger.warning(f"without effect: {changed}; that needs {wanted[section]}")
 
 
 def tokenized(data: RunData, encoder: Any) -> tuple[list[Any], Any]:

@@ -144,7 +144,9 @@ def save(encoder: Encoder, folder: Path, prompts: Mapping[str, str], *lengths: i
         encoder.backbone.save_pretrained(folder)
     encoder.tokenizer.save_pretrained(folder)
     modules = [("Transformer", ""), ("Pooling", "1_Pooling")]
-    modes = {key: mode in encoder.modes for mode, key in POOLINGS.items()}
+    modes: dict[str, Any] = {key: mode in encoder.modes for mode, key in POOLINGS.items()}
+    if list(encoder.modes) != [mode for mode in POOLINGS if mode in encoder.modes]:
+        modes = {"pooling_mode": list(encoder.modes)}  # flags would say another order
     width = {"word_embedding_dimension": encoder.backbone.config.hidden_size}
     _write_json(folder / "1_Pooling" / "config.json", width | modes)
     normalize = [Normalize()] if encoder.normalize else []

@@ -57,7 +57,15 @@ MBERT_TINY = Preset("mbert-tiny", None, learning_rate=3e-3, **SHORT)
 
 
 def preset(name: str) -> Preset:
-    """Return the preset of a name; a hub id or a folder is one with the usual facts."""
-    if name in registry.names("encoder") or (":" in name and "/" not in name):
+    """Return the preset of a name; a hub id or a folder is one with the usual facts.
+
+    The id of a preset's encoder has the prompts of that.
+    """
+    names = registry.names("encoder")
+    if name in names or (":" in name and "/" not in name):
         return registry.get("encoder", name)
+    for known in (registry.get("encoder", other) for other in names):
+        if known.source == name:
+            query, passage = known.query_prompt, known.passage_prompt
+            return Preset(name, name, query_prompt=query, passage_prompt=passage)
     return Preset(name, name)

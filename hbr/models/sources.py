@@ -3,6 +3,7 @@
 import functools
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,13 +79,18 @@ def adapter_base(folder: Path, *, download: bool = True) -> Path | None:
     return base
 
 
-def encoder_defaults(runs: Path, name: str, revision: str | None) -> dict[str, Any]:
+def encoder_defaults(
+    runs: Path, name: str, revision: str | None, *, trained: bool = True
+) -> dict[str, Any]:
     """Return the settings of an encoder where none are chosen: its files', else its preset's.
 
-    Of an encoder on the hub that is no preset, the configs are downloaded. Raises UserError where
-    the files say what hbr cannot honour.
+    One that is used as it is, not `trained`, has no prompts where neither names some. Of an encoder
+    on the hub that is no preset, the configs are downloaded. Raises UserError where the files say
+    what hbr cannot honour.
     """
     chosen = preset(name)
+    if not trained and chosen == Preset(name, name):
+        chosen = replace(chosen, query_prompt="", passage_prompt="")
     said: dict[str, Any] = {}
     if chosen.source is not None:
         folder = _described(runs, chosen, revision)

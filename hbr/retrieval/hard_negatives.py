@@ -80,9 +80,8 @@ def find(
         )
         parts.append(found.keep((place >= 0) & (row_label[found.row] != item_label[found.item])))
         _take_own(own, pool, queries, rows, passage_of)
-    if not parts:
-        raise ValueError("no row has a query in the languages of the pool")
-    merged = Candidates(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+    none = Candidates(*(np.zeros(0, t) for t in (int, int, np.float32, int, int)))
+    merged = Candidates(*(np.concatenate(values) for values in zip(none, *parts, strict=True)))
     merged = _best_of_each(merged)
     return merged.keep(merged.rank < count), np.where(np.isfinite(own), own, np.nan)
 

@@ -91,7 +91,10 @@ class Trainer:
         self.recipe = objective.recipe(config.objective)
         every = {language for data in schedule.datasets for language in data.languages}
         languages = sorted(config.data.languages or every)
-        self.head = make_head(self.recipe, encoder.embedding_dimension, len(languages), config.seed)
+        pivots = {data.pivot for data in schedule.datasets}
+        alone = registry.get("sampler", config.sampler.name).pivot_only and len(pivots) == 1
+        classes = 1 if alone else len(languages)
+        self.head = make_head(self.recipe, encoder.embedding_dimension, classes, config.seed)
         self.head.module.to(device)
         self.parallel, self.masters = distribute(self.way, encoder, config.train, device)
         self.optimizer = adamw(self.masters.trained.values(), self.head, config.train)

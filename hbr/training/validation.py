@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hbr.core import distributed
 from hbr.core.settings import Config
@@ -82,8 +83,14 @@ class ValidationLoss:
     def _loss(self, encode: TextEncoder, code: int, batch: np.ndarray) -> float:
         rows, tokens, _ = self.validation
         objective, codes = self.config.objective, np.full(len(batch), code)
-        queries = encode(tokens.texts("query", rows.query_cells(batch, codes)))
-        passages = encode(tokens.texts("passage", rows.passage_cells(batch, codes)))
+        size = self.config.train.mini_batch_size or len(batch)
+
+        def vectors(role: str, cells: np.ndarray) -> Tensor:
+            texts = tokens.texts(role, cells)
+            return torch.cat([encode(texts[at : at + size]) for at in range(0, len(texts), size)])
+
+        queries = vectors("query", rows.query_cells(batch, codes))
+        passages = vectors("passage", rows.passage_cells(batch, codes))
         mask = group_mask(np.asarray(rows.group)[batch], objective.mask, encode.device)
         loss = self.loss(queries, passages, mask=mask, temperature=objective.temperature)
         return float(loss)

@@ -233,16 +233,20 @@ class Config(Section):
         """Return the whole config as YAML; reading it back gives an equal one."""
         return dump(self.model_dump(mode="json"))
 
+    @property
+    def sources_of_supervision(self) -> set[str]:
+        """The sections of mined negatives and of a teacher, where the training uses them."""
+        found = {"mine"} if self.train.hard_negatives == "mined" else set()
+        objective = registry.get("objective", self.objective.name)
+        return found | ({"teacher"} if any(objective.needs(self.objective)) else set())
+
     def identity(self) -> dict[str, Any]:
         """Return the part that decides the trained weights, as plain values.
 
         A run keeps its identity where only the log changes, and where only rounding and the draws
         of dropout do, as they do between one rank and two.
         """
-        parts = {"seed", "sampler", "encoder", "data", "objective"}
-        parts |= {"mine"} if self.train.hard_negatives == "mined" else set()
-        objective = registry.get("objective", self.objective.name)
-        parts |= {"teacher"} if any(objective.needs(self.objective)) else set()
+        parts = {"seed", "sampler", "encoder", "data", "objective"} | self.sources_of_supervision
         chosen = self.model_dump(mode="json", include=parts)
         if not self.is_trained:
             return {"encoder": chosen["encoder"], "trained": False}
@@ -254,7 +258,24 @@ class Config(Section):
             chosen[kind] |= registry.source(kind, chosen[kind]["name"])
         train = self.train.model_dump(mode="json", exclude=LOG_ONLY | SAME_RESULT)
         idle = {name for name, default in LATER.items() if train[name] == default}
+        idle |= set() if self.train.metric_for_best_model else {"eval_limit"}
+        if self.objective.guide == "none":
+            chosen["objective"]["guide_margin"] = Objective().guide_margin
+        if "mine" in chosen and self.mine.sampling_strategy == "top":
+            chosen["mine"]["seed"] = Mine().seed
+        chosen |= self._vectors(parts)
         return chosen | {"train": {k: v for k, v in train.items() if k not in idle}}
+
+    def _vectors(self, parts: set[str]) -> dict[str, Any]:
+        """Return how vectors that mine or teach are made and searched, where not by default."""
+        mines = "mine" in parts and not (self.mine.miner or "").endswith(("bm25", ".jsonl"))
+        teaches = "teacher" in parts and not (self.teacher.name or "").endswith(".jsonl")
+        found: dict[str, Any] = {}
+        if mines or teaches:
+            found["encode"] = self.encode.changed()
+        if mines and self.mine.index not in ("exact", "flat") and self.index != Index():
+            found["index"] = self.index.model_dump(mode="json")
+        return {name: changed for name, changed in found.items() if changed}
 
     def at(self, target: EvaluationTarget) -> "Config":
         """Return the settings that a target is evaluated with."""

@@ -32,6 +32,15 @@ class Encode(Section):
         same = {"unpadded"} | ({"backend"} if self.backend == "torch" else set())
         return self.model_dump(mode="json", exclude=same)
 
+    def changed(self) -> dict[str, Any]:
+        """Return the settings that decide the numbers of vectors, where they are not the default.
+
+        How many are made or stored at a time changes their last bits at most.
+        """
+        decisive = self.model_dump(mode="json", include={"backend", "precision", "dtype"})
+        default = Encode().model_dump(mode="json")
+        return {name: value for name, value in decisive.items() if value != default[name]}
+
 
 class Index(Section):
     """A faiss index."""
