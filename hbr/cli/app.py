@@ -69,7 +69,7 @@ def _register(name: str) -> None:
     module = importlib.import_module(f"hbr.cli.{name}")
     function = getattr(module, name)
     cls = SettingsCommand if "settings" in function.__annotations__ else TyperCommand
-    examples = (f"  [bold]{line}[/bold]" for line in module.EXAMPLES)
+    examples = (f"  [bold]{line.replace('[', chr(92) + '[')}[/bold]" for line in module.EXAMPLES)
     epilog = "\n\n".join(["[dim]Examples:[/dim]", *examples])
     app.command(cls=cls, epilog=epilog)(function)
 

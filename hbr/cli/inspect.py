@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from typer import Option
 
@@ -15,6 +15,8 @@ EXAMPLES = (
     "hbr inspect runs/RUN --dataset xquad-r --against runs/OTHER_RUN --setting mono",
 )
 
+Setting = Literal["multi", "mono", "cross"]  # the first that there is, by default
+
 
 def inspect(
     run: options.RunArgument = None,
@@ -25,8 +27,8 @@ def inspect(
     dataset: options.OptionalDataset = None,
     source: options.Source = None,
     setting: Annotated[
-        Literal["mono", "cross", "multi"] | None,
-        Option(help="Default: the pool of all languages, or mono where there is none."),
+        Setting | None,
+        Option(help="Default: the pool of all languages; where there is none mono, or cross."),
     ] = None,
     metric: Annotated[str, Option(metavar="NAME", help="By which queries are sorted.")] = "map",
     language: Annotated[
@@ -43,7 +45,7 @@ def inspect(
     specs = [open_run_spec(one, output_dir) for one in (run, *(against or []))]
     inspector = Inspector(specs, dataset, source)
     settings = inspector.results[0].metrics["settings"]
-    chosen = setting or ("multi" if "multi" in settings else "mono")
+    chosen: str = setting or next(name for name in get_args(Setting) if name in settings)
     found = inspector.values(chosen, metric, language, number)
     print(json.dumps(found, ensure_ascii=False)) if as_json else console().print(
         inspection_view(found)

@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 EXAMPLES = (
     "hbr mine --data pairs.jsonl --miner bm25",
     "hbr mine --miner runs/hybrid-xlm-r-s0-1a2b3c --relative-margin 0.05",
-    "hbr train --set train.hard_negatives=mined --set objective.num_negatives=3",
+    "hbr train --data pairs.jsonl --set hard_negatives=mined --set mine.miner=bm25",
 )
 
 

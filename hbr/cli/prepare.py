@@ -20,7 +20,7 @@ EXAMPLES = (
     "hbr prepare",
     "hbr prepare --dataset xquad-r --source DIR",
     "hbr prepare --data pairs.jsonl",
-    "hbr prepare --data mmarco --source DIR --set data.languages=[en,de,hi]",
+    "hbr prepare --data mmarco --source DIR --set data.languages=en,de,hi",
     "hbr prepare --list",
     "hbr prepare --bundle study.tar --study experiments/embedded.yaml",
     "hbr prepare --from-bundle study.tar",

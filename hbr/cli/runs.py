@@ -34,8 +34,9 @@ Prune = Annotated[
     bool,
     Option(
         "--prune",
-        help="Remove optimizer states of finished runs, what dead processes left unfinished, and "
-        "downloads whose data are prepared; says what that frees, and asks.",
+        help="Remove optimizer states of finished runs, exports of earlier trainings, what dead "
+        "processes left unfinished, and downloads whose data are prepared; says what that frees, "
+        "and asks.",
     ),
 ]
 Yes = Annotated[bool, Option("--yes", "-y", help="With --prune: do not ask.")]

@@ -236,16 +236,20 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate an encoder on a data set, exactly and for language bias.
 
-    `encoder` is a run or its folder (its results are kept there), a SentenceTransformer, an object
-    with `encode_queries` and `encode_passages`, or any callable from texts to vectors: (texts,
-    width), scaled to unit length if `normalize`. `task` is a data set by name, with its files in
-    `source`, or one in memory. `name` is what tables call the encoder. `settings` are those of
-    evaluation, such as `metrics=["map"]`. What an encoder that is no run was trained on is not
-    known, so that contamination is not counted.
+    `encoder` is a run or its folder (its results on a data set by name are kept there), a
+    SentenceTransformer, an object with `encode_queries` and `encode_passages`, or any callable from
+    texts to vectors: (texts, width), scaled to unit length if `normalize`. `task` is a data set by
+    name, with its files in `source`, or one in memory. `name` is what tables call an encoder that
+    is no run. `settings` are those of evaluation, such as `metrics=["map"]`. Contamination is
+    counted of runs on data sets by name: of other encoders nobody knows what they were trained on.
     """
     run = _open(encoder, device) if isinstance(encoder, str | Path) else encoder
     place = Path(source) if source else None
     if isinstance(run, Run) and isinstance(task, str):
+        if name or not normalize:
+            raise UserError(
+                "`name` and `normalize` are of encoders that are no runs; leave them out"
+            )
         return _evaluate_run(run, EvaluationTarget.parse(task), place, settings)
     from hbr.experiments.outside import evaluate_encoder
 

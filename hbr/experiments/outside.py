@@ -11,12 +11,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from hbr.compare.results import Result
-from hbr.core.config import resolve_config
+from hbr.core.config import nested, resolve_config
 from hbr.core.errors import UserError
 from hbr.core.progress import Progress
+from hbr.core.settings import Evaluate
 from hbr.core.target import EvaluationTarget
 from hbr.data import prepare
-from hbr.data.tasks import EvaluationData, Task, open_task, write_task
+from hbr.data.tasks import EvaluationData, Task, limited, open_task, write_task
 from hbr.experiments.run_spec import RunSpec
 from hbr.models.folder import passage_prompt_name
 
@@ -99,9 +100,14 @@ def evaluate_encoder(
     texts, as_is = as_encoder(encoder)
     kept = TemporaryDirectory(prefix="hbr-")
     label = re.sub(r"[^\w.+-]", "-", name or _name_of(encoder))
-    base = {"encoder": label, "max_steps": 0}
-    config = resolve_config(base, settings)
-    opened = _task(task, source, runs, config.evaluate.passage, Path(kept.name))
+    if others := sorted(nested(settings).keys() - {"evaluate"}):
+        kept.cleanup()
+        raise UserError(
+            f"{', '.join(others)}: `evaluate` has no use for these settings with an encoder that "
+            "is no run; prompts, lengths and batches are the encoder's own"
+        )
+    config = resolve_config({"encoder": label, "max_steps": 0}, settings)
+    opened = _task(task, source, runs, config.evaluate, Path(kept.name))
     if opened.mining:
         kept.cleanup()
         raise UserError(f"{opened.name} is mined, not ranked: evaluate a run on it")
@@ -163,7 +169,7 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def _task(
-    task: str | EvaluationData, source: Path | None, runs: Path, passage: str, folder: Path
+    task: str | EvaluationData, source: Path | None, runs: Path, settings: Evaluate, folder: Path
 ) -> Task:
     if isinstance(task, str):
         target = EvaluationTarget.parse(task)
@@ -171,10 +177,10 @@ def _task(
             raise UserError(f"{task} is evaluated by MTEB: give a run, or call mteb.evaluate")
         if target != target.clean:
             raise UserError(f"{task}: give a run, or the name {target.dataset} alone")
-        return prepare.task(runs, target.dataset, source, passage)[1]
+        return prepare.task(runs, target.dataset, source, settings.passage, limit=settings.limit)[1]
     place = folder / "task"
     place.mkdir()
-    write_task(place, "in memory", task)
+    write_task(place, "in memory", limited(task, settings.limit) if settings.limit else task)
     return open_task(place, "in memory")
 
 

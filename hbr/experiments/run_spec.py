@@ -189,9 +189,9 @@ def complete(config: Config, runs: Path = Path("runs")) -> Config:
 
 def _linked(runs: Path, name: str | None) -> str | None:
     """Return the name of the run that a link leads to, which may lead elsewhere later."""
-    for folder, place in ((Path(), runs / name), (Path(name).parent, Path(name))) if name else ():
+    for place in (runs / name, Path(name)) if name else ():
         if place.is_symlink() and (place / "config.yaml").exists():
-            return str(folder / place.readlink())
+            return str(Path(str(name)).parent / place.readlink())
     return name
 
 

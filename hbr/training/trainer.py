@@ -167,7 +167,9 @@ class Trainer:
             )
         ranks = distributed.world_size()
         where = f"{ranks} ranks ({self.way}), {self.device}" if ranks > 1 else str(self.device)
-        measured = f", validated every {self.settings.eval_steps:,}" if self.validate else ""
+        measured = ", not validated: the last step is kept"
+        if self.validate:
+            measured = f", validated every {self.settings.eval_steps:,}"
         logger.info(
             f"training on {where} ({self.settings.precision}): {self.settings.max_steps:,} steps "
             f"of {pairs:,} pairs{measured}"

@@ -36,6 +36,10 @@ def test_unfair_differences_are_named_with_who_differs(runs: Path) -> None:
     [
         ("train.precision", {"settings": {"train.precision": "bf16"}}),
         ("encoder.query_max_seq_length", {"settings": {"encoder.query_max_seq_length": 32}}),
+        (
+            "mine.relative_margin",
+            {"settings": {"train.hard_negatives": "mined", "mine.relative_margin": 0.05}},
+        ),
         ("encoder.pooling", {"settings": {"encoder.pooling": "cls"}}),
         ("encode.precision", {"settings": {"encode.precision": "bf16"}}),
         ("encoder.revision", {"settings": {"encoder.revision": "abc"}}),
@@ -48,7 +52,9 @@ def test_unfair_differences_are_named_with_who_differs(runs: Path) -> None:
 def test_each_thing_that_is_not_compared_must_be_the_same(
     runs: Path, what: str, changed: Any
 ) -> None:
-    one, other = finished(runs, "hybrid", values()), finished(runs, "mixed", values(), **changed)
+    mined = {"train.hard_negatives": "mined"} if what.startswith("mine.") else {}
+    one = finished(runs, "hybrid", values(), settings=mined)
+    other = finished(runs, "mixed", values(), **changed)
     lines = unfair(gathered(one, other), ())
     assert [line for line in lines if line.startswith(f"runs differ in {what}: ")]
     with pytest.raises(UserError, match="--strict: the comparison is not fair\nruns differ in"):

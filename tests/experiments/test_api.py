@@ -55,6 +55,20 @@ def test_a_callable_is_evaluated_by_the_cosines_of_its_vectors() -> None:
     assert "by hand" in result.metrics["protocol"]
 
 
+def test_settings_that_would_do_nothing_are_refused(run: "hbr.Run") -> None:
+    for settings in ({"query_prompt": "q: "}, {"batch_size": 4}, {"encode.precision": "bf16"}):
+        with pytest.raises(UserError, match="has no use for these settings"):
+            hbr.evaluate(read_numbers, by_hand(), **settings)
+    for words in ({"name": "mine"}, {"normalize": False}):
+        with pytest.raises(UserError, match="are of encoders that are no runs"):
+            hbr.evaluate(run, **words)
+
+
+def test_a_limit_is_one_of_data_in_memory_too() -> None:
+    result = hbr.evaluate(read_numbers, by_hand(), metrics=["map"], **{"evaluate.limit": 1})
+    assert "LIMITED to 1" in result.metrics["protocol"]
+
+
 def test_without_normalization_lengths_count() -> None:
     result = hbr.evaluate(read_numbers, by_hand(), normalize=False, metrics=["mrr"])
     assert result.by_language.loc[("multi", "de"), "mrr"] == 0.5  # p2 de scores 3, p1 en 1

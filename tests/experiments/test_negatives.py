@@ -503,3 +503,19 @@ def test_an_untrained_run_does_not_mind_settings_of_training(world, tmp_path):
     sets = ("--set", "early_stopping_patience=3", "--set", "data.validation=null")
     said = hbr("-q", "train", "--untrained", "--output-dir", runs, *sets)
     assert said.code == 0, said.err
+
+
+def test_of_a_part_of_the_rows_a_file_speaks_of_others_too(world, tmp_path, rows_file, caplog):
+    """A trial reads some rows; with two data sets, a file may be of one."""
+    runs, file = beside(world, tmp_path / "runs"), rows_file(MADE)
+    lines = [{"id": f"r{n}", "negatives": ["r2", "r15", "r3"]} for n in (0, 1, 17)]
+    given = {
+        "data": {"train": [str(file)], "validation": None, "limit": 10},
+        "mine": {"miner": str(rows_file(lines, name="all.jsonl"))},
+    }
+    run = RunSpec(complete(resolve_config(given), runs), runs, "cpu")
+    ((store, rows),) = prepare.training_rows(run.config.data, runs)
+    _, stage, _ = Miner(run).build(store, rows)
+    mined = open_mined(store.path / stage)
+    assert np.diff(mined.negatives_of).tolist() == [2, 2, *[0] * 8]
+    assert "has them not: 1 rows, and 2 negatives of others" in caplog.text

@@ -9,7 +9,9 @@ import pytest
 from hbr.core.config import resolve_config
 from hbr.core.errors import UserError
 from hbr.core.settings import Encoder
-from hbr.experiments.run_spec import complete, slug
+from hbr.experiments.encoders import other_encoder
+from hbr.experiments.run_spec import RunSpec, complete, slug
+from hbr.models.presets import preset
 
 
 def encoder(folder: Path | str, **chosen: Any) -> Encoder:
@@ -45,6 +47,20 @@ def test_presets_keep_the_papers_prompts_and_short_texts(name):
     settings = encoder(name)
     assert inputs(settings) == (("Query: ", 64), ("Passage: ", 256))
     assert settings.normalize
+
+
+def test_the_id_of_a_presets_encoder_has_its_prompts():
+    known = preset("intfloat/multilingual-e5-large")
+    assert (known.query_prompt, known.passage_prompt) == ("query: ", "passage: ")
+    assert preset("someone/else").query_prompt == "Query: "
+
+
+def test_an_encoder_that_is_used_as_it_is_has_no_prompts_of_the_paper(folder, tmp_path):
+    run = RunSpec(complete(resolve_config({})), tmp_path)
+    assert other_encoder(run, str(folder)).settings.query_prompt == "query: "
+    (folder / "config_sentence_transformers.json").unlink()
+    found = other_encoder(run, str(folder)).settings
+    assert (found.query_prompt, found.passage_prompt) == ("", "")
 
 
 def test_what_the_files_say_is_kept_with_the_run_and_decides_its_name(folder):

@@ -102,7 +102,7 @@ def test_an_adapter_of_an_adapter_is_not_kept_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "same"),
     [
-        ({"encode.shard_size": 16384}, True),
+        ({"encode.shard_size": 512, "encode.token_budget": 512}, True),
         ({"encode.precision": "bf16"}, False),
         ({"index.nprobe": 64}, True),  # an exact search has none
         ({"index.nprobe": 64, "mine.index": "ivf"}, False),
@@ -117,8 +117,12 @@ def test_what_vectors_are_made_with_decides_mined_negatives(
     same: bool,
 ) -> None:
     runs, data = beside(world, tmp_path / "runs"), rows_file()
-    miner = Miner(run(runs, data, **{"train.hard_negatives": "mined", **settings}))
-    assert (miner.key == miner.id) is same
+    mined = run(runs, data, **{"train.hard_negatives": "mined", **settings})
+    plain = {name: value for name, value in settings.items() if not name.startswith("enc")}
+    plain = {name: value for name, value in plain.items() if not name.startswith("index")}
+    other = run(runs, data, **{"train.hard_negatives": "mined", **plain})
+    assert (Miner(mined).key == Miner(mined).id) is same
+    assert (mined.name == other.name) is same  # runs of other weights have other names
 
 
 def test_training_goes_on_with_the_prompts_that_the_encoder_knows(
@@ -130,3 +134,67 @@ def test_training_goes_on_with_the_prompts_that_the_encoder_knows(
     later = run(runs, data, train__start_from=made, encoder__query_prompt="Query: ")
     with pytest.raises(UserError, match=r"query_prompt 'q: ', not 'Query: '; say --set encoder"):
         initial_encoder(later)
+
+
+@pytest.mark.parametrize(
+    ("idle", "used"),
+    [
+        ({"train.eval_limit": 9}, {"train.metric_for_best_model": "map multi embedded"}),
+        ({"objective.guide_margin": 0.2}, {"objective.guide": "absolute"}),
+        (
+            {"mine.seed": 3},
+            {"train.hard_negatives": "mined", "mine.sampling_strategy": "random"},
+        ),
+        ({"encode.precision": "bf16"}, {"objective.guide": "absolute"}),
+    ],
+)
+def test_a_setting_makes_another_run_where_it_is_used(
+    world: Path, tmp_path: Path, rows_file: Callable[..., Path], idle: Any, used: Any
+) -> None:
+    runs, data = beside(world, tmp_path / "runs"), rows_file()
+    assert run(runs, data, **idle).name == run(runs, data).name
+    assert run(runs, data, **idle, **used).name != run(runs, data, **used).name
+
+
+def test_a_link_to_a_run_is_followed_when_it_is_named(world: Path, tmp_path: Path) -> None:
+    """`latest` is another run afterwards: the one that was trained."""
+    runs = beside(world, tmp_path / "runs")
+    made = Path(hbr("train", "--untrained", "--output-dir", runs).out.strip()).name
+    for name, expected in (("latest", made), (str(runs / "latest"), str(runs / made))):
+        named = {"train.start_from": name, "mine.miner": name, "teacher.name": name}
+        config = complete(resolve_config(named), runs)
+        assert config.train.start_from == config.mine.miner == config.teacher.name == expected
+
+
+def test_evaluating_with_other_vectors_mines_nothing(
+    world: Path, tmp_path: Path, rows_file: Callable[..., Path]
+) -> None:
+    runs, data = beside(world, tmp_path / "runs"), rows_file()
+    settings = {"train.hard_negatives": "mined", "mine.miner": "gone/for-good"}
+    ((store, rows),) = RunData(run(runs, data, **settings)).trained_on
+    assert len(rows) == 8
+    assert set(store.entries()) == {"rows"}
+
+
+def test_settings_without_effect_are_named(
+    world: Path, tmp_path: Path, rows_file: Callable[..., Path]
+) -> None:
+    words = ("--data", rows_file(), "--steps", "1", "--batch-size", "4", "--device", "cpu")
+    idle = ("--set", "adapter.rank=8", "--set", "mine.miner=bm25", "--set", "teacher=labse-tiny")
+    said = hbr("train", *words, *idle, "--output-dir", beside(world, tmp_path / "runs"))
+    assert said.code == 0, said.err
+    for line in (
+        "without effect: adapter.rank; that needs adapter=lora",
+        "without effect: mine.miner; that needs train.hard_negatives=mined",
+        "without effect: teacher.name; that needs an objective that asks a teacher",
+    ):
+        assert line in said.err
+
+
+def test_languages_are_not_told_apart_where_batches_have_one(
+    world: Path, tmp_path: Path, rows_file: Callable[..., Path]
+) -> None:
+    words = ("--data", rows_file(), "--steps", "1", "--batch-size", "4", "--device", "cpu")
+    named = ("--sampler", "english", "--objective", "language-adversarial")
+    said = hbr("train", *words, *named, "--output-dir", beside(world, tmp_path / "runs"))
+    assert (said.code, "needs two languages" in said.err) == (2, True)

@@ -184,3 +184,11 @@ def test_bm25_is_lucene_s():
     assert scores[2].tolist() == [0, 0, 0]  # a word that no passage has
     pairs = search.scores(np.array([1, 0, 1]), np.array([0, 2, 1]))
     assert pairs == pytest.approx([expected[1][0], expected[0][2], expected[1][1]], abs=1e-5)
+
+
+def test_rows_without_a_query_in_the_languages_of_the_pool_find_nothing():
+    pool = pool_of([1], [1])
+    alone = pool._replace(row=pool.row + ROWS)  # all queries are of later rows
+    found, own = find([alone], range(ROWS), PASSAGE_OF, SAME, 5)
+    assert len(found.row) == 0
+    assert np.isnan(own).all()

@@ -130,7 +130,7 @@ class Objective(Section):
         "group", description="`group`: rows that share a passage are no negatives of each other."
     )
     num_negatives: Annotated[NonNegative, "negatives per row"] = Field(
-        1, description="Negatives used per row, the first that it has, where it has any."
+        1, description="How many of a row's negatives are used, from the first on."
     )
     negative_language: Literal["passage", "query", "any"] = Field(
         "passage",

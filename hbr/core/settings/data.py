@@ -16,10 +16,14 @@ class Data(Section):
         1.0, description="Data sets are drawn in proportion to their size to this power."
     )
     validation: str | None = Field(
-        "auto", description="Validation data; `auto`: those of the training data; null: none."
+        "auto",
+        description="Validation data; `auto`: those that come with the first training data, as "
+        "with `embedded`; null: none.",
     )
     validation_languages: Names | None = Field(
-        None, description="Languages to validate on; null: the pivot language (English)."
+        None,
+        description="Languages to validate on; null: the pivot language (English), or with "
+        "`metric_for_best_model` all training languages.",
     )
     limit: Rows | None = Field(
         None, description="Rows kept of each language and data set, for a trial; null: all."

@@ -38,7 +38,7 @@ class Mine(Section):
     range_max: Annotated[Positive, "candidates"] | None = Field(
         None,
         description="Best candidates that are looked at; null: `range_min` and `num_negatives`, "
-        "ten times these where a margin or a bound may pass some over.",
+        "the latter times ten where a margin or a bound may pass some over.",
     )
     max_score: Number | None = Field(None, description="Highest score of a negative.")
     min_score: Number | None = Field(None, description="Lowest score of a negative.")

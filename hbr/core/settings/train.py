@@ -57,7 +57,7 @@ class Train(Section):
         None, description="Gradient cache: pairs encoded at a time (exact); null: all at once."
     )
     learning_rate: PositiveFloat | None = Field(
-        None, description="Peak learning rate; null: the encoder's own (3e-5; tiny: 3e-3)."
+        None, description="Peak learning rate; null: the encoder's own (1e-5 to 3e-5; tiny: 3e-3)."
     )
     weight_decay: NonNegativeFloat = Field(0.01, description="AdamW's weight decay.")
     warmup_ratio: Share = Field(0.1, description="Share of the steps with a rising rate.")
