@@ -57,6 +57,15 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def test_an_edited_reader_prepares_its_data_anew(outside: Path) -> None:
+    words = ("prepare", "--dataset", "dataset:FAQ", "--source", "faq.tsv", "--output-dir", "runs")
+    assert "prepared dataset:FAQ" in hbr(*words).err
+    assert "prepared" not in hbr(*words).err
+    with (outside / "dataset.py").open("a") as file:
+        file.write("# edited\n")
+    assert "prepared dataset:FAQ" in hbr(*words).err
+
+
 @pytest.mark.slow
 def test_a_study_of_things_from_outside_goes_from_config_to_claims(outside: Path) -> None:
     result = hbr("sweep", "study.yaml", "--output-dir", "runs")

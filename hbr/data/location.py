@@ -7,9 +7,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from hbr.core import registry
 from hbr.core.digests import contents, fingerprint
 from hbr.core.store import Store
-from hbr.core.target import EvaluationTarget, folder_name, whole_dataset
+from hbr.core.target import EvaluationTarget, folder_name, layout_of, whole_dataset
 from hbr.data import rows, tasks
 from hbr.data.dataset import KINDS, TrainingData
 from hbr.data.lookup import dataset, is_from_library, listed, training_data
@@ -92,12 +93,19 @@ def kept(runs: Path, name: str, stage: str, **facts: Any) -> list[Store]:
     return [store for store, entry in entries if entry and facts.items() <= entry.items()]
 
 
+def _source(kind: str, name: str) -> dict[str, str]:
+    """Return a digest of the module of a reader from outside; nothing for others."""
+    is_ours = is_from_library(name) or ":" not in name or Path(name).is_file()
+    return {} if is_ours else registry.source(kind, name)
+
+
 def row_settings(
     entry: TrainingData, name: str, languages: Sequence[str] | None, limit: int | None
 ) -> dict[str, Any]:
     """Return the settings that decide what prepared training rows hold."""
     chosen = {"languages": sorted(languages) if languages else None} if entry.linked else {}
     settings = {"data": name, "version": entry.version, "layout": rows.LAYOUT, **chosen}
+    settings |= _source("training data", name)
     return settings | ({"limit": limit} if limit else {})
 
 
@@ -106,4 +114,5 @@ def task_settings(name: str, passage: str, limit: int | None) -> dict[str, Any]:
     entry = dataset(name)
     settings = {"data": name, "passage": passage, "version": entry.version, "layout": tasks.LAYOUT}
     settings |= {"revision": revision} if (revision := entry.revision()) else {}
+    settings |= _source("dataset", layout_of(name)[0])
     return settings | ({"limit": limit} if limit else {})
