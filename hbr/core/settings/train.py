@@ -89,7 +89,9 @@ class Train(Section):
         None, description="Dropout of attention weights; null: the encoder's own; 0 is faster."
     )
     quick_dropout: bool = Field(
-        True, description="On a CPU, draw dropout from 16 random bits a number; faster."
+        True,
+        description="On a CPU, draw dropout from 16 random bits a number; faster. Attention "
+        "without padding always does.",
     )
     trim_vocabulary: bool = Field(
         True, description="Train only the word embeddings that occur in the data; same result."
