@@ -52,8 +52,8 @@ Sets = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Any setting, such as train.weight_decay=0.1. Also as KEY=VALUE alone, or as "
-        "--weight-decay 0.1. All settings: hbr settings.",
+        help="A setting, such as seed=1 in training or metrics=map after it. Also as KEY=VALUE "
+        "alone, or as --KEY VALUE. All settings: hbr settings.",
     ),
 ]
 Runs = Annotated[
