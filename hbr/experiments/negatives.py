@@ -12,6 +12,7 @@ import numpy as np
 from hbr.core import distributed
 from hbr.core.digests import file_digest
 from hbr.core.errors import UserError
+from hbr.core.settings.negatives import BM25, FILE
 from hbr.core.settings.vectors import Encode, Index
 from hbr.core.store import Make, Store, fingerprint
 from hbr.data.contamination import open_hashes, row_hashes
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 VERSION = 1  # raise it when what is mined changes
-BM25 = "bm25"
 
 
 class Miner:
@@ -40,7 +40,7 @@ class Miner:
     @property
     def is_file(self) -> bool:
         """Whether the negatives stand in a file."""
-        return (self.settings.miner or "").endswith(".jsonl")
+        return (self.settings.miner or "").endswith(FILE)
 
     @cached_property
     def encoder(self) -> Found:
@@ -63,7 +63,7 @@ class Miner:
     @property
     def key(self) -> str:
         """What decides, beside settings of mining and rows, what is found."""
-        if not self._uses_vectors:
+        if not self.settings.uses_vectors:
             return self.id
         return with_vector_settings(self.id, self.run, self.settings.index)
 
@@ -87,7 +87,7 @@ class Miner:
         settings = self.settings.model_dump(mode="json", exclude={"miner"})
         settings |= {"version": VERSION, "languages": languages}
         settings |= {"bm25": True} if self.settings.miner == BM25 else {}
-        settings |= self._vector_settings() if self._uses_vectors else {}
+        settings |= self._vector_settings() if self.settings.uses_vectors else {}
         inputs = {"rows": store.completion("rows"), "miner": self.id}
         stage = f"mined-{fingerprint([settings, inputs], 8)}"
         if distributed.broadcast(not force and store.is_current(stage, settings, inputs)):
@@ -101,10 +101,6 @@ class Miner:
         _warn_of_few(rows.name, store.entries()[stage], self.settings.num_negatives)
         return store, stage, built
 
-    @property
-    def _uses_vectors(self) -> bool:
-        return not self.is_file and self.settings.miner != BM25
-
     def _vector_settings(self) -> dict[str, Any]:
         config = self.run.config
         of_encoder = self.encoder.settings.model_dump(mode="json", exclude={"name", "revision"})
@@ -117,7 +113,7 @@ class Miner:
         texts = TextsOfRows(rows, self.codes(rows))
         folder = distributed.main_first(lambda: row_hashes(store, rows))
         same = same_labels(rows, {role: open_hashes(folder, role) for role in ROLES})
-        search = self._vectors(store, texts) if self._uses_vectors else self._words(texts)
+        search = self._vectors(store, texts) if self.settings.uses_vectors else self._words(texts)
 
         def make(folder: Path, rows: Rows) -> dict[str, Any]:
             made = pools(texts, search, joint=self.settings.pool == "all")

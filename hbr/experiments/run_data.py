@@ -12,6 +12,7 @@ from hbr.core import distributed
 from hbr.core.errors import UserError
 from hbr.core.registry import get, near
 from hbr.core.settings import Config
+from hbr.core.settings.negatives import BM25
 from hbr.core.store import Store
 from hbr.core.target import RetrievalGoal
 from hbr.data import prepare
@@ -22,7 +23,7 @@ from hbr.data.rows import Rows
 from hbr.data.tasks import Task
 from hbr.data.teacher_vectors import TeacherVectors
 from hbr.experiments.encoders import Found, initial_encoder, trained_before
-from hbr.experiments.negatives import BM25, mined_rows
+from hbr.experiments.negatives import mined_rows
 from hbr.experiments.run_spec import RunSpec
 from hbr.experiments.teachers import Teacher
 from hbr.training.objectives import Needs, Recipe

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from hbr import __version__
 from hbr.core.errors import UserError
 from hbr.core.progress import track
+from hbr.core.settings.negatives import FILE
 from hbr.core.store import Store
 from hbr.core.target import MTEB
 from hbr.data.perturb import needs_dictionary
@@ -115,7 +116,7 @@ def _read_by(cell: Cell, made: Collection[str]) -> Iterator[StoredStage | str]:
         yield _prepared(store, "task", run.runs)
     yield from (dataset for dataset in cell.sources if dataset.startswith(MTEB))
     for name, revision in data.named_encoders:
-        if name.endswith(".jsonl") or (name not in made and is_run(run.runs, name)):
+        if name.endswith(FILE) or (name not in made and is_run(run.runs, name)):
             yield name
         elif name not in made:
             folder = encoder_folder(run.runs, name, revision)

@@ -13,6 +13,7 @@ from hbr.core.digests import file_digest
 from hbr.core.errors import UserError
 from hbr.core.files import partial_of, replace_synced
 from hbr.core.progress import Progress
+from hbr.core.settings.negatives import FILE
 from hbr.core.store import Store, fingerprint
 from hbr.core.yaml_files import load
 from hbr.data.arrays import load_array
@@ -38,7 +39,7 @@ class Teacher:
     @property
     def is_file(self) -> bool:
         """Whether its scores stand in a file."""
-        return self.name.endswith(".jsonl")
+        return self.name.endswith(FILE)
 
     @cached_property
     def is_cross_encoder(self) -> bool:

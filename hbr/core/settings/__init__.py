@@ -29,7 +29,7 @@ from hbr.core.settings.fields import (
     Share,
     Tokens,
 )
-from hbr.core.settings.negatives import Mine, Teacher
+from hbr.core.settings.negatives import FILE, Mine, Teacher
 from hbr.core.settings.train import LATER, LOG_ONLY, SAME_RESULT, Train
 from hbr.core.settings.vectors import Encode, Index
 from hbr.core.target import EvaluationTarget, known_measure
@@ -268,8 +268,8 @@ class Config(Section):
 
     def _vectors(self, parts: set[str]) -> dict[str, Any]:
         """Return how vectors that mine or teach are made and searched, where not by default."""
-        mines = "mine" in parts and not (self.mine.miner or "").endswith(("bm25", ".jsonl"))
-        teaches = "teacher" in parts and not (self.teacher.name or "").endswith(".jsonl")
+        mines = "mine" in parts and self.mine.uses_vectors
+        teaches = "teacher" in parts and not (self.teacher.name or "").endswith(FILE)
         found: dict[str, Any] = {}
         if mines or teaches:
             found["encode"] = self.encode.changed()

@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from hbr.core.settings.fields import NonNegative, Positive, Section, Seed
 
+BM25, FILE = "bm25", ".jsonl"  # a miner of words, and what the name of a file ends in
 RULES = {"max_score", "min_score", "absolute_margin", "relative_margin"}
 
 
@@ -61,6 +62,11 @@ class Mine(Section):
         """The candidates that are looked at."""
         factor = 10 if any(getattr(self, rule) is not None for rule in RULES) else 1
         return self.range_max or self.range_min + factor * self.num_negatives
+
+    @property
+    def uses_vectors(self) -> bool:
+        """Whether the miner is an encoder: neither BM25 nor a file of negatives."""
+        return self.miner != BM25 and not (self.miner or "").endswith(FILE)
 
     @model_validator(mode="after")
     def _has_room(self) -> Self:
