@@ -13,6 +13,7 @@ from hbr.cli import options
 from hbr.cli.screen import console
 from hbr.core import registry
 from hbr.core.errors import UserError
+from hbr.core.target import canonical_dataset
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ def runs(
         "state": state,
     }
     kept = {key: value for key, value in wanted.items() if value}
+    dataset = dataset and canonical_dataset(dataset)
     found = [run for run in _read(output_dir, dataset) if kept.items() <= run.items()]
     found.sort(key=lambda run: run["age"])
     if as_json:

@@ -175,15 +175,17 @@ class _Lineup:
         comparison = self._comparison(
             members[0], label, line, {i: 1 / len(members) for i in members}
         )
-        points = [i for _, i in sorted(zip(at, members, strict=True))]
+        points: dict[float, list[int]] = {}  # cells by their value, whose mean stands for it
+        for x, i in sorted(zip(at, members, strict=True)):
+            points.setdefault(x, []).append(i)
         if self.claim.trend != "flat":
             side = self.claim.side
-            steps = [Condition({b: 1.0, a: -1.0}, 0.0, side) for a, b in pairwise(points)]
+            steps = [Condition(_step(a, b), 0.0, side) for a, b in pairwise(points.values())]
             return comparison._replace(vetoes=tuple(steps))
         pairs = [
             condition
-            for a, b in combinations(points, 2)
-            for condition in _conditions(self.claim, {b: 1.0, a: -1.0}, comparison.base)
+            for a, b in combinations(points.values(), 2)
+            for condition in _conditions(self.claim, _step(a, b), comparison.base)
         ]
         return comparison._replace(conditions=tuple(pairs))
 
@@ -209,6 +211,11 @@ class _Lineup:
         told = {"sampler", "encoder", "alpha"}
         keys = [key for key in named if key in cell and word_of(key) not in told]
         return " ".join(filter(None, (sampler, *(written(key, cell[key]) for key in keys))))
+
+
+def _step(before: Sequence[int], after: Sequence[int]) -> Weights:
+    """Return the weights of the mean of some cells less that of others."""
+    return {b: 1 / len(after) for b in after} | {a: -1 / len(before) for a in before}
 
 
 def _conditions(claim: Claim, effect: Weights, base: Weights) -> tuple[Condition, ...]:

@@ -87,8 +87,11 @@ class Evidence:
 
     @cached_property
     def training_languages(self) -> frozenset[str] | None:
-        """The languages that any of the runs was trained on; None for printed figures."""
-        if not self.has_queries:
+        """The languages that any of the runs was trained on.
+
+        None for printed figures, and for encoders that are no runs.
+        """
+        if not self.has_queries or not all(result.stages for result in self.results):
             return None
         return training_languages(result.metrics for result in self.results)
 

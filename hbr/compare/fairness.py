@@ -69,7 +69,8 @@ def unfair(evidence: Evidence, varied: Collection[str]) -> list[str]:
     if not evidence.has_queries:
         return []
     runs = [RunFacts(r.name, r.config.encoder.name, _facts(r)) for r in evidence.results]
-    differing = {key for key in FOLLOWS if len({str(run.facts.get(key)) for run in runs}) > 1}
+    values = {key: {run.facts[key] for run in runs if key in run.facts} for key in FOLLOWS}
+    differing = {key for key, some in values.items() if len(some) > 1}
     allowed = {fact for key in differing | set(varied) for fact in FOLLOWS.get(key, ())}
     if "data.train" in varied:
         allowed |= {fact for run in runs for fact in run.facts if fact.startswith("data (")}
@@ -93,7 +94,7 @@ def _facts(result: Result) -> dict[str, str]:
             facts[f"hbr ({stage})"] = ", ".join(code)
     if words := result.stages.get("encode", {}).get("inputs", {}).get("dictionary"):
         facts["dictionary"] = str(words)
-    for stage in ("encode", "evaluate"):
+    for stage in ("encode", "index", "evaluate"):
         of_stage = result.stages.get(stage, {}).get("settings", {})
         facts |= {f"{stage}.{k}": str(v) for k, v in of_stage.items() if k not in NO_DIFFERENCE}
     train = result.stages.get("train", {})

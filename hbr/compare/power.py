@@ -39,7 +39,9 @@ def needs(claims: Sequence[Claim], evidence: Sequence[Evidence], effect: float) 
         estimate = case.evidence.estimate(case.column, case.comparison.effect)
         if estimate.is_known and estimate.seeds > 0:
             variance = estimate.seeds * case.seeds
-            needed = inference.seeds_needed(effect, variance, estimate.concepts, level)
+            trained = sum(cell.config.is_trained for cell in case.cells)
+            about = (effect, variance, estimate.concepts, level)
+            needed = inference.seeds_needed(*about, trained=trained)
             where = case.claim.id, case.comparison.label, case.evidence.dataset
             lines.append(Need(*where, case.seeds, math.sqrt(variance), needed, number))
     return lines

@@ -1,6 +1,7 @@
 """Queries of runs on one data set: the worst, the best, the most changed, those that all fail."""
 
 import heapq
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -64,12 +65,17 @@ def query_lines(
     lines = [
         QueryLine(**{key: row[key] for key in KEYS[1:]}, value=row[metric], other=other)
         for row, other in zip(rows, others, strict=True)
-        if language in (None, row["query_language"]) and row[metric] is not None
+        if language in (None, row["query_language"]) and _is_known(row[metric], other)
     ]
     if not lines:
         of = f" in {language}" if language else ""
         raise UserError(f"there are no queries{of} in the {setting} setting")
     return lines
+
+
+def _is_known(value: float | None, other: float | None) -> bool:
+    """Return whether a metric is defined of a query, and of another run's where there is one."""
+    return value is not None and math.isfinite(value) and (other is None or math.isfinite(other))
 
 
 def extremes(lines: Sequence[QueryLine], metric: str, number: int) -> dict[str, list[QueryLine]]:

@@ -28,6 +28,7 @@ STATISTICS = (
     "random; p has no more degrees of freedom than the seeds, and is corrected by Holm over all "
     "comparisons of the claims."
 )
+OF_TABLES = " Tables (§): with concepts alone as random, of these encoders."
 
 
 class Options(NamedTuple):
@@ -95,7 +96,7 @@ def assemble(study: StudyResults, options: Options) -> Report:
         list(dict.fromkeys([*protocols, *notes])),
         [line for one in alone for line in series(one)],
         provenance(result for one in evidence for result in one.results),
-        STATISTICS if evidence else "",
+        STATISTICS + OF_TABLES * (options.evidence == "concepts") if evidence else "",
         [line for _, several in perturbed for one in several for line in series(one)],
         [line for whole, some in compressed for one in (whole, *some) for line in series(one)],
         _languages(evidence),

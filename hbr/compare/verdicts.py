@@ -64,9 +64,13 @@ class Case:
         return [result for cell in self.cells for result in self.evidence.members(cell)]
 
     def names(self, sign: int) -> tuple[str, ...]:
-        """Return the runs whose mean counts for the effect, or with -1 against it."""
+        """Return the runs whose mean counts for the effect, or with -1 against it.
+
+        Those whose vectors were centred are marked: their values are others.
+        """
         cells = (self.evidence.cells[i] for i, w in self.comparison.effect.items() if w * sign > 0)
-        return tuple(result.name for cell in cells for result in self.evidence.members(cell))
+        results = (result for cell in cells for result in self.evidence.members(cell))
+        return tuple(r.name + "~center" * r.target.center_languages for r in results)
 
     @property
     def seeds(self) -> int:

@@ -173,18 +173,23 @@ def _differing(paired: np.ndarray) -> int:
 
 
 def power(
-    effect: float, seeds: int, variance: float, concepts: float = 0.0, level: float = 0.05
+    effect: float,
+    seeds: int,
+    variance: float,
+    concepts: float = 0.0,
+    level: float = 0.05,
+    trained: int = 2,
 ) -> float:
     """Return how likely a two-sided test finds an effect with so many seeds a cell.
 
-    `variance` is that of one run of each method, summed over both; `concepts` the variance that
-    more seeds do not lessen.
+    `variance` is that of one run of each method, summed over them; `concepts` the variance that
+    more seeds do not lessen; `trained` the number of methods that have seeds.
     """
     from scipy import stats
 
     if seeds < 2:
         return 0.0
-    df = 2 * (seeds - 1)
+    df = trained * (seeds - 1)
     error = math.sqrt(variance / seeds + concepts)
     return float(stats.nct.sf(_quantile(1 - level / 2, df), df, abs(effect) / error))
 
@@ -195,10 +200,11 @@ def seeds_needed(
     concepts: float = 0.0,
     level: float = 0.05,
     wanted: float = 0.8,
+    trained: int = 2,
 ) -> int | None:
     """Return how many seeds a cell find an effect with `wanted` power; None for more than 100."""
-    numbers = range(2, 101)
-    return next((n for n in numbers if power(effect, n, variance, concepts, level) >= wanted), None)
+    about = (variance, concepts, level, trained)
+    return next((n for n in range(2, 101) if power(effect, n, *about) >= wanted), None)
 
 
 def least_effect(seeds: int, level: float = 0.05, wanted: float = 0.8) -> float:

@@ -3,9 +3,9 @@
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -231,22 +231,23 @@ def evaluate(
     runs: Place | None = None,
     device: str = "auto",
     name: str | None = None,
-    normalize: bool = True,
+    normalize: bool | None = None,
     **settings: Any,
 ) -> Evaluation:
     """Evaluate an encoder on a data set, exactly and for language bias.
 
     `encoder` is a run or its folder (its results on a data set by name are kept there), a
     SentenceTransformer, an object with `encode_queries` and `encode_passages`, or any callable from
-    texts to vectors: (texts, width), scaled to unit length if `normalize`. `task` is a data set by
-    name, with its files in `source`, or one in memory. `name` is what tables call an encoder that
-    is no run. `settings` are those of evaluation, such as `metrics=["map"]`. Contamination is
-    counted of runs on data sets by name: of other encoders nobody knows what they were trained on.
+    texts to vectors: (texts, width), scaled to unit length unless `normalize` is false. `task` is
+    a data set by name, with its files in `source`, or one in memory. `name` is what tables call an
+    encoder that is no run. `settings` are those of evaluation, such as `metrics=["map"]`.
+    Contamination is counted of runs on data sets by name: of other encoders nobody knows what they
+    were trained on.
     """
     run = _open(encoder, device) if isinstance(encoder, str | Path) else encoder
     place = Path(source) if source else None
     if isinstance(run, Run) and isinstance(task, str):
-        if name or not normalize:
+        if name or normalize is not None:
             raise UserError(
                 "`name` and `normalize` are of encoders that are no runs; leave them out"
             )
@@ -260,6 +261,7 @@ def evaluate(
         runs=_folder(runs),
         device=device,
         name=name or (run.path.name if isinstance(run, Run) else None),
+        trained=run.config if isinstance(run, Run) else None,
         normalize=normalize,
         settings=settings,
     )
@@ -276,15 +278,18 @@ def compare(
     `claims` are judged as those of a study. `options` are `metrics`, `by`, `baseline`, `evidence`,
     `strict` and `reference`, as in `hbr compare`.
     """
-    by_target = [{result.target: result for result in _results(item)} for item in items]
+    by_target = [_results(item) for item in items]
     shared = [t for t in by_target[0] if all(t in one for one in by_target)] if by_target else []
     if not shared:
         raise UserError("there is no data set that all of them were evaluated on")
-    results = [one[target] for target in shared for one in by_target]
+    results = [one[target]() for target in shared for one in by_target]
     names = [result.name for result in results if result.target == shared[0]]
     if twice := sorted(name for name in set(names) if names.count(name) > 1):
         raise UserError(f"two of them are called {twice[0]}; `evaluate` takes a name")
     judged = [c if isinstance(c, Claim) else Claim.model_validate(dict(c)) for c in claims]
+    ids = [claim.id for claim in judged]
+    if doubled := sorted({id for id in ids if ids.count(id) > 1}):
+        raise UserError(f"two claims have the id {doubled[0]!r}")
     datasets = list(dict.fromkeys(str(target.encoded) for target in shared))
     study = StudyResults("", results, claims=judged, datasets=datasets)
     return Comparison(assemble(study, _options(**options)))
@@ -298,6 +303,7 @@ def _options(
     *, metrics: Sequence[str] | None = None, evidence: str = "methods", **others: Any
 ) -> Options:
     try:
+        metrics = metrics.split(",") if isinstance(metrics, str) else metrics
         return Options(tuple(metrics) if metrics else None, evidence=EVIDENCE[evidence], **others)
     except (KeyError, TypeError) as error:
         raise UserError(f"compare has no such option: {error}") from error
@@ -318,10 +324,10 @@ def _evaluate_run(
     return Evaluation(read_result(spec.store, config, target))
 
 
-def _results(item: Run | Place | Evaluation) -> Iterator[Result]:
+def _results(item: Run | Place | Evaluation) -> dict[EvaluationTarget, Callable[[], Result]]:
+    """Return what reads each result of a run, by its target, or the one that an evaluation has."""
     if isinstance(item, Evaluation):
-        yield item.result
-        return
+        return {item.result.target: lambda: item.result}
     run = item if isinstance(item, Run) else _open(item, "cpu")
-    for target in exact_targets(run.spec.store.entries()):
-        yield read_result(run.spec.store, run.config, target)
+    store = run.spec.store
+    return {t: partial(read_result, store, run.config, t) for t in exact_targets(store.entries())}

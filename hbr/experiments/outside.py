@@ -14,11 +14,11 @@ from hbr.compare.results import Result
 from hbr.core.config import nested, resolve_config
 from hbr.core.errors import UserError
 from hbr.core.progress import Progress
-from hbr.core.settings import Evaluate
+from hbr.core.settings import Config, Evaluate
 from hbr.core.target import EvaluationTarget
 from hbr.data import prepare
 from hbr.data.tasks import EvaluationData, Task, limited, open_task, write_task
-from hbr.experiments.run_spec import RunSpec
+from hbr.experiments.run_spec import RunSpec, laid_over
 from hbr.models.folder import passage_prompt_name
 
 CHUNK = 1_024  # texts given to an encoder at a time
@@ -91,13 +91,19 @@ def evaluate_encoder(
     runs: Path,
     device: str,
     name: str | None,
-    normalize: bool,
+    trained: Config | None,
+    normalize: bool | None,
     settings: Mapping[str, Any],
 ) -> tuple[Result, TemporaryDirectory[str]]:
-    """Evaluate an encoder that is no run; the folder of the result goes with the second value."""
+    """Evaluate an encoder that is no run, or that of a run with the settings it was `trained` by.
+
+    The folder of the result goes with the second value.
+    """
     from hbr.evaluation.evaluate import evaluate
 
     texts, as_is = as_encoder(encoder)
+    if as_is and normalize is not None:
+        raise UserError("`normalize` is of callables; this encoder's vectors are taken as they are")
     kept = TemporaryDirectory(prefix="hbr-")
     label = re.sub(r"[^\w.+-]", "-", name or _name_of(encoder))
     if others := sorted(nested(settings).keys() - {"evaluate"}):
@@ -106,14 +112,15 @@ def evaluate_encoder(
             f"{', '.join(others)}: `evaluate` has no use for these settings with an encoder that "
             "is no run; prompts, lengths and batches are the encoder's own"
         )
-    config = resolve_config({"encoder": label, "max_steps": 0}, settings)
+    untrained = {"encoder": label, "max_steps": 0}
+    config = laid_over(trained, settings) if trained else resolve_config(untrained, settings)
     opened = _task(task, source, runs, config.evaluate, Path(kept.name))
     if opened.mining:
         kept.cleanup()
         raise UserError(f"{opened.name} is mined, not ranked: evaluate a run on it")
     folder = Path(kept.name) / label / "evaluate" / EvaluationTarget(opened.name).folder
     folder.mkdir(parents=True)
-    vectors = encode_task(texts, opened, scaled=normalize and not as_is)
+    vectors = encode_task(texts, opened, scaled=normalize is not False and not as_is)
     unit = all(np.allclose(np.linalg.norm(side, axis=1), 1, atol=1e-3) for side in vectors)
     # where it has vectors of length 1, they have it again once they are centred
     encoder_settings = config.encoder.model_copy(update={"normalize": unit})

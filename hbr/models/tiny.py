@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ NAMES = tuple(_MAKERS)
 
 def _xlm_r() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     special = ["<s>", "<pad>", "</s>", "<unk>"]
-    counts = _pieces(_words("▁"), "", _VOCAB_SIZE - len(special) - 1)
+    counts = _vocabulary("▁", "", _VOCAB_SIZE - len(special) - 1)
     pieces = [(token, 0.0) for token in special] + _scored(counts) + [("<mask>", 0.0)]
     tokenizer = XLMRobertaTokenizer(vocab=pieces, model_max_length=MAX_SEQ_LENGTH)
     config = XLMRobertaConfig(
@@ -92,7 +93,7 @@ def _xlm_r() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
 
 def _bert() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    counts = _pieces(_words(""), "##", _VOCAB_SIZE - len(special))
+    counts = _vocabulary("", "##", _VOCAB_SIZE - len(special))
     vocabulary = {token: i for i, token in enumerate(special + list(counts))}
     tokenizer = BertTokenizer(
         vocab=vocabulary,
@@ -115,6 +116,12 @@ def _widen(model: PreTrainedModel) -> None:
     for name, layer in model.named_modules():
         if isinstance(layer, torch.nn.Linear) and not name.endswith(("query", "key")):
             torch.nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
+
+
+@cache
+def _vocabulary(start: str, continuing: str, size: int) -> Counter[str]:
+    """Return the pieces of the in-vitro text's words; nobody may change them."""
+    return _pieces(_words(start), continuing, size)
 
 
 def _words(start: str) -> Counter[str]:

@@ -98,6 +98,9 @@ def _facts(
     }
 
 
+OPTIMISERS = {"adamw": "AdamW", "adamw_8bit": "AdamW in 8 bits"}
+
+
 def _training(config: Facts, train: Facts, languages: Sequence[str]) -> dict[str, str]:
     data, settings, objective = config["data"], config["train"], config["objective"]
     alpha = train["settings"]["sampler"].get("alpha", [])  # only of a sampler that has one
@@ -109,6 +112,7 @@ def _training(config: Facts, train: Facts, languages: Sequence[str]) -> dict[str
         settings["learning_rate"],
         settings["weight_decay"],
     )
+    optimiser = OPTIMISERS[settings["optimizer"]]
     lowest = f", of the lowest loss on {_basename(data['validation'])}: {loss:.4f}" if loss else ""
     return {
         "training data": ", ".join(map(_basename, data["train"])),
@@ -118,7 +122,7 @@ def _training(config: Facts, train: Facts, languages: Sequence[str]) -> dict[str
         **_extras(config, train["settings"]),
         "steps": f"{train['steps']:,}, each of {size} pairs",
         "weights": f"those of step {train['best_step']:,}{lowest}",
-        "optimiser": f"AdamW, learning rate {rate:g}, weight decay {decay:g}",
+        "optimiser": f"{optimiser}, learning rate {rate:g}, weight decay {decay:g}",
         "precision": settings["precision"],
         "seed": str(config["seed"]),
     }

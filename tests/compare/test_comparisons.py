@@ -451,3 +451,14 @@ def test_a_gap_without_its_ends_is_missing_and_one_of_an_equality_is_refused():
     assert found.missing == "no gap in hard_negatives given"
     with pytest.raises(ValueError, match="gap goes with greater or less"):
         claim(equal="hybrid", to="monolingual", margin=0.1, gap=["monolingual", "hybrid"])
+
+
+def test_cells_of_one_value_are_one_point_of_a_trend():
+    """Two samplers at three lengths of training: no step leads from one sampler to the other."""
+    cells = [cell(s, **{"train.max_steps": n}) for n in (1, 2, 3) for s in ("hybrid", "mixed")]
+    words = {"over": "train.max_steps", "within": "encoder"}
+    (up,) = compared(claim(trend="up", **words), cells, [0.5, 0.1, 0.6, 0.2, 0.7, 0.3])
+    steps = [dict(veto.weights) for veto in up.vetoes]
+    assert steps == [{2: 0.5, 3: 0.5, 0: -0.5, 1: -0.5}, {4: 0.5, 5: 0.5, 2: -0.5, 3: -0.5}]
+    (flat,) = compared(claim(trend="flat", margin=0.1, **words), cells, [0.5, 0.1] * 3)
+    assert len(flat.conditions) == 2 * 3  # three pairs of values, two bounds each

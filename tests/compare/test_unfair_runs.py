@@ -61,6 +61,18 @@ def test_each_thing_that_is_not_compared_must_be_the_same(
         assemble(StudyResults("", [result(one), result(other)]), Options(strict=True))
 
 
+def test_an_untrained_run_beside_them_makes_no_difference_fair(runs: Path) -> None:
+    """It has no steps; those of the others differ all the same."""
+    evidence = gathered(
+        finished(runs, "untrained", values()),
+        finished(runs, "hybrid", values()),
+        finished(runs, "mixed", values(), done={"steps": 7, "inputs": {"encoder": "files-9"}}),
+    )
+    lines = unfair(evidence, ())
+    for what in ("steps done", "encoder files"):
+        assert [line for line in lines if line.startswith(f"runs differ in {what}: ")], what
+
+
 def test_runs_that_differ_in_sampler_encoder_and_seed_alone_are_fair(runs: Path) -> None:
     results = [
         result(finished(runs, sampler, values(), encoder=encoder, seed=seed))

@@ -134,3 +134,9 @@ def test_what_never_varies_is_decided_by_its_sign():
     assert sure.p() == 0
     assert sure.p(0.5) == 1
     assert sure.interval() == (0.5, 0.5)
+
+
+def test_against_what_has_no_seeds_more_seeds_are_needed() -> None:
+    """Of one method alone the test has n - 1 degrees of freedom: at n = 4 its power is .76."""
+    assert seeds_needed(2.0, 1.0) == 4
+    assert seeds_needed(2.0, 1.0, trained=1) == 5

@@ -212,3 +212,36 @@ def test_the_names_of_the_package_are_those_of_its_stub() -> None:
     assert all(callable(getattr(hbr, name)) for name in hbr.__all__)
     with pytest.raises(AttributeError):
         hbr.nothing  # noqa: B018
+
+
+def test_a_run_on_data_in_memory_is_the_trained_one_that_it_is(run: "hbr.Run") -> None:
+    result = hbr.evaluate(run, by_hand(), metrics=["map"]).result
+    assert result.config.is_trained
+    assert result.config.sampler == run.config.sampler
+    assert result.name == run.path.name
+
+
+def test_of_other_encoders_nobody_knows_the_languages() -> None:
+    items = [hbr.evaluate(read_numbers, by_hand(), name=name) for name in ("one", "other")]
+    report = hbr.compare(items, by="seen").report
+    assert "unseen" not in str([table.lines() for table in report.tables])
+
+
+def test_claims_of_one_id_and_vectors_that_are_as_they_are_are_refused(tmp_path: Path) -> None:
+    items = [hbr.evaluate(read_numbers, by_hand(), name=name) for name in ("one", "other")]
+    claim = {"id": "c", "metric": "map", "setting": "mono"}
+    claims = [
+        claim | {way: {"encoder": "one"}, "than": {"encoder": "other"}}
+        for way in ("greater", "less")
+    ]
+    with pytest.raises(UserError, match="two claims have the id 'c'"):
+        hbr.compare(items, claims)
+    assert hbr.compare(items, metrics="map,recall@1").report.tables
+
+    class Encoder:
+        encode_queries = encode_passages = staticmethod(
+            lambda texts, language=None: read_numbers(texts)
+        )
+
+    with pytest.raises(UserError, match="taken as they are"):
+        hbr.evaluate(Encoder(), by_hand(), normalize=True)

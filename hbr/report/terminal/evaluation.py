@@ -145,11 +145,13 @@ def compression_table(whole: Mapping[str, Any], compressed: Sequence[Mapping[str
     for metrics in (whole, *compressed):
         maps = [number(metrics["settings"][s]["map"], "map") for s in settings]
         distance = metrics["settings"].get("multi", {}).get("rank_distance")
-        before, after = (
-            {code: v["map"] for code, v in m["by_query_language"][settings[-1]].items()}
-            for m in (whole, metrics)
-        )
-        kept = [share_kept(before, after, tier) for tier in ("low", "high")]
+        kept = [math.nan, math.nan]
+        if settings:  # else mAP is not among the metrics
+            before, after = (
+                {code: v["map"] for code, v in m["by_query_language"][settings[-1]].items()}
+                for m in (whole, metrics)
+            )
+            kept = [share_kept(before, after, tier) for tier in ("low", "high")]
         table.add_row(
             str(EvaluationTarget.parse(metrics["dataset"]).compression or "whole"),
             f"{metrics['bytes_per_vector']:,}" if "bytes_per_vector" in metrics else "",

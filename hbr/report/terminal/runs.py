@@ -77,7 +77,8 @@ def _steps(run: Values) -> str:
 def _score(score: Values | None) -> str:
     if score is None:
         return "–"
-    return f"{score['dataset']} {number(score['value'], score['metric'])}"
+    metric = "" if score["metric"] == "map" else f" {name(score['metric'])}"
+    return f"{score['dataset']}{metric} {number(score['value'], score['metric'])}"
 
 
 def run_view(run: Values) -> Group:
