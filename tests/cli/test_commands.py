@@ -391,6 +391,7 @@ def test_the_source_of_a_data_set_is_never_guessed(
     assert (said.code, "embedded takes no files" in said.err) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_trec_run_is_kept_and_index_settings_too(trained: Path, tmp_path: Path) -> None:
     folder = only_run(trained) / "evaluate" / "embedded"
     assert hbr("evaluate", "--output-dir", trained, "--trec").code == 0
@@ -811,6 +812,8 @@ def test_a_run_that_is_not_trained_is_not_pushed(trained: Path, tmp_path: Path) 
     said = hbr("push", tmp_path, "--repo", "org/name")
     assert (said.code, "is no run" in said.err) == (2, True)
     said = hbr("push", "--repo", "org/name", "--output-dir", tmp_path)
+    assert (said.code, "made none of its runs; name one" in said.err) == (2, True)
+    said = hbr("push", "--repo", "org/name", "--output-dir", tmp_path / "bare")
     assert (said.code, "has no run yet" in said.err) == (2, True)
 
 

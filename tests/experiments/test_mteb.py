@@ -83,6 +83,7 @@ def test_the_saved_model_has_the_same_scores_where_mteb_alone_runs_it(
             assert found == pytest.approx(numbers, abs=1e-5, nan_ok=True)
 
 
+@pytest.mark.slow
 def test_a_study_is_judged_on_mtebs_numbers(world: Path, tmp_path: Path) -> None:
     """Two samplers, two seeds: tables, tests and claims, and a bundle that can be checked."""
     runs, study = beside(world, tmp_path / "runs"), tmp_path / "study.yaml"
