@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperCommand
 
 from hbr.core.errors import UserError
+from hbr.core.files import exists
 
 SYNONYMS = {"lr": "train.learning_rate", "steps": "train.max_steps"}
 VALUE_OR_NONE = {"--cell"}  # options that mean something without a value too
@@ -97,19 +98,12 @@ def as_assignments(command: str, params: list[Any], words: list[str]) -> list[st
             equals
             and command != "search"  # whose words are questions
             and re.fullmatch(r"[A-Za-z][\w.-]*", name)
-            and not _exists(word)
+            and not exists(Path(word))
         ):
             kept += ["--set", word]
         else:
             kept.append(word)
     return [*kept, *_assignments(flags), *rest]
-
-
-def _exists(word: str) -> bool:
-    try:
-        return Path(word).exists()
-    except OSError:  # longer than any name of a file
-        return False
 
 
 def _assignments(flags: dict[str, list[str]]) -> list[str]:

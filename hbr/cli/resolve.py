@@ -94,11 +94,11 @@ def existing_run(run: Path | None, runs: Path) -> Path:
 
 def _latest(runs: Path) -> Path:
     latest = runs / "latest"
-    if not latest.exists() and any(runs.glob("*/config.yaml")):
-        raise UserError(
-            f"{runs}: `hbr train` made none of its runs; name one, as `hbr runs` lists them"
-        )
     if not latest.exists():
+        if any(runs.glob("*/config.yaml")):
+            raise UserError(
+                f"{runs}: `hbr train` made none of its runs; name one, as `hbr runs` lists them"
+            )
         raise UserError(f"{runs} has no run yet; `hbr train` makes one, or name one")
     return runs / latest.resolve().name
 

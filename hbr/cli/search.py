@@ -12,6 +12,7 @@ from hbr.cli import options
 from hbr.cli.resolve import open_run_spec
 from hbr.cli.screen import console
 from hbr.core.errors import UserError
+from hbr.core.files import exists
 
 EXAMPLES = (
     'hbr search "Who won?"',
@@ -62,7 +63,7 @@ def search(
 
 def _split(words: list[str]) -> tuple[list[Path], str | None]:
     """Return the runs that words name, and the question behind them."""
-    places = [_is_run(word) for word in words]
+    places = [exists(Path(word) / "config.yaml") for word in words]
     count = places.index(False) if False in places else len(words)
     if len(words) - count > 1:
         raise UserError(f"{words[count]} is no run; a question of several words stands in quotes")
@@ -70,13 +71,6 @@ def _split(words: list[str]) -> tuple[list[Path], str | None]:
     if question is not None and not question.strip():
         raise UserError("the question is blank")
     return [Path(word) for word in words[:count]], question
-
-
-def _is_run(word: str) -> bool:
-    try:
-        return (Path(word) / "config.yaml").is_file()
-    except OSError:  # a question may be longer than any name of a folder
-        return False
 
 
 def _questions(folder: Path, as_json: bool) -> Iterator[str]:

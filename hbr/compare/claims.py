@@ -15,7 +15,7 @@ several baselines means the best of them.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -81,6 +81,12 @@ Selector = Annotated[dict[str, Any], BeforeValidator(_selector)]
 Selectors = Annotated[tuple[Selector, ...], BeforeValidator(listed), Field(min_length=1)]
 Words = Annotated[tuple[str, ...], BeforeValidator(listed)]
 Size = Annotated[Amount, BeforeValidator(_amount)]
+
+
+def doubled_id(claims: Iterable["Claim"]) -> str:
+    """Return the first id that several claims have, "" for none."""
+    ids = [claim.id for claim in claims]
+    return min((id for id in ids if ids.count(id) > 1), default="")
 
 
 class Claim(BaseModel):

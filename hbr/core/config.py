@@ -121,6 +121,7 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _nested(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     tree: dict[str, Any] = {}
+    said: dict[str, Any] = {}  # its leaves
     mistakes = []
     for key, value in settings.items():
         name = str(key).replace("-", "_")
@@ -134,9 +135,10 @@ def _nested(settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
                 mistakes.append(str(error))
                 continue
             more = {section_name: {leaf: value} if leaf else value}
-        before, new = flat(tree), flat(more)
-        twice = [path for path in new if path in before and new[path] != before[path]]
+        new = flat(more)
+        twice = [path for path in new if path in said and new[path] != said[path]]
         mistakes += [f"{path} is said twice, the second time by {key!r}" for path in twice]
+        said |= new
         tree = merge(tree, more)
     return tree, mistakes
 

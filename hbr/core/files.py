@@ -25,6 +25,14 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
+def exists(path: Path) -> bool:
+    """Return whether a path is there; one that is longer than any name of a file is not."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def partial_of(path: Path) -> Path:
     """Return where a file or folder is made before it takes its place."""
     return path.with_name(f".{path.name}.partial")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from hbr.compare.claims import EVIDENCE, Claim
+from hbr.compare.claims import EVIDENCE, Claim, doubled_id
 from hbr.compare.model import Report
 from hbr.compare.reports import Options, StudyResults, assemble
 from hbr.compare.results import Result, read_result
@@ -287,9 +287,8 @@ def compare(
     if twice := sorted(name for name in set(names) if names.count(name) > 1):
         raise UserError(f"two of them are called {twice[0]}; `evaluate` takes a name")
     judged = [c if isinstance(c, Claim) else Claim.model_validate(dict(c)) for c in claims]
-    ids = [claim.id for claim in judged]
-    if doubled := sorted({id for id in ids if ids.count(id) > 1}):
-        raise UserError(f"two claims have the id {doubled[0]!r}")
+    if id := doubled_id(judged):
+        raise UserError(f"two claims have the id {id!r}")
     datasets = list(dict.fromkeys(str(target.encoded) for target in shared))
     study = StudyResults("", results, claims=judged, datasets=datasets)
     return Comparison(assemble(study, _options(**options)))

@@ -132,15 +132,17 @@ def submit(
 
 def wait_for(folder: Path) -> None:
     """Wait until no job of a study is in Slurm's queue, and while Slurm does not answer."""
-    waiting, silent = True, ""
-    while waiting:
-        time.sleep(POLL)
+    silent = False
+    while True:
         try:
-            waiting, silent = bool(queue_of(folder)), ""
+            if not queue_of(folder):
+                return
+            silent = False
         except UserError as error:
             if not silent:
                 logger.warning(f"{error}: waiting goes on")
-            silent = str(error)
+            silent = True
+        time.sleep(POLL)
 
 
 def _do_here(

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from hbr.core.errors import UserError
 from hbr.core.settings import Encoder as EncoderSettings
-from hbr.experiments.run_spec import RunSpec, open_run
+from hbr.experiments.run_spec import RunSpec, open_run, places
 from hbr.models.presets import preset
 from hbr.models.sources import ADAPTER, encoder_defaults, encoder_folder, encoder_id
 
@@ -107,7 +107,7 @@ def trained_before(run: RunSpec) -> RunSpec | None:
 
 def is_run(runs: Path, name: str) -> bool:
     """Return whether a name is that of a run, trained or not, or of its folder."""
-    return any((folder / "config.yaml").exists() for folder in (runs / name, Path(name)))
+    return any((folder / "config.yaml").exists() for folder in places(runs, name))
 
 
 def _run(runs: Path, name: str) -> Found | None:
@@ -117,6 +117,7 @@ def _run(runs: Path, name: str) -> Found | None:
 
 
 def _run_folder(runs: Path, name: str) -> Path | None:
-    paths = (runs / name, Path(name)) if name else ()
-    ended = (p for p in paths if (p / "config.yaml").exists() and (p / "model").is_dir())
+    ended = (
+        p for p in places(runs, name) if (p / "config.yaml").exists() and (p / "model").is_dir()
+    )
     return next(ended, None)

@@ -13,7 +13,7 @@ from hbr.core import distributed
 from hbr.core.digests import file_digest
 from hbr.core.errors import UserError
 from hbr.core.settings.negatives import BM25, FILE
-from hbr.core.settings.vectors import Encode, Index
+from hbr.core.settings.vectors import EXACT, Encode
 from hbr.core.store import Make, Store, fingerprint
 from hbr.data.contamination import open_hashes, row_hashes
 from hbr.data.negatives_file import read
@@ -104,7 +104,7 @@ class Miner:
     def _vector_settings(self) -> dict[str, Any]:
         config = self.run.config
         of_encoder = self.encoder.settings.model_dump(mode="json", exclude={"name", "revision"})
-        index = {} if self.settings.index in ("exact", "flat") else config.index.model_dump()
+        index = {} if self.settings.index in EXACT else config.index.model_dump()
         return {"encoder": of_encoder, "encode": self.run.encode_identity(), "faiss": index}
 
     def _search(self, store: Store, rows: Rows) -> Any:
@@ -204,9 +204,9 @@ def mined_rows(run: RunSpec, store: Store, rows: Rows) -> Rows:
 
 def with_vector_settings(id: str, run: RunSpec, index: str = "exact") -> str:
     """Return an id that also tells apart how vectors are made and searched, if not by default."""
-    changed = Encode.model_validate(run.encode_identity()).changed()
-    if index not in ("exact", "flat") and run.config.index != Index():
-        changed["index"] = run.config.index.model_dump()
+    changed = Encode.model_validate(run.encode_identity()).decisive()
+    if searched := run.config.index.decisive(index):
+        changed["index"] = searched
     return fingerprint([id, changed]) if changed else id
 
 

@@ -104,14 +104,13 @@ def evaluate_encoder(
     texts, as_is = as_encoder(encoder)
     if as_is and normalize is not None:
         raise UserError("`normalize` is of callables; this encoder's vectors are taken as they are")
-    kept = TemporaryDirectory(prefix="hbr-")
-    label = re.sub(r"[^\w.+-]", "-", name or _name_of(encoder))
     if others := sorted(nested(settings).keys() - {"evaluate"}):
-        kept.cleanup()
         raise UserError(
             f"{', '.join(others)}: `evaluate` has no use for these settings with an encoder that "
             "is no run; prompts, lengths and batches are the encoder's own"
         )
+    kept = TemporaryDirectory(prefix="hbr-")
+    label = re.sub(r"[^\w.+-]", "-", name or _name_of(encoder))
     untrained = {"encoder": label, "max_steps": 0}
     config = laid_over(trained, settings) if trained else resolve_config(untrained, settings)
     opened = _task(task, source, runs, config.evaluate, Path(kept.name))

@@ -121,11 +121,11 @@ class RunData:
         Runs that it starts from or mines with are among them, and files that stand for a miner or
         a teacher.
         """
-        config = self.run.config
+        config, used = self.run.config, self.run.config.sources_of_supervision
         named = [(config.encoder.name, config.encoder.revision), (config.train.start_from, None)]
-        if config.train.hard_negatives == "mined" and config.mine.miner != BM25:
+        if "mine" in used and config.mine.miner != BM25:
             named.append((config.mine.miner, None))
-        if any(self.needs):
+        if "teacher" in used:
             named.append((config.teacher.name, config.teacher.revision))
         return [(name, revision) for name, revision in named if name]
 

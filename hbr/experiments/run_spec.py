@@ -187,9 +187,14 @@ def complete(config: Config, runs: Path = Path("runs")) -> Config:
     )
 
 
+def places(runs: Path, name: str | None) -> tuple[Path, ...]:
+    """Return where the run of a name may be: among the runs, or in the folder that it names."""
+    return (runs / name, Path(name)) if name else ()
+
+
 def _linked(runs: Path, name: str | None) -> str | None:
     """Return the name of the run that a link leads to, which may lead elsewhere later."""
-    for place in (runs / name, Path(name)) if name else ():
+    for place in places(runs, name):
         if place.is_symlink() and (place / "config.yaml").exists():
             return str(Path(str(name)).parent / place.readlink())
     return name

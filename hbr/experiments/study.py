@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from hbr.compare.claims import Claim, listed
+from hbr.compare.claims import Claim, doubled_id, listed
 from hbr.compare.references import names as reference_names
 from hbr.compare.references import reference
 from hbr.core.config import full_path, resolve_config
@@ -106,9 +106,8 @@ class Study(Section):
         names = [item.dataset for item in self.evaluate]
         if len(set(names)) < len(names):
             raise ValueError("evaluate names a data set twice")
-        ids = [claim.id for claim in self.claims]
-        if twice := {id for id in ids if ids.count(id) > 1}:
-            raise ValueError(f"two claims have the id {sorted(twice)[0]!r}")
+        if id := doubled_id(self.claims):
+            raise ValueError(f"two claims have the id {id!r}")
         return self
 
     @model_validator(mode="after")

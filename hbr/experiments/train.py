@@ -58,14 +58,9 @@ def _warn_of_idle(config: Config) -> None:
         "teacher": "an objective that asks a teacher, or objective.guide",
     }
     for section in sorted(wanted.keys() - used):
-        settings = getattr(config, section)
-        default = type(settings)()
-        names = [
-            n for n in type(settings).model_fields if getattr(settings, n) != getattr(default, n)
-        ]
-        if names:
-            changed = ", ".join(f"{section}.{name}" for name in names)
-            logger.warning(f"without effect: {changed}; that needs {wanted[section]}")
+        if changed := getattr(config, section).changed():
+            names = ", ".join(f"{section}.{name}" for name in changed)
+            logger.warning(f"without effect: {names}; that needs {wanted[section]}")
 
 
 def tokenized(data: RunData, encoder: Any) -> tuple[list[Any], Any]:

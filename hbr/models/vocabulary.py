@@ -36,9 +36,9 @@ class TrimmedVocabulary:
         embeddings = encoder.backbone.get_input_embeddings()
         self.original: Tensor = embeddings.weight.detach()
         self.padding_idx = embeddings.padding_idx
+        keeps_id = _counts_from_padding(encoder.backbone)
         for padding in {encoder.tokenizer.pad_token_id or 0, self.padding_idx or 0}:
-            # where positions are counted from it, it keeps its id
-            used[0 if _counts_from_padding(encoder.backbone) else padding : padding + 1] = True
+            used[0 if keeps_id else padding : padding + 1] = True
         self.kept = np.flatnonzero(used)
         encoder.vocab_remap = np.where(used, used.cumsum() - 1, len(used))
         remapped = None if self.padding_idx is None else int(encoder.vocab_remap[self.padding_idx])

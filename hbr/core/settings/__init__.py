@@ -272,9 +272,9 @@ class Config(Section):
         teaches = "teacher" in parts and not (self.teacher.name or "").endswith(FILE)
         found: dict[str, Any] = {}
         if mines or teaches:
-            found["encode"] = self.encode.changed()
-        if mines and self.mine.index not in ("exact", "flat") and self.index != Index():
-            found["index"] = self.index.model_dump(mode="json")
+            found["encode"] = self.encode.decisive()
+        if mines:
+            found["index"] = self.index.decisive(self.mine.index)
         return {name: changed for name, changed in found.items() if changed}
 
     def at(self, target: EvaluationTarget) -> "Config":

@@ -35,6 +35,11 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
+    def changed(self) -> dict[str, Any]:
+        """Return the settings that are not at their defaults, as plain values."""
+        default = type(self)().model_dump(mode="json")
+        return {n: v for n, v in self.model_dump(mode="json").items() if v != default[n]}
+
 
 def _several(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from hbr.core.settings.fields import Positive, Precision, Section, Tokens
 
+EXACT = ("exact", "flat")  # searches that no setting changes
+
 
 class Encode(Section):
     """Encoding an evaluation set."""
@@ -32,14 +34,13 @@ class Encode(Section):
         same = {"unpadded"} | ({"backend"} if self.backend == "torch" else set())
         return self.model_dump(mode="json", exclude=same)
 
-    def changed(self) -> dict[str, Any]:
+    def decisive(self) -> dict[str, Any]:
         """Return the settings that decide the numbers of vectors, where they are not the default.
 
         How many are made or stored at a time changes their last bits at most.
         """
-        decisive = self.model_dump(mode="json", include={"backend", "precision", "dtype"})
-        default = Encode().model_dump(mode="json")
-        return {name: value for name, value in decisive.items() if value != default[name]}
+        decisive = {"backend", "precision", "dtype"}
+        return {name: value for name, value in self.changed().items() if name in decisive}
 
 
 class Index(Section):
@@ -59,3 +60,7 @@ class Index(Section):
     top_k: Annotated[Positive, "passages"] = Field(
         1000, description="Passages retrieved for a query."
     )
+
+    def decisive(self, kind: str) -> dict[str, Any]:
+        """Return what decides the finds of an index of a kind, where not all is the default."""
+        return self.model_dump(mode="json") if kind not in EXACT and self.changed() else {}
